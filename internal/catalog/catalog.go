@@ -1,0 +1,180 @@
+// Package catalog says what exists: namespaces, tables and their columns.
+//
+// A Snapshot is immutable. Whoever runs a statement takes one and keeps it to
+// the end, so that a statement sees one state of the catalog whatever others
+// define meanwhile. The store loads a new Snapshot after each definition.
+package catalog
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Kind is the kind of a table; it decides whose rows are whose.
+type Kind uint8
+
+// The kinds of tables. The rows of a User and of a Stream table are private to
+// each user; a Stream table's rows end after a time; a System table belongs to
+// the server.
+const (
+	User Kind = iota + 1
+	Shared
+	Stream
+	System
+)
+
+var kindNames = [...]string{User: "user", Shared: "shared", Stream: "stream", System: "system"}
+
+// String gives the kind as system.tables shows it: user, shared, stream, system.
+func (k Kind) String() string { return kindNames[k] }
+
+// KindOf returns the kind of that name in any case, 0 if there is none.
+func KindOf(name string) Kind {
+	for k := User; k <= System; k++ {
+		if strings.EqualFold(name, kindNames[k]) {
+			return k
+		}
+	}
+	return 0
+}
+
+// Private reports whether each user has rows of their own.
+func (k Kind) Private() bool { return k == User || k == Stream }
+
+// Column is one column of a table.
+type Column struct {
+	ID      int       `json:"id"` // stable over renames, never used again
+	Name    string    `json:"name"`
+	Type    wire.Type `json:"type"`
+	NotNull bool      `json:"not_null,omitempty"`
+	Default string    `json:"default,omitempty"` // SQL text of the expression, "" for none
+	Unique  bool      `json:"unique,omitempty"`
+}
+
+// Physical is the column's name in the engine.
+func (c *Column) Physical() string { return "c" + strconv.Itoa(c.ID) }
+
+// Table is one version of a table's definition. Fields are read-only.
+type Table struct {
+	ID        int64             `json:"id"`
+	Namespace string            `json:"namespace"`
+	Name      string            `json:"name"`
+	Kind      Kind              `json:"kind"`
+	Version   int               `json:"version"` // 1, and one more with each ALTER
+	Columns   []Column          `json:"columns"` // without the system columns
+	Key       []int             `json:"key"`     // indexes into Columns; empty: a STREAM table without a key
+	Checks    []Check           `json:"checks,omitempty"`
+	Options   map[string]string `json:"options,omitempty"`
+	Access    string            `json:"access,omitempty"` // SHARED: public, private, restricted, dba
+	TTL       int64             `json:"ttl,omitempty"`    // STREAM: seconds
+	Owner     string            `json:"owner"`
+	CreatedAt int64             `json:"created_at"` // microseconds
+	UpdatedAt int64             `json:"updated_at"`
+
+	// View is the engine's name of a System table.
+	View string `json:"-"`
+}
+
+// Check is a CHECK constraint.
+type Check struct {
+	Name string `json:"name"`
+	Expr string `json:"expr"` // SQL text
+}
+
+// Physical is the table's name in the engine.
+func (t *Table) Physical() string {
+	if t.Kind == System {
+		return t.View
+	}
+	return "t" + strconv.FormatInt(t.ID, 10)
+}
+
+// FullName is the name with its namespace.
+func (t *Table) FullName() string { return t.Namespace + "." + t.Name }
+
+// Column returns the index of the column with that (folded) name, or -1.
+func (t *Table) Column(name string) int {
+	for i := range t.Columns {
+		if t.Columns[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// IsKey reports whether the column with that index is part of the primary key.
+func (t *Table) IsKey(i int) bool {
+	for _, k := range t.Key {
+		if k == i {
+			return true
+		}
+	}
+	return false
+}
+
+// The system columns, the last two of every table that is not a System table.
+const (
+	SeqColumn     = "_seq"
+	DeletedColumn = "_deleted"
+)
+
+// Namespace groups tables.
+type Namespace struct {
+	Name      string
+	CreatedAt int64 // microseconds
+}
+
+// Snapshot is the catalog at one version.
+type Snapshot struct {
+	Version    int64
+	namespaces map[string]*Namespace
+	tables     map[string]*Table // by full name
+	byID       map[int64]*Table
+}
+
+// NewSnapshot builds a snapshot. It keeps the tables, which must not change
+// afterwards.
+func NewSnapshot(version int64, namespaces []*Namespace, tables []*Table) *Snapshot {
+	s := &Snapshot{
+		Version:    version,
+		namespaces: make(map[string]*Namespace, len(namespaces)),
+		tables:     make(map[string]*Table, len(tables)),
+		byID:       make(map[int64]*Table, len(tables)),
+	}
+	for _, n := range namespaces {
+		s.namespaces[n.Name] = n
+	}
+	for _, t := range tables {
+		s.tables[t.FullName()] = t
+		if t.Kind != System {
+			s.byID[t.ID] = t
+		}
+	}
+	return s
+}
+
+// Namespace returns the namespace of that name, or nil.
+func (s *Snapshot) Namespace(name string) *Namespace { return s.namespaces[name] }
+
+// Table returns the table, or nil.
+func (s *Snapshot) Table(namespace, name string) *Table {
+	return s.tables[namespace+"."+name]
+}
+
+// TableByID returns the table with that id, or nil. System tables have none.
+func (s *Snapshot) TableByID(id int64) *Table { return s.byID[id] }
+
+// Tables returns the tables of a namespace in the order of their names.
+func (s *Snapshot) Tables(namespace string) []*Table {
+	var out []*Table
+	for _, t := range s.tables {
+		if t.Namespace == namespace {
+			out = append(out, t)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}

@@ -1,0 +1,70 @@
+// Package expr gives expressions their meaning: PostgreSQL's, whatever engine
+// runs them.
+//
+// Bind resolves the names and types of a dialect.Expr into a Node. A Node is
+// either evaluated in Go on one row (live filters, CHECK, DEFAULT, VALUES) or
+// printed for an engine. Both come from one table of operators and functions,
+// so that they cannot differ: where the engine does not mean the same as
+// PostgreSQL, the print calls a function of ours that the engine's driver
+// registers (Functions).
+package expr
+
+import (
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Node is a typed expression. It is immutable and safe to share.
+type Node interface {
+	// Type is the type of the result; Kind Unknown only for a bare NULL.
+	Type() wire.Type
+	// Eval computes the value on one row. Errors are *wire.Error.
+	Eval(env *Env) (wire.Value, error)
+	// print appends the expression in the engine's SQL.
+	print(p *Printer)
+}
+
+// Env is what an expression is evaluated in.
+type Env struct {
+	Row    []wire.Value // by the index that Names.Column gave
+	Params []wire.Value // already coerced to the types that Bind chose
+	User   string
+	Role   string
+	Now    time.Time    // the start of the statement
+	NextID func() int64 // for SNOWFLAKE_ID()
+}
+
+// Names resolves what an expression may refer to.
+type Names interface {
+	// Column finds a column by its name as written. The error is a *wire.Error
+	// with code COLUMN_NOT_FOUND or INVALID_SQL (ambiguous) and no place yet.
+	Column(name dialect.Name) (*Column, error)
+}
+
+// Column is a reference to a column of the row at hand.
+type Column struct {
+	Index int // into Env.Row
+	Name  string
+	T     wire.Type
+	// SQL is how the engine names the column, ready to print.
+	SQL string
+}
+
+// Params collects what Bind learns of the parameters $1 to $n. Types starts as
+// the kinds of the values at hand (BigInt, Double, Text, Boolean, Unknown for
+// null); Bind replaces an entry by what the context asks for, as PostgreSQL
+// does: in "id = $1" it is the type of id.
+type Params struct {
+	Types []wire.Type
+	fixed []bool
+	Used  int // the highest n that was seen
+}
+
+// BindOptions say what an expression may hold where it stands.
+type BindOptions struct {
+	Names      Names   // nil: no columns
+	Params     *Params // nil: no parameters
+	Aggregates bool    // count, sum, ... are allowed
+}

@@ -1,0 +1,4 @@
+package expr
+
+// Printer writes bound expressions as the SQL of an engine.
+type Printer struct{}
