@@ -1,0 +1,126 @@
+package wire
+
+import "strconv"
+
+// AppendRequest appends the body of POST /v1/api/sql.
+func AppendRequest(dst []byte, r *Request) []byte {
+	if r.IsBatch {
+		dst = append(dst, `{"statements":[`...)
+		for i := range r.Statements {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendStatement(dst, r.Statements[i].SQL, r.Statements[i].Params)
+			dst = append(dst, '}')
+		}
+		dst = append(dst, ']')
+	} else {
+		dst = appendStatement(dst, r.SQL, r.Params)
+	}
+	if r.Namespace != "" {
+		dst = append(dst, `,"namespace_id":`...)
+		dst = AppendString(dst, r.Namespace)
+	}
+	return append(dst, '}')
+}
+
+func appendStatement(dst []byte, sql string, params []Value) []byte {
+	dst = append(dst, `{"sql":`...)
+	dst = AppendString(dst, sql)
+	if len(params) > 0 {
+		dst = append(dst, `,"params":`...)
+		dst = appendParams(dst, params)
+	}
+	return dst
+}
+
+// AppendResponse appends the body of an answer of POST /v1/api/sql.
+func AppendResponse(dst []byte, r *Response) []byte {
+	if r.Err != nil {
+		dst = append(dst, `{"status":"error","results":[`...)
+	} else {
+		dst = append(dst, `{"status":"success","results":[`...)
+	}
+	for i := range r.Results {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendResult(dst, &r.Results[i])
+	}
+	dst = append(dst, `],"took":`...)
+	dst = strconv.AppendFloat(dst, r.Took, 'f', 3, 64)
+	if r.Err != nil {
+		dst = append(dst, `,"error":`...)
+		dst = AppendError(dst, r.Err)
+	}
+	return append(dst, '}')
+}
+
+// AppendResult appends the answer to one statement.
+func AppendResult(dst []byte, r *Result) []byte {
+	dst = append(dst, '{')
+	if len(r.Schema) > 0 {
+		dst = append(dst, `"schema":`...)
+		dst = appendSchema(dst, r.Schema)
+		dst = append(dst, `,"rows":[`...)
+		for i, row := range r.Rows {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendCells(dst, r.Schema, row)
+		}
+		dst = append(dst, ']', ',')
+	}
+	dst = append(dst, `"row_count":`...)
+	dst = strconv.AppendInt(dst, int64(r.RowCount), 10)
+	if r.Message != "" {
+		dst = append(dst, `,"message":`...)
+		dst = AppendString(dst, r.Message)
+	}
+	dst = append(dst, `,"as_user":`...)
+	dst = AppendString(dst, r.AsUser)
+	return append(dst, '}')
+}
+
+func appendCells(dst []byte, schema []Field, row []Value) []byte {
+	dst = append(dst, '[')
+	for i, v := range row {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		var t Type
+		if i < len(schema) {
+			t = schema[i].Type
+		}
+		dst = AppendCell(dst, t, v)
+	}
+	return append(dst, ']')
+}
+
+// AppendError appends the object under "error" of a failed answer.
+func AppendError(dst []byte, e *Error) []byte {
+	dst = append(dst, `{"code":`...)
+	dst = AppendString(dst, string(e.Code))
+	dst = append(dst, `,"message":`...)
+	dst = AppendString(dst, e.Message)
+	if e.Details != "" {
+		dst = append(dst, `,"details":`...)
+		dst = AppendString(dst, e.Details)
+	}
+	dst = appendPositive(dst, `,"statement":`, e.Statement)
+	dst = appendPositive(dst, `,"line":`, e.Line)
+	dst = appendPositive(dst, `,"column":`, e.Column)
+	if e.Hint != "" {
+		dst = append(dst, `,"hint":`...)
+		dst = AppendString(dst, e.Hint)
+	}
+	return append(dst, '}')
+}
+
+func appendPositive(dst []byte, key string, n int) []byte {
+	if n <= 0 {
+		return dst
+	}
+	dst = append(dst, key...)
+	return strconv.AppendInt(dst, int64(n), 10)
+}
