@@ -1,0 +1,115 @@
+package identity
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+	"weak"
+)
+
+// Issuer is the issuer of the server's own users and tokens.
+const Issuer = "kalamdb"
+
+// Principal is who is asking: a user as verified from an access token. It is
+// immutable and shared by everybody who presents the same token; copy it to
+// change it. Email is as it was when the token was verified, "" for none.
+// SessionID is "" for a token that an app minted.
+type Principal struct {
+	UserID    string
+	Role      string
+	Email     string
+	SessionID string
+	Issuer    string
+	ExpiresAt time.Time // zero: never
+
+	// anchors are what the principal hangs on: the user, and the session or
+	// the token. Entries may be nil.
+	anchors [3]*anchor
+}
+
+// IsAdmin reports whether the principal may administer the server.
+func (p *Principal) IsAdmin() bool { return IsAdminRole(p.Role) }
+
+// revoked reports whether an anchor of the principal was cut.
+func (p *Principal) revoked() bool {
+	for _, a := range p.anchors {
+		if a != nil && a.cut.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Principal) expired(now time.Time) bool {
+	return !p.ExpiresAt.IsZero() && !now.Before(p.ExpiresAt)
+}
+
+// anchor is a user, a session or a token that principals in memory hang on.
+// Once cut it stays so; whoever is verified later gets a new one.
+type anchor struct {
+	key string // also keeps the object out of the tiny allocator, where weak pointers do not end
+	cut atomic.Bool
+}
+
+// registry finds the anchors that some principal in memory hangs on. It holds
+// them weakly: what nobody hangs on any more is collected, so its size follows
+// that of the token cache and the open sockets.
+type registry struct {
+	mu      sync.Mutex
+	anchors map[string]weak.Pointer[anchor] // guarded by mu
+	changed chan struct{}                   // guarded by mu; closed and replaced by each cut
+}
+
+func newRegistry() *registry {
+	return &registry{anchors: make(map[string]weak.Pointer[anchor]), changed: make(chan struct{})}
+}
+
+// anchor returns the anchor of that key, the same one for all until it is cut.
+func (r *registry) anchor(key string) *anchor {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a := r.anchors[key].Value(); a != nil {
+		return a
+	}
+	a := &anchor{key: key}
+	r.anchors[key] = weak.Make(a)
+	runtime.AddCleanup(a, r.forget, key)
+	return a
+}
+
+// forget removes a collected anchor, unless another has taken its place.
+func (r *registry) forget(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w, ok := r.anchors[key]; ok && w.Value() == nil {
+		delete(r.anchors, key)
+	}
+}
+
+// cut revokes every principal that hangs on one of the keys and wakes who waits
+// for that.
+func (r *registry) cut(keys ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range keys {
+		if a := r.anchors[key].Value(); a != nil {
+			a.cut.Store(true)
+		}
+		delete(r.anchors, key)
+	}
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+func (r *registry) watch() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// Keys of anchors. The prefix keeps the kinds apart.
+func userKey(id string) string       { return "u:" + id }
+func sessionKey(id string) string    { return "s:" + id }
+func userTokensKey(id string) string { return "m:" + id } // tokens without a session
+func tokenKey(hash string) string    { return "t:" + hash }

@@ -1,0 +1,220 @@
+package identity
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+const (
+	maxTokenBytes = 8 << 10
+	clockSkew     = 60 * time.Second // allowed to iat and nbf, not to exp
+	typeAccess    = "access"
+)
+
+func errMissing() error {
+	return wire.NewError(wire.CodeMissingAuthorization, "Authentication required")
+}
+func errExpired() error { return wire.NewError(wire.CodeTokenExpired, "Invalid credentials") }
+func errInvalid(text ...string) error {
+	if len(text) == 0 {
+		text = []string{"Invalid credentials"}
+	}
+	return wire.NewError(wire.CodeInvalidCredentials, text...)
+}
+
+// claims are what an access token of the server says.
+type claims struct {
+	Subject   string  `json:"sub"`
+	Issuer    string  `json:"iss"`
+	ExpiresAt int64   `json:"exp"`
+	IssuedAt  int64   `json:"iat"`
+	Email     *string `json:"email"` // null, never absent
+	Role      string  `json:"role"`
+	TokenType string  `json:"token_type"`
+	SessionID string  `json:"sid"`
+	ID        string  `json:"jti"`
+}
+
+// sign makes an access token.
+func (k *keys) sign(c claims) (string, error) {
+	c.Issuer, c.TokenType, c.ID = Issuer, typeAccess, rand.Text()
+	token, err := jwt.Signed(k.signer).Claims(c).Serialize()
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	return token, nil
+}
+
+// received are the claims of a presented token that mean something to the
+// server. Times are seconds; a minted token may give fractions.
+type received struct {
+	Subject   string   `json:"sub"`
+	Issuer    string   `json:"iss"`
+	ExpiresAt *float64 `json:"exp"`
+	NotBefore *float64 `json:"nbf"`
+	IssuedAt  *float64 `json:"iat"`
+	Role      *string  `json:"role"`
+	TokenType string   `json:"token_type"`
+	SessionID string   `json:"sid"`
+
+	hash string // of the whole token, where there is no session to name it by
+}
+
+// open checks the signature of an access token and everything about its claims
+// that needs neither clock nor database. The algorithm comes from the
+// configuration; of the header only kid is looked at, to find one of our keys.
+func (k *keys) open(token string) (*received, error) {
+	if len(token) > maxTokenBytes {
+		return nil, errInvalid()
+	}
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{k.alg})
+	if err != nil || len(parsed.Headers) != 1 {
+		return nil, errInvalid()
+	}
+	key, err := k.byID(parsed.Headers[0].KeyID)
+	if err != nil {
+		return nil, errInvalid()
+	}
+	var c received
+	if err := parsed.Claims(key, &c); err != nil {
+		return nil, errInvalid()
+	}
+	if c.Issuer != Issuer || c.TokenType != typeAccess || c.Subject == "" || c.ExpiresAt == nil {
+		return nil, errInvalid()
+	}
+	if c.SessionID == "" {
+		if k.alg != jose.HS256 {
+			return nil, errInvalid() // nobody else has the key: all our tokens have a session
+		}
+		c.hash = hashText(token)
+	}
+	return &c, nil
+}
+
+// check compares the times of a token with the clock.
+func (c *received) check(now time.Time) error {
+	t := float64(now.UnixMicro()) / 1e6
+	if !(t < *c.ExpiresAt) {
+		return errExpired()
+	}
+	late := t + clockSkew.Seconds()
+	if c.NotBefore != nil && !(*c.NotBefore <= late) || c.IssuedAt != nil && !(*c.IssuedAt <= late) {
+		return errInvalid()
+	}
+	return nil
+}
+
+// expiry is the end of the token's life.
+func (c *received) expiry() time.Time {
+	const lastSecond = 253402300799 // of the year 9999
+	return time.UnixMicro(int64(min(*c.ExpiresAt, lastSecond) * 1e6)).UTC()
+}
+
+// hashText is the SHA-256 of a token, to know it again without keeping it.
+func hashText(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// A refresh token is
+//
+//	kr1.<session id>.<generation>.<base64url(secret || tag)>
+//
+// The secret of a session's first token is random; each later one is derived
+// from its predecessor, so that the same predecessor has the same successor
+// whenever the server is asked. The tag tells a token that the server once made
+// from one that somebody made up: only the former can end a session by being
+// too old.
+type refreshToken struct {
+	redacted
+	sessionID  string
+	generation int64
+	secret     [sha256.Size]byte
+}
+
+const (
+	refreshPrefix = "kr1."
+	refreshTagLen = 16
+)
+
+// firstRefresh makes the first token of a session.
+func firstRefresh(sessionID string) refreshToken {
+	t := refreshToken{sessionID: sessionID}
+	rand.Read(t.secret[:])
+	return t
+}
+
+// successor derives the token that replaces t.
+func (t refreshToken) successor(serverKey []byte) refreshToken {
+	next := refreshToken{sessionID: t.sessionID, generation: t.generation + 1}
+	next.mac(serverKey, "successor", t.secret[:], next.secret[:0])
+	return next
+}
+
+// text writes the token.
+func (t refreshToken) text(serverKey []byte) string {
+	raw := append(t.secret[:], t.tag(serverKey)...)
+	return refreshPrefix + t.sessionID + "." + strconv.FormatInt(t.generation, 10) + "." + base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// hash is what the database keeps of the token.
+func (t refreshToken) hash() []byte {
+	sum := sha256.Sum256(t.secret[:])
+	return sum[:]
+}
+
+func (t refreshToken) tag(serverKey []byte) []byte {
+	return t.mac(serverKey, "tag", t.secret[:], nil)[:refreshTagLen]
+}
+
+// mac appends HMAC(server key, purpose, session, generation, content) to dst.
+// Every part but the last has a fixed length or a length before it.
+func (t refreshToken) mac(serverKey []byte, purpose string, content, dst []byte) []byte {
+	h := hmac.New(sha256.New, serverKey)
+	var n [8]byte
+	for _, part := range []string{purpose, t.sessionID} {
+		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
+		h.Write(n[:])
+		h.Write([]byte(part))
+	}
+	binary.BigEndian.PutUint64(n[:], uint64(t.generation))
+	h.Write(n[:])
+	h.Write(content)
+	return h.Sum(dst)
+}
+
+// isRefresh reports whether a text is meant as a refresh token.
+func isRefresh(text string) bool { return strings.HasPrefix(text, refreshPrefix) }
+
+// parseRefresh reads a token and reports whether the server made it.
+func parseRefresh(text string, serverKey []byte) (refreshToken, bool) {
+	var t refreshToken
+	rest, ok := strings.CutPrefix(text, refreshPrefix)
+	part := strings.Split(rest, ".")
+	if !ok || len(text) > maxTokenBytes || len(part) != 3 {
+		return t, false
+	}
+	generation, err := strconv.ParseInt(part[1], 10, 64)
+	if err != nil || generation < 0 {
+		return t, false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(part[2])
+	if err != nil || len(raw) != len(t.secret)+refreshTagLen {
+		return t, false
+	}
+	t.sessionID, t.generation = part[0], generation
+	copy(t.secret[:], raw)
+	return t, hmac.Equal(raw[len(t.secret):], t.tag(serverKey))
+}
