@@ -1,14 +1,10 @@
 package identity
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
@@ -126,95 +122,4 @@ func (c *received) expiry() time.Time {
 func hashText(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// A refresh token is
-//
-//	kr1.<session id>.<generation>.<base64url(secret || tag)>
-//
-// The secret of a session's first token is random; each later one is derived
-// from its predecessor, so that the same predecessor has the same successor
-// whenever the server is asked. The tag tells a token that the server once made
-// from one that somebody made up: only the former can end a session by being
-// too old.
-type refreshToken struct {
-	redacted
-	sessionID  string
-	generation int64
-	secret     [sha256.Size]byte
-}
-
-const (
-	refreshPrefix = "kr1."
-	refreshTagLen = 16
-)
-
-// firstRefresh makes the first token of a session.
-func firstRefresh(sessionID string) refreshToken {
-	t := refreshToken{sessionID: sessionID}
-	rand.Read(t.secret[:])
-	return t
-}
-
-// successor derives the token that replaces t.
-func (t refreshToken) successor(serverKey []byte) refreshToken {
-	next := refreshToken{sessionID: t.sessionID, generation: t.generation + 1}
-	next.mac(serverKey, "successor", t.secret[:], next.secret[:0])
-	return next
-}
-
-// text writes the token.
-func (t refreshToken) text(serverKey []byte) string {
-	raw := append(t.secret[:], t.tag(serverKey)...)
-	return refreshPrefix + t.sessionID + "." + strconv.FormatInt(t.generation, 10) + "." + base64.RawURLEncoding.EncodeToString(raw)
-}
-
-// hash is what the database keeps of the token.
-func (t refreshToken) hash() []byte {
-	sum := sha256.Sum256(t.secret[:])
-	return sum[:]
-}
-
-func (t refreshToken) tag(serverKey []byte) []byte {
-	return t.mac(serverKey, "tag", t.secret[:], nil)[:refreshTagLen]
-}
-
-// mac appends HMAC(server key, purpose, session, generation, content) to dst.
-// Every part but the last has a fixed length or a length before it.
-func (t refreshToken) mac(serverKey []byte, purpose string, content, dst []byte) []byte {
-	h := hmac.New(sha256.New, serverKey)
-	var n [8]byte
-	for _, part := range []string{purpose, t.sessionID} {
-		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
-		h.Write(n[:])
-		h.Write([]byte(part))
-	}
-	binary.BigEndian.PutUint64(n[:], uint64(t.generation))
-	h.Write(n[:])
-	h.Write(content)
-	return h.Sum(dst)
-}
-
-// isRefresh reports whether a text is meant as a refresh token.
-func isRefresh(text string) bool { return strings.HasPrefix(text, refreshPrefix) }
-
-// parseRefresh reads a token and reports whether the server made it.
-func parseRefresh(text string, serverKey []byte) (refreshToken, bool) {
-	var t refreshToken
-	rest, ok := strings.CutPrefix(text, refreshPrefix)
-	part := strings.Split(rest, ".")
-	if !ok || len(text) > maxTokenBytes || len(part) != 3 {
-		return t, false
-	}
-	generation, err := strconv.ParseInt(part[1], 10, 64)
-	if err != nil || generation < 0 {
-		return t, false
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(part[2])
-	if err != nil || len(raw) != len(t.secret)+refreshTagLen {
-		return t, false
-	}
-	t.sessionID, t.generation = part[0], generation
-	copy(t.secret[:], raw)
-	return t, hmac.Equal(raw[len(t.secret):], t.tag(serverKey))
 }

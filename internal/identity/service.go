@@ -1,0 +1,197 @@
+// Package identity answers who is asking: it checks passwords, keeps sessions,
+// signs and verifies tokens, and holds the users with their roles.
+//
+// One flow: a login checks the password and begins a session, which gives a
+// short access token and a refresh token; each request brings the access token,
+// and Verify turns it into a Principal, almost always from memory. What ends a
+// session is committed first and then cuts whatever hangs on it in memory, so
+// that Valid tells the owner of an open socket at once.
+//
+// The package knows neither HTTP nor SQL statements: the server decodes
+// requests and the engine decides when a user is made or changed.
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Codes of failures beside those of package wire.
+const (
+	CodeAlreadyConfigured wire.Code = "ALREADY_CONFIGURED"
+	CodeInvalidUser       wire.Code = "INVALID_USER"
+	CodeUserExists        wire.Code = "USER_EXISTS"
+)
+
+// Options configure a Service. Either KeyDir or JWTSecret is needed; the zero
+// value of every other field works.
+type Options struct {
+	redacted
+
+	KeyDir            string        // folder of the key pair that signs tokens, made on first start
+	JWTSecret         string        // sign and verify with HS256 and this secret instead; apps that know it mint tokens
+	AccessTTL         time.Duration // life of an access token; default 1 hour
+	IdleTTL           time.Duration // life of a session without a refresh; default 7 days
+	AbsoluteTTL       time.Duration // life of a session; default 30 days
+	Grace             time.Duration // how long a replaced refresh token may be replayed; default 30 seconds
+	MinPasswordLength int           // in characters; default 8
+	RootPassword      string        // password of root, as long as root has none
+	CachedTokens      int           // verified tokens kept in memory; default 65536
+	Now               func() time.Time
+	Logger            *slog.Logger
+}
+
+func (o *Options) setDefaults() {
+	durations := []struct {
+		field    *time.Duration
+		standard time.Duration
+	}{
+		{&o.AccessTTL, time.Hour},
+		{&o.IdleTTL, 7 * 24 * time.Hour},
+		{&o.AbsoluteTTL, 30 * 24 * time.Hour},
+		{&o.Grace, 30 * time.Second},
+	}
+	for _, d := range durations {
+		if *d.field == 0 {
+			*d.field = d.standard
+		}
+	}
+	if o.MinPasswordLength == 0 {
+		o.MinPasswordLength = 8
+	}
+	if o.CachedTokens == 0 {
+		o.CachedTokens = 1 << 16
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Service answers who is asking. It is safe for concurrent use and starts no
+// goroutine that outlives a call.
+type Service struct {
+	redacted
+	db         *store.DB
+	options    Options
+	keys       *keys
+	hasher     *hasher
+	refreshKey []byte // derives and authenticates refresh tokens
+	cache      *otter.Cache[[32]byte, *Principal]
+	registry   *registry
+	configured atomic.Bool // root has a password; never false again
+}
+
+// New opens the service on a database, whose first start gets the user root.
+func New(db *store.DB, o Options) (*Service, error) {
+	o.setDefaults()
+	s := &Service{db: db, options: o, hasher: newHasher(), registry: newRegistry()}
+	var err error
+	if o.JWTSecret != "" {
+		s.keys, err = secretKeys(o.JWTSecret)
+	} else {
+		s.keys, err = loadKeys(o.KeyDir, o.Logger)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.cache, err = otter.New(&otter.Options[[32]byte, *Principal]{MaximumSize: o.CachedTokens})
+	if err != nil {
+		return nil, fmt.Errorf("make token cache: %w", err)
+	}
+	ctx := context.Background()
+	if s.refreshKey, err = loadRefreshKey(ctx, db); err != nil {
+		return nil, fmt.Errorf("load refresh key: %w", err)
+	}
+	if err := s.makeRoot(ctx); err != nil {
+		return nil, fmt.Errorf("make user %s: %w", Root, err)
+	}
+	s.options.JWTSecret, s.options.RootPassword = "", ""
+	return s, nil
+}
+
+// Close ends the service. The database stays open.
+func (s *Service) Close() error {
+	s.cache.InvalidateAll()
+	s.cache.StopAllGoroutines()
+	return nil
+}
+
+// JWKS returns the public keys that verify access tokens, as a JWK set. In
+// HS256 mode it is empty.
+func (s *Service) JWKS() []byte { return s.keys.public }
+
+// Watch returns a channel that is closed when a principal may have become
+// invalid. Who keeps principals takes the channel first, then asks Valid of
+// each, then waits. The end of a token's life closes no channel.
+func (s *Service) Watch() <-chan struct{} { return s.registry.watch() }
+
+// Valid reports whether p may still act: its token has not expired, and its
+// session and user are as they were. It costs a few loads from memory.
+func (s *Service) Valid(p *Principal) bool {
+	return !p.revoked() && !p.expired(s.options.Now())
+}
+
+// now is the time in microseconds, as the database keeps it.
+func (s *Service) now() int64 { return s.options.Now().UnixMicro() }
+
+const refreshKeyName = "identity.refresh_key"
+
+// loadRefreshKey reads the key of refresh tokens, or makes it. It is kept in
+// the database and not in a file, since the sessions are worth nothing without
+// it and it nothing without them.
+func loadRefreshKey(ctx context.Context, db *store.DB) ([]byte, error) {
+	var key []byte
+	err := db.Write(ctx, func(tx *store.Tx) error {
+		key = nil
+		err := tx.Query(selectMeta, []wire.Value{wire.TextValue(refreshKeyName)}, func(row []wire.Value) error {
+			key = row[0].Bytes()
+			return nil
+		})
+		if err != nil || len(key) > 0 {
+			return err
+		}
+		key = make([]byte, 32)
+		rand.Read(key)
+		_, err = tx.Exec(insertMeta, wire.TextValue(refreshKeyName), wire.BytesValue(key))
+		return err
+	})
+	if err == nil && len(key) != 32 {
+		err = errors.New("the stored key is damaged")
+	}
+	return key, err
+}
+
+// Types of arguments and columns. Times are microseconds since 1970.
+var (
+	text    = wire.Type{Kind: wire.Text}
+	integer = wire.Type{Kind: wire.BigInt}
+	blob    = wire.Type{Kind: wire.Bytes}
+
+	selectMeta = &store.Stmt{
+		SQL: "SELECT value FROM meta WHERE key = ?1", Args: []wire.Type{text}, Cols: []wire.Type{blob},
+	}
+	insertMeta = &store.Stmt{
+		SQL: "INSERT INTO meta (key, value) VALUES (?1, ?2)", Args: []wire.Type{text, blob},
+	}
+)
+
+// optional is NULL for "".
+func optional(s string) wire.Value {
+	if s == "" {
+		return wire.Null
+	}
+	return wire.TextValue(s)
+}

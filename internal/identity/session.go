@@ -1,0 +1,282 @@
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Grant is what a login or a refresh gives.
+type Grant struct {
+	redacted
+
+	User             *User
+	SessionID        string
+	AccessToken      string
+	ExpiresAt        time.Time
+	RefreshToken     string
+	RefreshExpiresAt time.Time
+}
+
+// session is a row of the table sessions. Times are microseconds since 1970.
+type session struct {
+	redacted
+	id, userID, method                          string
+	generation                                  int64
+	tokenHash, previousHash                     []byte
+	rotatedAt, createdAt, lastSeenAt, expiresAt int64
+	clientAddr                                  string
+	endedAt                                     int64 // 0: not ended
+}
+
+// The methods by which a session began. mintedToken is no session but a token
+// of an app that was logged out: the row refuses it until its end.
+const (
+	byPassword  = "password"
+	mintedToken = "token"
+)
+
+// refreshUntil is the end of the session if it is not refreshed again.
+func (c *session) refreshUntil(idle time.Duration) int64 {
+	return min(c.lastSeenAt+idle.Microseconds(), c.expiresAt)
+}
+
+func (c *session) alive(now int64, idle time.Duration) bool {
+	return c != nil && c.endedAt == 0 && now < c.refreshUntil(idle)
+}
+
+var (
+	selectSession = &store.Stmt{
+		SQL: `SELECT user_id, auth_method, generation, token_hash, previous_hash, rotated_at, created_at, last_seen_at, expires_at, ended_at
+			FROM sessions WHERE session_id = ?1`,
+		Args: []wire.Type{text},
+		Cols: []wire.Type{text, text, integer, blob, blob, integer, integer, integer, integer, integer},
+	}
+	selectOpenSessions = &store.Stmt{
+		SQL:  "SELECT session_id FROM sessions WHERE user_id = ?1 AND ended_at IS NULL AND session_id <> ?2",
+		Args: []wire.Type{text, text}, Cols: []wire.Type{text},
+	}
+	insertSession = &store.Stmt{
+		SQL: `INSERT INTO sessions (session_id, user_id, auth_method, generation, token_hash, rotated_at, created_at, last_seen_at, expires_at, client_addr, ended_at)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7, ?8, ?9) ON CONFLICT (session_id) DO NOTHING`,
+		Args: []wire.Type{text, text, text, integer, blob, integer, integer, text, integer},
+	}
+	rotateSession = &store.Stmt{
+		SQL: `UPDATE sessions SET generation = ?2, token_hash = ?3, previous_hash = ?4, rotated_at = ?5, last_seen_at = ?5, client_addr = ?6
+			WHERE session_id = ?1`,
+		Args: []wire.Type{text, integer, blob, blob, integer, text},
+	}
+	endSession = &store.Stmt{
+		SQL:  "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL",
+		Args: []wire.Type{text, integer},
+	}
+	deleteOldSessions = &store.Stmt{
+		SQL: `DELETE FROM sessions WHERE user_id = ?1
+			AND (expires_at <= ?2 OR auth_method <> 'token' AND last_seen_at <= ?3)`,
+		Args: []wire.Type{text, integer, integer},
+	}
+	updateLogin = &store.Stmt{
+		SQL:  "UPDATE users SET last_login_at = ?2, password_hash = ?3 WHERE user_id = ?1",
+		Args: []wire.Type{text, integer, text},
+	}
+)
+
+func findSession(tx *store.Tx, id string) (*session, error) {
+	var c *session
+	err := tx.Query(selectSession, []wire.Value{wire.TextValue(id)}, func(row []wire.Value) error {
+		c = &session{
+			id: id, userID: row[0].Text(), method: row[1].Text(), generation: row[2].Int(), tokenHash: row[3].Bytes(),
+			previousHash: row[4].Bytes(), rotatedAt: row[5].Int(), createdAt: row[6].Int(), lastSeenAt: row[7].Int(),
+			expiresAt: row[8].Int(), endedAt: row[9].Int(),
+		}
+		return nil
+	})
+	return c, err
+}
+
+func insertSessionRow(tx *store.Tx, c *session) error {
+	ended := wire.Null
+	if c.endedAt != 0 {
+		ended = wire.IntValue(c.endedAt)
+	}
+	_, err := tx.Exec(insertSession, wire.TextValue(c.id), wire.TextValue(c.userID), wire.TextValue(c.method),
+		wire.IntValue(c.generation), wire.BytesValue(c.tokenHash), wire.IntValue(c.createdAt), wire.IntValue(c.expiresAt),
+		optional(c.clientAddr), ended)
+	return err
+}
+
+// Login checks a password and begins a session. Whatever is wrong about user or
+// password, the answer is INVALID_CREDENTIALS and takes the same work. It fails
+// with SETUP_REQUIRED until the server is set up, and with SERVER_UNAVAILABLE
+// when too many passwords are being checked.
+func (s *Service) Login(ctx context.Context, user, password, clientAddr string) (*Grant, error) {
+	needed, err := s.NeedsSetup(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if needed {
+		return nil, errSetupRequired()
+	}
+	u, newHash, err := s.checkLogin(ctx, user, password)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	c := &session{
+		id: rand.Text(), userID: u.id, method: byPassword, clientAddr: clientAddr,
+		rotatedAt: now, createdAt: now, lastSeenAt: now, expiresAt: now + s.options.AbsoluteTTL.Microseconds(),
+	}
+	token := firstRefresh(c.id)
+	c.tokenHash = token.hash()
+	err = s.db.Write(ctx, func(tx *store.Tx) error {
+		current, err := findUser(tx, u.id)
+		if err != nil {
+			return err
+		}
+		if !current.active() || current.passwordHash != u.passwordHash {
+			return errInvalid() // changed while the password was being checked
+		}
+		u.role, u.email = current.role, current.email
+		if err := s.deleteOld(tx, u.id, now); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(updateLogin, wire.TextValue(u.id), wire.IntValue(now), wire.TextValue(newHash)); err != nil {
+			return err
+		}
+		return insertSessionRow(tx, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	u.lastLoginAt = now
+	return s.grant(u, c, token, now)
+}
+
+// deleteOld removes what is left of a user's sessions that are over by their
+// age, so that their number is bounded by the logins of some weeks.
+func (s *Service) deleteOld(tx *store.Tx, userID string, now int64) error {
+	_, err := tx.Exec(deleteOldSessions, wire.TextValue(userID), wire.IntValue(now), wire.IntValue(now-s.options.IdleTTL.Microseconds()))
+	return err
+}
+
+// checkLogin returns the user that the password belongs to, and the hash to
+// keep: a new one when the parameters have changed.
+func (s *Service) checkLogin(ctx context.Context, name, password string) (*userRow, string, error) {
+	var u *userRow
+	if id, err := checkName(name); err == nil {
+		if u, err = s.readUser(ctx, id); err != nil {
+			return nil, "", err
+		}
+	}
+	hash := ""
+	if u.active() && u.authType != AuthOIDC && password != "" && len(password) <= maxPasswordBytes {
+		hash = u.passwordHash
+	} else {
+		password = "" // of any length, and nobody's
+	}
+	match, outdated, err := s.hasher.verify(ctx, hash, password)
+	if err != nil {
+		return nil, "", err
+	}
+	if !match {
+		return nil, "", errInvalid()
+	}
+	if outdated {
+		hash, err = s.hasher.hash(ctx, password)
+	}
+	return u, hash, err
+}
+
+// grant signs the access token of a session and puts the answer together. No
+// token outlives the session.
+func (s *Service) grant(u *userRow, c *session, token refreshToken, now int64) (*Grant, error) {
+	until := c.refreshUntil(s.options.IdleTTL)
+	expires := min(now+s.options.AccessTTL.Microseconds(), until) / 1e6
+	said := claims{Subject: u.id, ExpiresAt: expires, IssuedAt: now / 1e6, Role: u.role, SessionID: c.id}
+	if u.email != "" {
+		said.Email = &u.email
+	}
+	access, err := s.keys.sign(said)
+	if err != nil {
+		return nil, err
+	}
+	return &Grant{
+		User: u.user(), SessionID: c.id,
+		AccessToken: access, ExpiresAt: time.Unix(expires, 0).UTC(),
+		RefreshToken: token.text(s.refreshKey), RefreshExpiresAt: fromMicros(until),
+	}, nil
+}
+
+// end ends a session with the commit of tx.
+func (s *Service) end(tx *store.Tx, id string) error {
+	n, err := tx.Exec(endSession, wire.TextValue(id), wire.IntValue(s.now()))
+	if n > 0 {
+		tx.AfterCommit(func() { s.registry.cut(sessionKey(id)) })
+	}
+	return err
+}
+
+// endSessions ends all sessions of a user but one with the commit of tx, and
+// refuses the tokens that apps minted for the user until now.
+func (s *Service) endSessions(tx *store.Tx, userID, keep string) error {
+	now := wire.IntValue(s.now())
+	keys := []string{userTokensKey(userID)}
+	if keep == "" {
+		keys = append(keys, userKey(userID)) // also what is being verified just now
+	}
+	var open []string
+	err := tx.Query(selectOpenSessions, []wire.Value{wire.TextValue(userID), wire.TextValue(keep)}, func(row []wire.Value) error {
+		open = append(open, row[0].Text())
+		return nil
+	})
+	for _, id := range open {
+		keys = append(keys, sessionKey(id))
+		if err == nil {
+			_, err = tx.Exec(endSession, wire.TextValue(id), now)
+		}
+	}
+	if err == nil {
+		_, err = tx.Exec(updateEpoch, wire.TextValue(userID), now, now)
+	}
+	tx.AfterCommit(func() { s.registry.cut(keys...) })
+	return err
+}
+
+// Logout ends the session of an access or a refresh token, also of one that has
+// expired or been replaced. A token that an app minted is refused from now on.
+// A token that means nothing to the server is no error.
+func (s *Service) Logout(ctx context.Context, token string) error {
+	if isRefresh(token) {
+		t, ok := parseRefresh(token, s.refreshKey)
+		if !ok {
+			return nil
+		}
+		return s.db.Write(ctx, func(tx *store.Tx) error { return s.end(tx, t.sessionID) })
+	}
+	c, err := s.keys.open(token)
+	if err != nil {
+		return nil
+	}
+	if c.SessionID != "" {
+		return s.db.Write(ctx, func(tx *store.Tx) error { return s.end(tx, c.SessionID) })
+	}
+	now := s.now()
+	if c.check(s.options.Now()) != nil {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(token))
+	return s.db.Write(ctx, func(tx *store.Tx) error {
+		tx.AfterCommit(func() { s.registry.cut(tokenKey(c.hash)) })
+		if err := s.deleteOld(tx, c.Subject, now); err != nil {
+			return err
+		}
+		return insertSessionRow(tx, &session{
+			id: tokenKey(c.hash), userID: c.Subject, method: mintedToken, tokenHash: sum[:],
+			createdAt: now, expiresAt: c.expiry().UnixMicro(), endedAt: now,
+		})
+	})
+}

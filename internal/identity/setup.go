@@ -1,0 +1,154 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Root is the user that exists from the first start on. It can be neither
+// dropped nor disabled nor demoted.
+const Root = "root"
+
+const rootEmail = "root@localhost"
+
+func errSetupRequired() error {
+	return wire.NewError(wire.CodeSetupRequired, "Server requires initial setup")
+}
+
+func errAlreadyConfigured() error {
+	return wire.NewError(CodeAlreadyConfigured, "The server is already set up")
+}
+
+// makeRoot creates the user root on first start, and gives it the configured
+// password while it has none. A password that was set stays.
+func (s *Service) makeRoot(ctx context.Context) error {
+	root, err := s.readUser(ctx, Root)
+	if err != nil {
+		return err
+	}
+	hash := ""
+	if s.options.RootPassword != "" && (root == nil || root.passwordHash == "") {
+		if err := s.checkPassword(s.options.RootPassword, Root, rootEmail); err != nil {
+			return err
+		}
+		if hash, err = s.hasher.hash(ctx, s.options.RootPassword); err != nil {
+			return err
+		}
+	}
+	if root != nil && hash == "" {
+		return nil
+	}
+	return s.db.Write(ctx, func(tx *store.Tx) error {
+		if root != nil {
+			_, err := tx.Exec(updatePassword, wire.TextValue(Root), wire.TextValue(hash), wire.IntValue(s.now()))
+			return err
+		}
+		return insertUserRow(tx, &userRow{
+			id: Root, passwordHash: hash, role: RoleSystem, email: rootEmail, authType: AuthInternal, createdAt: s.now(),
+		})
+	})
+}
+
+// NeedsSetup reports whether root has no password yet. Once it has one the
+// answer costs nothing.
+func (s *Service) NeedsSetup(ctx context.Context) (bool, error) {
+	if s.configured.Load() {
+		return false, nil
+	}
+	root, err := s.readUser(ctx, Root)
+	if err != nil {
+		return false, err
+	}
+	if root == nil {
+		return false, errors.New("user root is missing")
+	}
+	if root.passwordHash == "" {
+		return true, nil
+	}
+	s.configured.Store(true)
+	return false, nil
+}
+
+// Setup gives root its password and creates the first dba, both or neither.
+// It fails with ALREADY_CONFIGURED, WEAK_PASSWORD, INVALID_USER or USER_EXISTS,
+// tried in this order. email may be "".
+func (s *Service) Setup(ctx context.Context, user, password, rootPassword, email string) (*User, error) {
+	needed, err := s.NeedsSetup(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !needed {
+		return nil, errAlreadyConfigured()
+	}
+	if err := s.checkSetupPasswords(user, password, rootPassword, email); err != nil {
+		return nil, err
+	}
+	name, err := localName(user)
+	if err != nil {
+		return nil, err
+	}
+	if name == Root {
+		return nil, wire.NewError(CodeInvalidUser, "the name root is taken by the system user")
+	}
+	if err := checkEmail(email); err != nil {
+		return nil, err
+	}
+	row := &userRow{id: name, role: RoleDBA, email: email, authType: AuthPassword, createdAt: s.now()}
+	if row.passwordHash, err = s.hasher.hash(ctx, password); err != nil {
+		return nil, err
+	}
+	rootHash, err := s.hasher.hash(ctx, rootPassword)
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.Write(ctx, func(tx *store.Tx) error {
+		root, err := findUser(tx, Root)
+		if err != nil {
+			return err
+		}
+		if root == nil || root.passwordHash != "" {
+			return errAlreadyConfigured()
+		}
+		taken, err := findUser(tx, name)
+		if err != nil {
+			return err
+		}
+		if taken != nil {
+			return wire.NewError(CodeUserExists, "user '", name, "' already exists")
+		}
+		if err := insertUserRow(tx, row); err != nil {
+			return err
+		}
+		_, err = tx.Exec(updatePassword, wire.TextValue(Root), wire.TextValue(rootHash), wire.IntValue(row.createdAt))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.configured.Store(true)
+	s.options.Logger.Info("the server is set up", "dba", name)
+	return row.user(), nil
+}
+
+// checkSetupPasswords says all that is wrong with the two passwords at once.
+func (s *Service) checkSetupPasswords(user, password, rootPassword, email string) error {
+	var problems []string
+	if err := s.checkPassword(password, user, email); err != nil {
+		problems = append(problems, "DBA user password: "+err.Error())
+	}
+	if err := s.checkPassword(rootPassword, Root, rootEmail); err != nil {
+		problems = append(problems, "Root password: "+err.Error())
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return wire.NewError(wire.CodeWeakPassword, strings.Join(problems, "; "))
+}
+
+func (s *Service) checkPassword(password string, names ...string) error {
+	return checkPassword(password, s.options.MinPasswordLength, names...)
+}
