@@ -1,0 +1,21 @@
+//go:build !js
+
+package auth
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// Format writes String whatever the verb.
+func (a Auth) Format(s fmt.State, verb rune) {
+	if verb == 'v' && s.Flag('#') {
+		io.WriteString(s, a.GoString())
+		return
+	}
+	io.WriteString(s, a.String())
+}
+
+// LogValue gives String.
+func (a Auth) LogValue() slog.Value { return slog.StringValue(a.String()) }
