@@ -50,6 +50,8 @@ type Column struct {
 	T     wire.Type
 	// SQL is how the engine names the column, ready to print.
 	SQL string
+	// NotNull says that the column is never NULL.
+	NotNull bool
 }
 
 // Params collects what Bind learns of the parameters $1 to $n. Types starts as
@@ -67,4 +69,7 @@ type BindOptions struct {
 	Names      Names   // nil: no columns
 	Params     *Params // nil: no parameters
 	Aggregates bool    // count, sum, ... are allowed
+	// Expect is the type that the place asks for: a bare parameter or untyped
+	// literal takes it. The zero Type asks for nothing.
+	Expect wire.Type
 }

@@ -1,4 +1,301 @@
 package expr
 
-// Printer writes bound expressions as the SQL of an engine.
-type Printer struct{}
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Target is the engine to print for.
+type Target uint8
+
+// SQLite is the embedded engine.
+const SQLite Target = iota
+
+// ArgKind says where the value of an argument comes from when the statement
+// runs.
+type ArgKind uint8
+
+// The sources of arguments.
+const (
+	ArgConst  ArgKind = iota // Value
+	ArgParam                 // parameter N
+	ArgUser                  // the user that the statement runs as
+	ArgRole                  // the user's role
+	ArgNow                   // the start of the statement
+	ArgNextID                // a new id, one for the whole statement
+)
+
+// Arg is an argument of a printed statement. Type is the form in which the
+// value that Resolve gives is bound.
+type Arg struct {
+	Kind  ArgKind
+	N     int
+	Value wire.Value
+	Type  wire.Type
+
+	form decimalForm
+}
+
+// decimalForm says how a DECIMAL goes into the engine; see decimal_codec.go.
+type decimalForm uint8
+
+const (
+	asIs decimalForm = iota
+	asKey
+	asOwn
+)
+
+// Resolve gives the value to bind.
+func (a Arg) Resolve(env *Env) wire.Value {
+	v := a.Value
+	switch a.Kind {
+	case ArgParam:
+		v = env.Params[a.N-1]
+	case ArgUser:
+		return wire.TextValue(env.User)
+	case ArgRole:
+		return wire.TextValue(env.Role)
+	case ArgNow:
+		return wire.IntValue(env.Now.UnixMicro())
+	case ArgNextID:
+		return wire.IntValue(env.NextID())
+	}
+	if v.IsNull() {
+		return v
+	}
+	switch a.form {
+	case asKey:
+		return wire.BytesValue(EncodeDecimal(v.Text()))
+	case asOwn:
+		return wire.BytesValue(encodeOwn(v.Text()))
+	}
+	return v
+}
+
+// Printer writes SQL for an engine. Expressions print without text constants
+// or what differs from run to run: these become arguments, ?1, ?2, and so on.
+type Printer struct {
+	b    strings.Builder
+	args []Arg
+}
+
+// NewPrinter makes an empty Printer.
+func NewPrinter(Target) *Printer { return &Printer{} }
+
+// Raw appends SQL as it is.
+func (p *Printer) Raw(sql string) { p.b.WriteString(sql) }
+
+// Node appends an expression.
+func (p *Printer) Node(n Node) { n.print(p) }
+
+// Arg appends a placeholder. The same run-time argument has one number.
+func (p *Printer) Arg(a Arg) {
+	i := -1
+	if a.Kind != ArgConst && a.Kind != ArgNextID {
+		i = slices.Index(p.args, a)
+	}
+	if i < 0 {
+		i = len(p.args)
+		p.args = append(p.args, a)
+	}
+	p.Raw("?" + strconv.Itoa(i+1))
+}
+
+// SQL is the text so far.
+func (p *Printer) SQL() string { return p.b.String() }
+
+// Args are the arguments that the text asks for, in the order of their numbers.
+func (p *Printer) Args() []Arg { return p.args }
+
+func (p *Printer) value(v wire.Value, t wire.Type, form decimalForm) {
+	switch v.Tag() {
+	case wire.TagNull:
+		p.Raw("NULL")
+		return
+	case wire.TagBool:
+		p.Raw(strconv.Itoa(boolInt(v.Bool())))
+		return
+	case wire.TagInt:
+		if n := v.Int(); n >= 0 {
+			p.Raw(strconv.FormatInt(n, 10))
+			return
+		}
+	}
+	p.arg(Arg{Kind: ArgConst, Value: v, Type: t}, form)
+}
+
+// arg gives a DECIMAL its form in the engine, which is bytes.
+func (p *Printer) arg(a Arg, form decimalForm) {
+	if a.Type.Kind == wire.Decimal {
+		a.Type, a.form = typeOf(wire.Bytes), form
+	}
+	p.Arg(a)
+}
+
+// formOf is the form in which nodes of the type print.
+func formOf(t wire.Type) decimalForm {
+	if t == ownDecimal {
+		return asOwn
+	}
+	return asKey
+}
+
+// key prints a side of a comparison: a DECIMAL without its scale.
+func (p *Printer) key(n Node) {
+	if n.Type() != ownDecimal {
+		p.Node(n)
+		return
+	}
+	switch x := n.(type) {
+	case *constant:
+		p.value(x.v, x.t, asKey)
+	case *param:
+		p.arg(Arg{Kind: ArgParam, N: x.n, Type: x.Type()}, asKey)
+	case *own:
+		p.Node(x.x)
+	default:
+		p.Raw(keyFunction + "(")
+		p.Node(n)
+		p.Raw(")")
+	}
+}
+
+func (p *Printer) list(nodes []Node, separator string) {
+	for i, n := range nodes {
+		if i > 0 {
+			p.Raw(separator)
+		}
+		p.Node(n)
+	}
+}
+
+func (c *constant) print(p *Printer) { p.value(c.v, c.t, formOf(c.t)) }
+
+func (u *untyped) print(p *Printer) {
+	p.Arg(Arg{Kind: ArgConst, Value: wire.TextValue(u.text), Type: typeOf(wire.Text)})
+}
+
+func (n *param) print(p *Printer) {
+	t := n.Type()
+	p.arg(Arg{Kind: ArgParam, N: n.n, Type: t}, formOf(t))
+}
+
+func (c *column) print(p *Printer) { p.Raw(c.c.SQL) }
+
+func (c *call) print(p *Printer) {
+	if c.f.native == "" {
+		p.Raw(c.f.engine() + "(")
+		p.list(c.args, ", ")
+		p.Raw(")")
+		return
+	}
+	s := c.f.native
+	for {
+		before, after, ok := strings.Cut(s, "$")
+		p.Raw(before)
+		if !ok {
+			return
+		}
+		p.Node(c.args[after[0]-'1'])
+		s = after[1:]
+	}
+}
+
+func (o *own) print(p *Printer) {
+	p.Raw(ownFunction + "(")
+	p.Node(o.x)
+	p.Raw(", " + strconv.Itoa(int(o.x.Type().Scale)) + ")")
+}
+
+func (f *fit) print(p *Printer) {
+	if f.t.Kind == wire.Embedding {
+		p.Raw(dimFunction + "(")
+		p.Node(f.x)
+		p.Raw(", " + strconv.Itoa(int(f.t.Dim)) + ")")
+		return
+	}
+	p.Raw(fitFunction + "(")
+	p.Node(f.x)
+	p.Raw(", " + strconv.Itoa(int(f.t.Precision)) + ", " + strconv.Itoa(int(f.t.Scale)) + ")")
+}
+
+func (c *comparison) print(p *Printer) {
+	p.Raw("(")
+	p.key(c.l)
+	p.Raw(" " + c.op + " ")
+	p.key(c.r)
+	p.Raw(")")
+}
+
+func (j *junction) print(p *Printer) { p.junction(j.op, j.args) }
+
+// junction prints a balanced tree, since the engine bounds the depth.
+func (p *Printer) junction(op string, args []Node) {
+	if len(args) == 1 {
+		p.Node(args[0])
+		return
+	}
+	p.Raw("(")
+	if len(args) <= 8 {
+		p.list(args, " "+op+" ")
+	} else {
+		half := len(args) / 2
+		p.junction(op, args[:half])
+		p.Raw(" " + op + " ")
+		p.junction(op, args[half:])
+	}
+	p.Raw(")")
+}
+
+func (n *not) print(p *Printer) {
+	p.Raw("(NOT ")
+	p.Node(n.x)
+	p.Raw(")")
+}
+
+func (n *is) print(p *Printer) {
+	p.Raw("(")
+	p.Node(n.x)
+	p.Raw(" IS ")
+	if n.not {
+		p.Raw("NOT ")
+	}
+	p.Raw(n.what + ")")
+}
+
+func (n *in) print(p *Printer) {
+	p.Raw("(")
+	p.key(n.x)
+	p.Raw(" IN (")
+	for i, t := range n.tests {
+		if i > 0 {
+			p.Raw(", ")
+		}
+		p.key(t.r)
+	}
+	p.Raw("))")
+}
+
+func (c *choice) print(p *Printer) {
+	p.Raw("CASE")
+	for i := range c.conds {
+		p.Raw(" WHEN ")
+		p.Node(c.conds[i])
+		p.Raw(" THEN ")
+		p.Node(c.thens[i])
+	}
+	if c.other != nil {
+		p.Raw(" ELSE ")
+		p.Node(c.other)
+	}
+	p.Raw(" END")
+}
+
+func (c *coalesce) print(p *Printer) {
+	p.Raw("coalesce(")
+	p.list(c.args, ", ")
+	p.Raw(")")
+}

@@ -1,0 +1,547 @@
+package expr
+
+import (
+	"strconv"
+
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// maxDepth bounds how deep expressions nest; the engine's own bound is 1000.
+const maxDepth = 400
+
+// Bind resolves the names and types of x. The error is a *BindError.
+//
+// The type of a bare text literal or parameter that o.Expect says nothing of
+// stays open until Assign or Convert decides it; it reads as TEXT, or as the
+// type of the parameter's value.
+func Bind(x dialect.Expr, o BindOptions) (Node, error) {
+	b := &binder{o: o}
+	n, err := b.bind(x)
+	if err == nil && o.Expect.Kind != wire.Unknown {
+		n, err = resolve(n, o.Expect)
+	}
+	if err != nil {
+		return nil, place(err, x.Pos())
+	}
+	return n, nil
+}
+
+type binder struct {
+	o         BindOptions
+	depth     int
+	aggregate bool // inside the arguments of an aggregate
+}
+
+// bind gives every error the place of the innermost node it arose in.
+func (b *binder) bind(x dialect.Expr) (Node, error) {
+	b.depth++
+	defer func() { b.depth-- }()
+	if b.depth > maxDepth {
+		return nil, errAt(x.Pos(), wire.CodeInvalidSQL, "expression nests deeper than ", strconv.Itoa(maxDepth), " levels")
+	}
+	n, err := b.bindNode(x)
+	if err != nil {
+		return nil, place(err, x.Pos())
+	}
+	return n, nil
+}
+
+func (b *binder) bindNode(x dialect.Expr) (Node, error) {
+	switch x := x.(type) {
+	case *dialect.Null:
+		return &constant{}, nil
+	case *dialect.Bool:
+		return &constant{wire.BoolValue(x.Value), boolean}, nil
+	case *dialect.Number:
+		return bindNumber(x)
+	case *dialect.String:
+		return &untyped{x.Value}, checkText(x.Value)
+	case *dialect.Typed:
+		return b.bindTyped(x)
+	case *dialect.Param:
+		return b.bindParam(x)
+	case *dialect.Column:
+		return b.bindColumn(x)
+	case *dialect.Unary:
+		return b.bindUnary(x)
+	case *dialect.Binary:
+		return b.bindBinary(x)
+	case *dialect.Is:
+		return b.bindIs(x)
+	case *dialect.In:
+		return b.bindIn(x)
+	case *dialect.Between:
+		return b.bindBetween(x)
+	case *dialect.Like:
+		return b.bindLike(x)
+	case *dialect.Case:
+		return b.bindCase(x)
+	case *dialect.Cast:
+		return b.bindCast(x)
+	case *dialect.Call:
+		return b.bindCall(x)
+	case *dialect.Scalar, *dialect.Exists:
+		return nil, unsupported("sub-queries")
+	case *dialect.Tuple:
+		return nil, unsupported("row values")
+	case *dialect.FileRef:
+		return nil, unsupported("FILE references")
+	case *dialect.Default:
+		return nil, wire.NewError(wire.CodeInvalidSQL, "DEFAULT is not allowed in this context")
+	}
+	return nil, unsupported("this expression")
+}
+
+func unsupported(what string) error {
+	return wire.NewError(wire.CodeUnsupported, what, " are not supported here")
+}
+
+func (b *binder) bindAll(list []dialect.Expr) ([]Node, error) {
+	out := make([]Node, len(list))
+	for i, x := range list {
+		n, err := b.bind(x)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = n
+	}
+	return out, nil
+}
+
+func (b *binder) bindParam(x *dialect.Param) (Node, error) {
+	ps := b.o.Params
+	if ps == nil {
+		return nil, wire.NewError(wire.CodeParameterCount, "parameters are not allowed here")
+	}
+	if x.N < 1 || x.N > len(ps.Types) {
+		return nil, wire.NewError(wire.CodeParameterCount, "parameter $", strconv.Itoa(x.N), " has no value: ",
+			strconv.Itoa(len(ps.Types)), " given")
+	}
+	ps.Used = max(ps.Used, x.N)
+	return &param{x.N, ps}, nil
+}
+
+func (b *binder) bindColumn(x *dialect.Column) (Node, error) {
+	if b.o.Names == nil {
+		return nil, wire.NewError(wire.CodeColumnNotFound, "No field named ", x.Name[len(x.Name)-1].Name)
+	}
+	c, err := b.o.Names.Column(x.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &column{c}, nil
+}
+
+// bindTyped reads DATE '2024-01-31' and the like.
+func (b *binder) bindTyped(x *dialect.Typed) (Node, error) {
+	t, err := castType(x.Type)
+	if err != nil {
+		return nil, err
+	}
+	return resolve(&untyped{x.Value}, t)
+}
+
+func (b *binder) bindCast(x *dialect.Cast) (Node, error) {
+	n, err := b.bind(x.X)
+	if err != nil {
+		return nil, err
+	}
+	t, err := castType(x.Type)
+	if err != nil {
+		return nil, err
+	}
+	return convert(n, t, explicit)
+}
+
+// castType is ParseType but for a bare DECIMAL, which in a cast leaves each
+// value its scale, and for serials, which are types of columns only.
+func castType(t dialect.TypeName) (wire.Type, error) {
+	if IsSerial(t.Name) {
+		return wire.Type{}, errAt(t.Pos, wire.CodeInvalidSQL, `type "`, t.Name, `" does not exist`)
+	}
+	out, err := ParseType(t)
+	if err == nil && out.Kind == wire.Decimal && len(t.Args) == 0 {
+		out = ownDecimal
+	}
+	return out, err
+}
+
+func (b *binder) bindUnary(x *dialect.Unary) (Node, error) {
+	if x.Op == "NOT" {
+		n, err := b.condition(x.X, "NOT")
+		if err != nil {
+			return nil, err
+		}
+		return &not{n}, nil
+	}
+	n, err := b.bind(x.X)
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := n.(*constant); ok && x.Op == "-" && c.t.Kind == wire.Decimal {
+		// A negative literal keeps its precision and scale.
+		d := mustDecimal(c.v)
+		d.c.Neg(&d.c)
+		return &constant{d.value(), c.t}, nil
+	}
+	return b.operator(x.Op, n)
+}
+
+// operator binds an operator of the table.
+func (b *binder) operator(op string, args ...Node) (Node, error) {
+	args, err := settleParams(args)
+	if err != nil {
+		return nil, err
+	}
+	f, many := choose(operators[op], kindsOf(args))
+	if f == nil {
+		return nil, errNoOperator(op, args, many)
+	}
+	return newCall(f, args)
+}
+
+// settleParams gives parameters the types of their values where no argument
+// has a type that could decide them.
+func settleParams(args []Node) ([]Node, error) {
+	for _, a := range args {
+		if !isOpen(a) {
+			return args, nil
+		}
+	}
+	out := make([]Node, len(args))
+	for i, a := range args {
+		out[i] = a
+		if p, ok := a.(*param); ok && p.ps.Types[p.n-1].Kind != wire.Unknown {
+			n, err := settle(a)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = n
+		}
+	}
+	return out, nil
+}
+
+func kindsOf(args []Node) []wire.Kind {
+	kinds := make([]wire.Kind, len(args))
+	for i, a := range args {
+		kinds[i] = kindOf(a)
+	}
+	return kinds
+}
+
+func errNoOperator(op string, args []Node, many bool) error {
+	what := op + " " + openName(args[0])
+	if len(args) == 2 {
+		what = openName(args[0]) + " " + op + " " + openName(args[1])
+	}
+	if many {
+		return wire.NewError(wire.CodeTypeMismatch, "operator is not unique: ", what)
+	}
+	return wire.NewError(wire.CodeTypeMismatch, "operator does not exist: ", what)
+}
+
+func openName(n Node) string {
+	if isOpen(n) {
+		return kindSQL[wire.Unknown]
+	}
+	return TypeName(n.Type())
+}
+
+func (b *binder) bindBinary(x *dialect.Binary) (Node, error) {
+	switch x.Op {
+	case "AND", "OR":
+		return b.bindJunction(x)
+	}
+	l, err := b.bind(x.L)
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.bind(x.R)
+	if err != nil {
+		return nil, err
+	}
+	switch x.Op {
+	case "=", "<>", "<", "<=", ">", ">=":
+		c, err := newComparison(x.Op, l, r)
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	case "||":
+		return b.concat(l, r)
+	case "->", "->>", "?":
+		if l, r, err = jsonOperands(x.Op, l, r); err != nil {
+			return nil, err
+		}
+	}
+	return b.operator(x.Op, l, r)
+}
+
+// bindJunction flattens a chain of one operator, which parses to the left and
+// may be long.
+func (b *binder) bindJunction(x *dialect.Binary) (Node, error) {
+	var chain []dialect.Expr
+	var left dialect.Expr = x
+	for {
+		y, ok := left.(*dialect.Binary)
+		if !ok || y.Op != x.Op {
+			break
+		}
+		chain = append(chain, y.R)
+		left = y.L
+	}
+	chain = append(chain, left)
+	j := &junction{op: x.Op, args: make([]Node, len(chain))}
+	for i, c := range chain {
+		n, err := b.condition(c, x.Op)
+		if err != nil {
+			return nil, err
+		}
+		j.args[len(chain)-1-i] = n
+	}
+	return j, nil
+}
+
+func (b *binder) condition(x dialect.Expr, what string) (Node, error) {
+	n, err := b.bind(x)
+	if err != nil {
+		return nil, err
+	}
+	if n, err = Condition(n, what); err != nil {
+		return nil, place(err, x.Pos())
+	}
+	return n, nil
+}
+
+func (b *binder) bindIs(x *dialect.Is) (Node, error) {
+	if x.What == "DISTINCT FROM" {
+		l, err := b.bind(x.X)
+		if err != nil {
+			return nil, err
+		}
+		r, err := b.bind(x.R)
+		if err != nil {
+			return nil, err
+		}
+		op := "IS NOT"
+		if x.Not {
+			op = "IS"
+		}
+		c, err := newComparison(op, l, r)
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+	if x.What == "NULL" {
+		n, err := b.bind(x.X)
+		if err == nil {
+			n, err = settle(n)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &is{n, x.Not, "NULL"}, nil
+	}
+	n, err := b.condition(x.X, "IS "+x.What)
+	if err != nil {
+		return nil, err
+	}
+	if x.What == "UNKNOWN" {
+		return &is{n, x.Not, "NULL"}, nil
+	}
+	return &is{n, x.Not, x.What}, nil
+}
+
+// bindIn keeps the list as one where the left side compares with every item as
+// it is, and is a chain of OR otherwise.
+func (b *binder) bindIn(x *dialect.In) (Node, error) {
+	if x.Query != nil {
+		return nil, unsupported("sub-queries")
+	}
+	left, err := b.bind(x.X)
+	if err != nil {
+		return nil, err
+	}
+	items, err := b.bindAll(x.List)
+	if err != nil {
+		return nil, err
+	}
+	if isOpen(left) {
+		t, err := CommonType(items, "IN")
+		if err != nil {
+			return nil, err
+		}
+		if left, err = resolve(left, bare(t)); err != nil {
+			return nil, err
+		}
+	}
+	tests := make([]*comparison, len(items))
+	asOne := true
+	for i, item := range items {
+		c, err := newComparison("=", left, item)
+		if err != nil {
+			return nil, place(err, x.List[i].Pos())
+		}
+		tests[i] = c
+		asOne = asOne && c.l == left
+	}
+	if asOne {
+		return negate(&in{left, tests}, x.Not), nil
+	}
+	if len(tests) == 1 {
+		return negate(tests[0], x.Not), nil
+	}
+	j := &junction{op: "OR", args: make([]Node, len(tests))}
+	for i, c := range tests {
+		j.args[i] = c
+	}
+	return negate(j, x.Not), nil
+}
+
+// bindBetween writes BETWEEN as the comparisons that it stands for.
+func (b *binder) bindBetween(x *dialect.Between) (Node, error) {
+	nodes, err := b.bindAll([]dialect.Expr{x.X, x.Lo, x.Hi})
+	if err != nil {
+		return nil, err
+	}
+	if isOpen(nodes[0]) {
+		t, err := CommonType(nodes[1:], "BETWEEN")
+		if err != nil {
+			return nil, err
+		}
+		if nodes[0], err = resolve(nodes[0], bare(t)); err != nil {
+			return nil, err
+		}
+	}
+	within := func(lo, hi Node) (Node, error) {
+		l, err := newComparison(">=", nodes[0], lo)
+		if err != nil {
+			return nil, err
+		}
+		h, err := newComparison("<=", nodes[0], hi)
+		if err != nil {
+			return nil, err
+		}
+		return And(l, h), nil
+	}
+	n, err := within(nodes[1], nodes[2])
+	if err != nil {
+		return nil, err
+	}
+	if x.Symmetric {
+		m, err := within(nodes[2], nodes[1])
+		if err != nil {
+			return nil, err
+		}
+		n = &junction{"OR", []Node{n, m}}
+	}
+	return negate(n, x.Not), nil
+}
+
+func (b *binder) bindLike(x *dialect.Like) (Node, error) {
+	list := []dialect.Expr{x.X, x.Pattern}
+	if x.Escape != nil {
+		list = append(list, x.Escape)
+	}
+	args, err := b.bindAll(list)
+	if err != nil {
+		return nil, err
+	}
+	f := likeFunction(x.Insensitive, x.Escape != nil)
+	for i, a := range args {
+		if k := kindOf(a); k != wire.Unknown && categoryOf(k) != catString {
+			op := "LIKE"
+			if x.Insensitive {
+				op = "ILIKE"
+			}
+			return nil, errNoOperator(op, []Node{args[0], args[max(i, 1)]}, false)
+		}
+	}
+	n, err := newCall(f, args)
+	if err != nil {
+		return nil, err
+	}
+	return negate(n, x.Not), nil
+}
+
+func (b *binder) bindCase(x *dialect.Case) (Node, error) {
+	c := &choice{}
+	var operand Node
+	if x.Operand != nil {
+		n, err := b.bind(x.Operand)
+		if err != nil {
+			return nil, err
+		}
+		operand = n
+	}
+	for _, w := range x.Whens {
+		cond, err := b.when(operand, w.Cond)
+		if err != nil {
+			return nil, err
+		}
+		then, err := b.bind(w.Then)
+		if err != nil {
+			return nil, err
+		}
+		c.conds, c.thens = append(c.conds, cond), append(c.thens, then)
+	}
+	results := c.thens
+	if x.Else != nil {
+		n, err := b.bind(x.Else)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results[:len(results):len(results)], n)
+	}
+	results, t, err := unify(results, "CASE")
+	if err != nil {
+		return nil, err
+	}
+	c.t, c.thens = t, results[:len(x.Whens)]
+	if x.Else != nil {
+		c.other = results[len(x.Whens)]
+	}
+	return c, nil
+}
+
+func (b *binder) when(operand Node, x dialect.Expr) (Node, error) {
+	if operand == nil {
+		return b.condition(x, "CASE/WHEN")
+	}
+	v, err := b.bind(x)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newComparison("=", operand, v)
+	if err != nil {
+		return nil, place(err, x.Pos())
+	}
+	return c, nil
+}
+
+// concat is ||: of BYTES, or of anything with a text.
+func (b *binder) concat(l, r Node) (Node, error) {
+	lk, rk := kindOf(l), kindOf(r)
+	if lk == wire.Bytes || rk == wire.Bytes {
+		return b.operator("||", l, r)
+	}
+	if categoryOf(lk) != catString && categoryOf(rk) != catString && lk != wire.Unknown && rk != wire.Unknown {
+		return nil, errNoOperator("||", []Node{l, r}, false)
+	}
+	return joinText(l, r)
+}
+
+// joinText converts both to TEXT and joins them.
+func joinText(l, r Node) (Node, error) {
+	l, err := convert(l, typeOf(wire.Text), explicit)
+	if err != nil {
+		return nil, err
+	}
+	if r, err = convert(r, typeOf(wire.Text), explicit); err != nil {
+		return nil, err
+	}
+	return newCall(concatText, []Node{l, r})
+}

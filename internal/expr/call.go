@@ -1,0 +1,235 @@
+package expr
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// special binds a function whose typing is a rule of its own.
+type special func(b *binder, name string, args []Node) (Node, error)
+
+// specials are looked up before the table of functions.
+var specials = map[string]special{
+	"coalesce": bindCoalesce, "nullif": bindNullif, "greatest": bindExtreme, "least": bindExtreme,
+	"concat": bindConcat,
+	"now":    runtime(ArgNow, wire.DateTime), "current_timestamp": runtime(ArgNow, wire.DateTime),
+	"transaction_timestamp": runtime(ArgNow, wire.DateTime), "statement_timestamp": runtime(ArgNow, wire.DateTime),
+	"localtimestamp": converted(wire.Timestamp), "current_date": converted(wire.Date), "localtime": converted(wire.Time),
+	"current_user": runtime(ArgUser, wire.Text), "current_user_id": runtime(ArgUser, wire.Text),
+	"session_user": runtime(ArgUser, wire.Text), "user": runtime(ArgUser, wire.Text),
+	"current_role": runtime(ArgRole, wire.Text),
+	"snowflake_id": runtime(ArgNextID, wire.BigInt),
+	"json_get":     jsonPath("->", wire.Unknown), "json_get_json": jsonPath("->", wire.Unknown),
+	"json_get_array": jsonPath("->", wire.Unknown), "json_get_str": jsonPath("->>", wire.Unknown),
+	"json_as_text": jsonPath("->>", wire.Unknown), "json_get_int": jsonPath("->>", wire.BigInt),
+	"json_get_float": jsonPath("->>", wire.Double), "json_get_bool": jsonPath("->>", wire.Boolean),
+	"json_contains": jsonPath("?", wire.Unknown),
+}
+
+func (b *binder) bindCall(x *dialect.Call) (Node, error) {
+	if x.Over != nil {
+		return nil, unsupported("window functions")
+	}
+	name := x.Name[len(x.Name)-1].Name
+	if len(x.Name) > 1 && (len(x.Name) > 2 || x.Name[0].Name != "pg_catalog") {
+		return nil, errNoFunction(qualified(x.Name), nil, false)
+	}
+	if isAggregate(name) {
+		return b.bindAggregate(name, x)
+	}
+	if x.Star || x.Distinct || x.Filter != nil || len(x.OrderBy) > 0 {
+		return nil, wire.NewError(wire.CodeInvalidSQL, name, " is not an aggregate function")
+	}
+	args, err := b.bindAll(x.Args)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := specials[name]; ok {
+		return s(b, name, args)
+	}
+	if args, err = settleParams(args); err != nil {
+		return nil, err
+	}
+	f, many := choose(functions[name], kindsOf(args))
+	if f == nil {
+		return nil, errNoFunction(name, args, many)
+	}
+	return newCall(f, args)
+}
+
+func qualified(name dialect.Name) string {
+	parts := make([]string, len(name))
+	for i, id := range name {
+		parts[i] = id.Name
+	}
+	return strings.Join(parts, ".")
+}
+
+func errNoFunction(name string, args []Node, many bool) error {
+	types := make([]string, len(args))
+	for i, a := range args {
+		types[i] = openName(a)
+	}
+	what := name + "(" + strings.Join(types, ", ") + ")"
+	if many {
+		return wire.NewError(wire.CodeFunctionNotFound, "function is not unique: ", what)
+	}
+	return wire.NewError(wire.CodeFunctionNotFound, "function does not exist: ", what)
+}
+
+// environment is a value of the statement's surroundings.
+type environment struct {
+	kind ArgKind
+	t    wire.Type
+}
+
+func (e *environment) Type() wire.Type { return e.t }
+
+func (e *environment) Eval(env *Env) (wire.Value, error) {
+	return Arg{Kind: e.kind}.Resolve(env), nil
+}
+
+func (e *environment) print(p *Printer) { p.Arg(Arg{Kind: e.kind, Type: e.t}) }
+
+func runtime(kind ArgKind, k wire.Kind) special {
+	return func(_ *binder, name string, args []Node) (Node, error) {
+		if len(args) > 0 {
+			return nil, errNoFunction(name, args, false)
+		}
+		return &environment{kind, typeOf(k)}, nil
+	}
+}
+
+// converted is the statement's start as another kind.
+func converted(k wire.Kind) special {
+	now := runtime(ArgNow, wire.DateTime)
+	return func(b *binder, name string, args []Node) (Node, error) {
+		n, err := now(b, name, args)
+		if err != nil {
+			return nil, err
+		}
+		return convert(n, typeOf(k), explicit)
+	}
+}
+
+func needArgs(name string, args []Node, low int) error {
+	if len(args) < low {
+		return wire.NewError(wire.CodeFunctionNotFound, name, " needs at least ", strconv.Itoa(low), " arguments")
+	}
+	return nil
+}
+
+func bindCoalesce(_ *binder, name string, args []Node) (Node, error) {
+	if err := needArgs(name, args, 1); err != nil {
+		return nil, err
+	}
+	args, t, err := unify(args, "COALESCE")
+	if err != nil {
+		return nil, err
+	}
+	if len(args) == 1 {
+		return args[0], nil
+	}
+	return &coalesce{args, t}, nil
+}
+
+// bindNullif writes NULLIF(a, b) as CASE WHEN a = b THEN NULL ELSE a END.
+func bindNullif(_ *binder, name string, args []Node) (Node, error) {
+	if len(args) != 2 {
+		return nil, errNoFunction(name, args, false)
+	}
+	a, _, err := resolvePair(args[0], args[1])
+	if err != nil {
+		return nil, err
+	}
+	c, err := newComparison("=", a, args[1])
+	if err != nil {
+		return nil, err
+	}
+	return &choice{
+		conds: []Node{c},
+		thens: []Node{&constant{t: a.Type()}},
+		other: a,
+		t:     a.Type(),
+	}, nil
+}
+
+// bindExtreme takes GREATEST and LEAST two by two.
+func bindExtreme(_ *binder, name string, args []Node) (Node, error) {
+	if err := needArgs(name, args, 1); err != nil {
+		return nil, err
+	}
+	args, t, err := unify(args, strings.ToUpper(name))
+	if err != nil {
+		return nil, err
+	}
+	n := args[0]
+	for _, a := range args[1:] {
+		f, _ := choose(extremes[name], []wire.Kind{t.Kind, t.Kind})
+		if f == nil {
+			return nil, errNoFunction(name, args, false)
+		}
+		if n, err = newCall(f, []Node{n, a}); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// extremes are greatest and least of two, NULL only if both are.
+var extremes = makeExtremes()
+
+func makeExtremes() table {
+	var list []*function
+	for _, k := range []wire.Kind{wire.SmallInt, wire.Int, wire.BigInt, wire.Float, wire.Double, wire.Decimal,
+		wire.Text, wire.Bytes, wire.UUID, wire.Boolean, wire.Date, wire.Time, wire.Timestamp, wire.DateTime} {
+		for name, sign := range map[string]int{"greatest": 1, "least": -1} {
+			class := classOf(k, k)
+			list = append(list, &function{name: name, args: []wire.Kind{k, k}, result: k, nulls: true,
+				eval: func(a []wire.Value) (wire.Value, error) {
+					if a[1].IsNull() || !a[0].IsNull() && sign*compareValues(a[0], a[1], class) >= 0 {
+						return a[0], nil
+					}
+					return a[1], nil
+				}})
+		}
+	}
+	return makeTable(list)
+}
+
+// bindConcat joins the text of all arguments and leaves NULLs out.
+func bindConcat(_ *binder, name string, args []Node) (Node, error) {
+	if err := needArgs(name, args, 1); err != nil {
+		return nil, err
+	}
+	empty := &constant{wire.TextValue(""), typeOf(wire.Text)}
+	parts := make([]Node, len(args))
+	for i, a := range args {
+		n, err := convert(a, typeOf(wire.Text), explicit)
+		if err != nil {
+			return nil, err
+		}
+		parts[i] = &coalesce{[]Node{n, empty}, typeOf(wire.Text)}
+	}
+	return joinAll(parts)
+}
+
+// joinAll nests to the logarithm of the number of parts.
+func joinAll(parts []Node) (Node, error) {
+	if len(parts) == 1 {
+		return parts[0], nil
+	}
+	half := len(parts) / 2
+	l, err := joinAll(parts[:half])
+	if err != nil {
+		return nil, err
+	}
+	r, err := joinAll(parts[half:])
+	if err != nil {
+		return nil, err
+	}
+	return newCall(concatText, []Node{l, r})
+}

@@ -1,0 +1,268 @@
+package expr
+
+import (
+	"math"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// context says what asks for a conversion: the wider may do all that the
+// narrower do.
+type context uint8
+
+const (
+	implicit   context = iota // an operator, a function
+	assignment                // a column
+	explicit                  // CAST
+)
+
+// cast is a conversion between two kinds.
+type cast struct {
+	from, to wire.Kind
+	context  context
+	f        *function
+}
+
+var casts = makeCasts()
+
+type castKey struct{ from, to wire.Kind }
+
+func makeCasts() map[castKey]*cast {
+	m := map[castKey]*cast{}
+	for _, c := range castList() {
+		c.f.name = "cast_" + kindCodes[c.to]
+		c.f.args = []wire.Kind{c.from}
+		c.f.result = c.to
+		m[castKey{c.from, c.to}] = c
+	}
+	return m
+}
+
+func castable(from, to wire.Kind, ctx context) bool {
+	c, ok := casts[castKey{from, to}]
+	return ok && c.context <= ctx
+}
+
+func castList() []*cast {
+	var list []*cast
+	add := func(from, to wire.Kind, ctx context, native string, eval func(v wire.Value) (wire.Value, error)) {
+		f := &function{native: native, eval: func(a []wire.Value) (wire.Value, error) { return eval(a[0]) }}
+		list = append(list, &cast{from: from, to: to, context: ctx, f: f})
+	}
+	same := func(v wire.Value) (wire.Value, error) { return v, nil }
+
+	ints := []wire.Kind{wire.SmallInt, wire.Int, wire.BigInt}
+	for i, from := range ints {
+		for j, to := range ints {
+			switch {
+			case i < j:
+				add(from, to, implicit, "$1", same)
+			case i > j:
+				add(from, to, assignment, "", func(v wire.Value) (wire.Value, error) {
+					return intResult(narrow(v.Int(), to))
+				})
+			}
+		}
+		add(from, wire.Decimal, implicit, "", func(v wire.Value) (wire.Value, error) {
+			return decimalOfInt(v.Int()).value(), nil
+		})
+		add(from, wire.Float, implicit, "", func(v wire.Value) (wire.Value, error) {
+			return finite(float64(float32(v.Int())), wire.Float)
+		})
+		add(from, wire.Double, implicit, "CAST($1 AS REAL)", func(v wire.Value) (wire.Value, error) {
+			return wire.FloatValue(float64(v.Int())), nil
+		})
+		add(from, wire.Boolean, explicit, "($1 <> 0)", func(v wire.Value) (wire.Value, error) {
+			return wire.BoolValue(v.Int() != 0), nil
+		})
+		add(wire.Boolean, from, explicit, "$1", func(v wire.Value) (wire.Value, error) {
+			if v.Bool() {
+				return wire.IntValue(1), nil
+			}
+			return wire.IntValue(0), nil
+		})
+		add(wire.Decimal, from, assignment, "", func(v wire.Value) (wire.Value, error) {
+			return intResult(mustDecimal(v).int(from))
+		})
+		for _, k := range []wire.Kind{wire.Float, wire.Double} {
+			add(k, from, assignment, "", func(v wire.Value) (wire.Value, error) { return floatToInt(v.Float(), from) })
+		}
+	}
+	for _, k := range []wire.Kind{wire.Float, wire.Double} {
+		add(wire.Decimal, k, implicit, "", func(v wire.Value) (wire.Value, error) { return parseFloat(v.Text(), typeOf(k)) })
+	}
+	add(wire.Float, wire.Decimal, assignment, "", func(v wire.Value) (wire.Value, error) { return floatToDecimal(v.Float(), 6) })
+	add(wire.Double, wire.Decimal, assignment, "", func(v wire.Value) (wire.Value, error) { return floatToDecimal(v.Float(), 15) })
+	add(wire.Float, wire.Double, implicit, "$1", same)
+	add(wire.Double, wire.Float, assignment, "", func(v wire.Value) (wire.Value, error) { return finite(v.Float(), wire.Float) })
+
+	toInstant := func(v wire.Value) (wire.Value, error) { return intResult(dayInstant(v.Int())) }
+	add(wire.Date, wire.Timestamp, implicit, "", toInstant)
+	add(wire.Date, wire.DateTime, implicit, "", toInstant)
+	add(wire.Timestamp, wire.DateTime, implicit, "$1", same)
+	add(wire.DateTime, wire.Timestamp, assignment, "$1", same)
+	for _, k := range []wire.Kind{wire.Timestamp, wire.DateTime} {
+		add(k, wire.Date, assignment, "", func(v wire.Value) (wire.Value, error) {
+			days, _ := splitInstant(v.Int())
+			return wire.IntValue(days), nil
+		})
+		add(k, wire.Time, assignment, "", func(v wire.Value) (wire.Value, error) {
+			_, us := splitInstant(v.Int())
+			return wire.IntValue(us), nil
+		})
+	}
+
+	for k := wire.Boolean; k <= wire.File; k++ {
+		if k == wire.Text {
+			continue
+		}
+		out, in := assignment, explicit
+		native, nativeIn := "", ""
+		format := func(v wire.Value) (wire.Value, error) { return wire.TextValue(formatValue(v, k)), nil }
+		switch k {
+		case wire.JSON, wire.UUID:
+			native = "$1"
+		case wire.File:
+			out, in, native, nativeIn = implicit, assignment, "$1", "$1"
+		}
+		add(k, wire.Text, out, native, format)
+		t := typeOf(k)
+		add(wire.Text, k, in, nativeIn, func(v wire.Value) (wire.Value, error) { return parseInput(v.Text(), t) })
+	}
+	add(wire.File, wire.JSON, implicit, "$1", same)
+	add(wire.JSON, wire.File, assignment, "$1", same)
+	return list
+}
+
+// floatToInt rounds half to even, as PostgreSQL does from a double.
+func floatToInt(f float64, k wire.Kind) (wire.Value, error) {
+	f = math.RoundToEven(f)
+	if !(f >= -(1<<63) && f < 1<<63) {
+		return wire.Null, errRange(k)
+	}
+	return intResult(narrow(int64(f), k))
+}
+
+func floatToDecimal(f float64, digits int) (wire.Value, error) {
+	d, err := decimalOfFloat(f, digits)
+	if err != nil {
+		return wire.Null, err
+	}
+	return d.value(), nil
+}
+
+// convert gives n the type t, as far as ctx allows.
+func convert(n Node, t wire.Type, ctx context) (Node, error) {
+	if isOpen(n) {
+		n, err := resolve(n, t)
+		if err != nil {
+			return nil, err
+		}
+		if isOpen(n) || n.Type() == t {
+			return n, nil
+		}
+		return convert(n, t, ctx)
+	}
+	from := n.Type()
+	if from == t {
+		return n, nil
+	}
+	if from.Kind != t.Kind {
+		c, ok := casts[castKey{from.Kind, t.Kind}]
+		if !ok || c.context > ctx {
+			return nil, errConvert(from, t, ctx)
+		}
+		var err error
+		if n, err = newCall(c.f, []Node{n}); err != nil {
+			return nil, err
+		}
+	}
+	return retype(n, t)
+}
+
+func errConvert(from, to wire.Type, ctx context) error {
+	if ctx == explicit {
+		return wire.NewError(wire.CodeTypeMismatch, "cannot cast type ", TypeName(from), " to ", TypeName(to))
+	}
+	return wire.NewError(wire.CodeTypeMismatch, "expected type ", TypeName(to), " but expression is of type ", TypeName(from))
+}
+
+// retype gives n, which is of the kind already, the parameters of t.
+func retype(n Node, t wire.Type) (Node, error) {
+	from := n.Type()
+	if from == t {
+		return n, nil
+	}
+	switch t.Kind {
+	case wire.Decimal:
+		if t.Precision == 0 {
+			return withOwnScale(n), nil
+		}
+		return newFit(n, t), nil
+	case wire.Embedding:
+		if t.Dim != 0 {
+			return newFit(n, t), nil
+		}
+	}
+	return n, nil
+}
+
+// own is a DECIMAL of a declared scale where one with its own is expected.
+// The value is the same; in the engine it has another form.
+type own struct{ x Node }
+
+func withOwnScale(n Node) Node {
+	if n.Type() == ownDecimal {
+		return n
+	}
+	if c, ok := n.(*constant); ok {
+		return &constant{c.v, ownDecimal}
+	}
+	return &own{n}
+}
+
+func (o *own) Type() wire.Type                   { return ownDecimal }
+func (o *own) Eval(env *Env) (wire.Value, error) { return o.x.Eval(env) }
+
+// fit rounds a DECIMAL to a declared scale and checks its precision, or checks
+// the dimension of an EMBEDDING.
+type fit struct {
+	x Node
+	t wire.Type
+}
+
+func newFit(n Node, t wire.Type) Node {
+	if t.Kind == wire.Decimal {
+		n = withOwnScale(n)
+	}
+	f := &fit{n, t}
+	if _, ok := n.(*constant); ok {
+		if v, err := f.Eval(nil); err == nil {
+			return &constant{v, t}
+		}
+	}
+	return f
+}
+
+func (f *fit) Type() wire.Type { return f.t }
+
+func (f *fit) Eval(env *Env) (wire.Value, error) {
+	v, err := f.x.Eval(env)
+	if err != nil || v.IsNull() {
+		return v, err
+	}
+	return fitTo(v, f.t)
+}
+
+func fitTo(v wire.Value, t wire.Type) (wire.Value, error) {
+	if t.Kind == wire.Embedding {
+		return v, checkDim(len(v.Raw())/4, t)
+	}
+	return fitValue(mustDecimal(v), t)
+}
+
+// Assign converts an expression to the type of the column that it is stored
+// in. The error is a *wire.Error.
+func Assign(n Node, t wire.Type) (Node, error) {
+	return convert(n, t, assignment)
+}

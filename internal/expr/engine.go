@@ -1,0 +1,151 @@
+package expr
+
+import (
+	"sort"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Function is a function that the driver registers under its name and its
+// number of arguments. The driver converts arguments and result by their
+// types; a NULL is wire.Null whatever the type.
+type Function struct {
+	Name     string
+	Args     []wire.Type
+	Result   wire.Type
+	Volatile bool // gives another result at each call
+	Eval     func(args []wire.Value) (wire.Value, error)
+}
+
+// Functions of the engine that no SQL text can name: they change the form of
+// a DECIMAL or check one.
+const (
+	keyFunction = "k_key" // drops the scale
+	ownFunction = "k_own" // adds the scale
+	fitFunction = "k_fit" // rounds to a declared scale, checks the precision
+	dimFunction = "k_dim" // checks the dimension of an EMBEDDING
+)
+
+// engineType is how a kind goes into and out of a registered function: a
+// DECIMAL as the bytes of its form, which the driver need not know.
+func engineType(k wire.Kind) wire.Type {
+	if k == wire.Decimal {
+		k = wire.Bytes
+	}
+	return typeOf(k)
+}
+
+func fromEngine(v wire.Value, k wire.Kind) (wire.Value, error) {
+	if k != wire.Decimal || v.IsNull() {
+		return v, nil
+	}
+	s, err := DecodeDecimal([]byte(v.Raw()), 0)
+	if err != nil {
+		return wire.Null, err
+	}
+	return wire.TextValue(s), nil
+}
+
+func toEngine(v wire.Value, k wire.Kind) wire.Value {
+	if k != wire.Decimal || v.IsNull() {
+		return v
+	}
+	return wire.BytesValue(encodeOwn(v.Text()))
+}
+
+// Functions lists what the driver registers for Printer's output, in the order
+// of their names.
+func Functions() []Function {
+	byName := map[string]*function{}
+	collect := func(list []*function) {
+		for _, f := range list {
+			if f.native == "" {
+				byName[f.engine()] = f
+			}
+		}
+	}
+	for _, t := range []table{operators, functions, extremes} {
+		for _, list := range t {
+			collect(list)
+		}
+	}
+	collect(likeFunctions)
+	for _, c := range casts {
+		collect([]*function{c.f})
+	}
+	out := formFunctions()
+	for name, f := range byName {
+		out = append(out, f.export(name))
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+func (f *function) export(name string) Function {
+	e := Function{Name: name, Result: engineType(f.result), Volatile: f.volatile}
+	for _, k := range f.args {
+		e.Args = append(e.Args, engineType(k))
+	}
+	e.Eval = func(args []wire.Value) (wire.Value, error) {
+		for i, k := range f.args {
+			if args[i].IsNull() && !f.nulls {
+				return wire.Null, nil
+			}
+			if k == wire.Decimal {
+				v, err := fromEngine(args[i], k)
+				if err != nil {
+					return wire.Null, err
+				}
+				args[i] = v
+			}
+		}
+		v, err := f.eval(args)
+		if err != nil {
+			return wire.Null, err
+		}
+		return toEngine(v, f.result), nil
+	}
+	return e
+}
+
+func formFunctions() []Function {
+	bytes, number := typeOf(wire.Bytes), typeOf(wire.BigInt)
+	strict := func(fn func(a []wire.Value) (wire.Value, error)) func(a []wire.Value) (wire.Value, error) {
+		return func(a []wire.Value) (wire.Value, error) {
+			if a[0].IsNull() {
+				return wire.Null, nil
+			}
+			return fn(a)
+		}
+	}
+	return []Function{
+		{Name: keyFunction, Args: []wire.Type{bytes}, Result: bytes, Eval: strict(func(a []wire.Value) (wire.Value, error) {
+			b, err := decimalKey([]byte(a[0].Raw()))
+			if err != nil {
+				return wire.Null, err
+			}
+			return wire.BytesValue(b), nil
+		})},
+		{Name: ownFunction, Args: []wire.Type{bytes, number}, Result: bytes, Eval: strict(func(a []wire.Value) (wire.Value, error) {
+			s, err := DecodeDecimal([]byte(a[0].Raw()), uint8(a[1].Int()))
+			if err != nil {
+				return wire.Null, err
+			}
+			return wire.BytesValue(encodeOwn(s)), nil
+		})},
+		{Name: fitFunction, Args: []wire.Type{bytes, number, number}, Result: bytes, Eval: strict(func(a []wire.Value) (wire.Value, error) {
+			v, err := fromEngine(a[0], wire.Decimal)
+			if err != nil {
+				return wire.Null, err
+			}
+			v, err = fitTo(v, wire.Type{Kind: wire.Decimal, Precision: uint8(a[1].Int()), Scale: uint8(a[2].Int())})
+			if err != nil {
+				return wire.Null, err
+			}
+			return wire.BytesValue(EncodeDecimal(v.Text())), nil
+		})},
+		{Name: dimFunction, Args: []wire.Type{bytes, number}, Result: bytes, Eval: strict(func(a []wire.Value) (wire.Value, error) {
+			return fitTo(a[0], wire.Type{Kind: wire.Embedding, Dim: uint16(a[1].Int())})
+		})},
+	}
+}

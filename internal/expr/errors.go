@@ -1,0 +1,94 @@
+package expr
+
+import (
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// BindError is an expression that cannot be bound, with its place in the text.
+type BindError struct {
+	Err *wire.Error
+	Pos dialect.Pos
+}
+
+func (e *BindError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the *wire.Error, without line and column.
+func (e *BindError) Unwrap() error { return e.Err }
+
+func errAt(pos dialect.Pos, code wire.Code, parts ...string) *BindError {
+	return &BindError{Err: wire.NewError(code, parts...), Pos: pos}
+}
+
+// place gives err the place pos unless it has one.
+func place(err error, pos dialect.Pos) error {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *BindError:
+		return e
+	case *wire.Error:
+		return &BindError{Err: e, Pos: pos}
+	}
+	return &BindError{Err: wire.NewError(wire.CodeInternal, err.Error()), Pos: pos}
+}
+
+// An evaluation error travels through the engine as text: mark, code, colon,
+// message, end.
+const (
+	errMark = "kalam:"
+	errEnd  = "\x1e"
+)
+
+// ErrorText writes err so that it survives the engine's own error message.
+func ErrorText(err *wire.Error) string {
+	return errMark + string(err.Code) + ":" + err.Message + errEnd
+}
+
+// ErrorFromText finds an error written by ErrorText in an engine's message;
+// nil if there is none.
+func ErrorFromText(s string) *wire.Error {
+	_, s, ok := strings.Cut(s, errMark)
+	if !ok {
+		return nil
+	}
+	s, _, _ = strings.Cut(s, errEnd)
+	code, message, ok := strings.Cut(s, ":")
+	if !ok {
+		return nil
+	}
+	return wire.NewError(wire.Code(code), message)
+}
+
+// The errors of evaluation that several operators share.
+
+func errRange(k wire.Kind) *wire.Error {
+	return wire.NewError(wire.CodeNumericOutOfRange, strings.ToLower(rangeNames[k]), " out of range")
+}
+
+var rangeNames = map[wire.Kind]string{
+	wire.SmallInt: "smallint", wire.Int: "integer", wire.BigInt: "bigint", wire.Float: "real",
+	wire.Double: "double precision", wire.Decimal: "numeric", wire.Date: "date", wire.Time: "time",
+	wire.Timestamp: "timestamp", wire.DateTime: "timestamp",
+}
+
+func errDivision() *wire.Error {
+	return wire.NewError(wire.CodeDivisionByZero, "division by zero")
+}
+
+func errInput(t wire.Type, text string) *wire.Error {
+	return wire.NewError(wire.CodeInvalidText, "invalid input syntax for type ", TypeName(t), `: "`, cut(text), `"`)
+}
+
+// cut shortens a user's text for a message to 40 characters.
+func cut(s string) string {
+	n := 0
+	for i := range s {
+		if n++; n > 40 {
+			return s[:i] + "..."
+		}
+	}
+	return s
+}

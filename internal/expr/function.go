@@ -1,0 +1,205 @@
+package expr
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// function is one overload of an operator, a cast or a function: an entry of
+// the table that evaluation and every engine share.
+type function struct {
+	name   string      // in SQL: "+", "lower"
+	args   []wire.Kind // what it takes
+	result wire.Kind
+	// eval gets no NULL unless nulls is set: a NULL argument gives NULL.
+	eval     func(a []wire.Value) (wire.Value, error)
+	nulls    bool
+	volatile bool // another result at each call
+	// native is how SQLite says the same thing, with $1 to $9 for the
+	// arguments. Where it is empty, eval is registered under engine().
+	native string
+}
+
+var kindCodes = [...]string{
+	wire.Unknown: "x", wire.Boolean: "bool", wire.SmallInt: "i2", wire.Int: "i4", wire.BigInt: "i8",
+	wire.Float: "f4", wire.Double: "f8", wire.Decimal: "dec", wire.Text: "text", wire.Bytes: "bytes",
+	wire.JSON: "json", wire.UUID: "uuid", wire.Date: "date", wire.Time: "time", wire.Timestamp: "ts",
+	wire.DateTime: "tz", wire.Embedding: "vec", wire.File: "file",
+}
+
+var operatorWords = strings.NewReplacer("->>", "gettext", "->", "get", "+", "add", "-", "sub", "*", "mul",
+	"/", "div", "%", "mod", "^", "pow", "?", "has", " ", "_", "||", "cat", "#", "xor", "&", "and", "|", "or",
+	"<<", "shl", ">>", "shr", "~", "not")
+
+// engine is the name under which the driver registers f.
+func (f *function) engine() string {
+	s := "k_" + operatorWords.Replace(f.name)
+	for _, k := range f.args {
+		s += "_" + kindCodes[k]
+	}
+	return s
+}
+
+// table finds the overloads of a name.
+type table map[string][]*function
+
+func makeTable(lists ...[]*function) table {
+	t := table{}
+	for _, list := range lists {
+		for _, f := range list {
+			t[f.name] = append(t[f.name], f)
+		}
+	}
+	return t
+}
+
+var (
+	operators = makeTable(arithmetic, jsonOperators)
+	functions = makeTable(textFunctions, mathFunctions, idFunctions, timeFunctions, jsonFunctions)
+)
+
+// choose picks the overload for the kinds of the arguments, in PostgreSQL's
+// order of preference; Unknown stands for an open argument. many tells an
+// ambiguity from no match.
+func choose(candidates []*function, kinds []wire.Kind) (f *function, many bool) {
+	var fit []*function
+	for _, c := range candidates {
+		if len(c.args) == len(kinds) && accepts(c, kinds) {
+			fit = append(fit, c)
+		}
+	}
+	fit = best(fit, func(c *function) int { return score(c, kinds, false) })
+	if len(fit) > 1 {
+		fit = best(fit, func(c *function) int { return score(c, kinds, true) })
+	}
+	if len(fit) > 1 {
+		fit = chooseForOpen(fit, kinds)
+	}
+	if len(fit) == 1 {
+		return fit[0], false
+	}
+	return nil, len(fit) > 1
+}
+
+func accepts(c *function, kinds []wire.Kind) bool {
+	for i, k := range kinds {
+		if k != wire.Unknown && k != c.args[i] && !castable(k, c.args[i], implicit) {
+			return false
+		}
+	}
+	return true
+}
+
+// score counts the arguments that need no conversion, with prefer also those
+// that convert to a preferred kind.
+func score(c *function, kinds []wire.Kind, prefer bool) int {
+	n := 0
+	for i, k := range kinds {
+		if k == c.args[i] || prefer && k != wire.Unknown && preferred(c.args[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+func best(list []*function, score func(*function) int) []*function {
+	top := -1
+	var out []*function
+	for _, f := range list {
+		switch n := score(f); {
+		case n > top:
+			top, out = n, append(out[:0:0], f)
+		case n == top:
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// chooseForOpen decides by what the open arguments could be: like the known
+// ones if these agree, else text if a candidate takes text there.
+func chooseForOpen(fit []*function, kinds []wire.Kind) []*function {
+	if !slices.Contains(kinds, wire.Unknown) {
+		return fit
+	}
+	var known wire.Kind
+	same := true
+	for _, k := range kinds {
+		if k != wire.Unknown {
+			same = same && (known == wire.Unknown || known == k)
+			known = k
+		}
+	}
+	if known != wire.Unknown && same {
+		for _, f := range fit {
+			if !slices.ContainsFunc(f.args, func(k wire.Kind) bool { return k != known }) {
+				return []*function{f}
+			}
+		}
+	}
+	for i, k := range kinds {
+		if k != wire.Unknown {
+			continue
+		}
+		fit = best(fit, func(f *function) int {
+			switch c := categoryOf(f.args[i]); {
+			case c == catString:
+				return 2
+			case preferred(f.args[i]):
+				return 1
+			}
+			return 0
+		})
+	}
+	return fit
+}
+
+// call is the use of a function with arguments of exactly its kinds.
+type call struct {
+	f    *function
+	args []Node
+	t    wire.Type
+}
+
+// newCall converts the arguments and evaluates what is constant.
+func newCall(f *function, args []Node) (Node, error) {
+	c := &call{f: f, args: make([]Node, len(args)), t: typeOf(f.result)}
+	known := !f.volatile
+	for i, a := range args {
+		n, err := convert(a, typeOf(f.args[i]), implicit)
+		if err != nil {
+			return nil, err
+		}
+		c.args[i] = n
+		if _, ok := n.(*constant); !ok {
+			known = false
+		}
+	}
+	if known {
+		if v, err := c.Eval(nil); err == nil {
+			return &constant{v, c.t}, nil
+		}
+	}
+	return c, nil
+}
+
+func (c *call) Type() wire.Type { return c.t }
+
+func (c *call) Eval(env *Env) (wire.Value, error) {
+	args := make([]wire.Value, len(c.args))
+	null := false
+	for i, a := range c.args {
+		v, err := a.Eval(env)
+		if err != nil {
+			return wire.Null, err
+		}
+		args[i] = v
+		null = null || v.IsNull()
+	}
+	if null && !c.f.nulls {
+		return wire.Null, nil
+	}
+	return c.f.eval(args)
+}

@@ -1,0 +1,114 @@
+package expr
+
+// children gives the operands of n.
+func children(n Node) []Node {
+	switch n := n.(type) {
+	case *call:
+		return n.args
+	case *own:
+		return []Node{n.x}
+	case *fit:
+		return []Node{n.x}
+	case *comparison:
+		return []Node{n.l, n.r}
+	case *junction:
+		return n.args
+	case *not:
+		return []Node{n.x}
+	case *is:
+		return []Node{n.x}
+	case *in:
+		out := []Node{n.x}
+		for _, t := range n.tests {
+			out = append(out, t.r)
+		}
+		return out
+	case *choice:
+		out := append(append([]Node(nil), n.conds...), n.thens...)
+		if n.other != nil {
+			out = append(out, n.other)
+		}
+		return out
+	case *coalesce:
+		return n.args
+	case *aggregateCall:
+		var out []Node
+		if n.arg != nil {
+			out = append(out, n.arg)
+		}
+		if n.filter != nil {
+			out = append(out, n.filter)
+		}
+		return out
+	}
+	return nil
+}
+
+// any reports whether test holds for n or a node below it.
+func contains(n Node, test func(Node) bool) bool {
+	if test(n) {
+		return true
+	}
+	for _, c := range children(n) {
+		if contains(c, test) {
+			return true
+		}
+	}
+	return false
+}
+
+// HasAggregate reports whether n holds an aggregate, and so has no Eval.
+func HasAggregate(n Node) bool {
+	return contains(n, func(n Node) bool {
+		_, ok := n.(*aggregateCall)
+		return ok
+	})
+}
+
+// Columns calls fn for each reference to a column in n.
+func Columns(n Node, fn func(*Column)) {
+	if c, ok := n.(*column); ok {
+		fn(c.c)
+	}
+	for _, c := range children(n) {
+		Columns(c, fn)
+	}
+}
+
+// IsConst reports whether n has one value for ever: no columns, parameters,
+// surroundings or functions that give another result at each call.
+func IsConst(n Node) bool {
+	return !contains(n, func(n Node) bool {
+		switch n := n.(type) {
+		case *column, *param, *environment, *aggregateCall:
+			return true
+		case *call:
+			return n.f.volatile
+		}
+		return false
+	})
+}
+
+// AsColumn returns the column that n is a plain reference to, or nil.
+func AsColumn(n Node) *Column {
+	if c, ok := n.(*column); ok {
+		return c.c
+	}
+	return nil
+}
+
+// BareColumn returns a column that n refers to outside an aggregate, or nil.
+func BareColumn(n Node) *Column {
+	switch n := n.(type) {
+	case *column:
+		return n.c
+	case *aggregateCall:
+		return nil
+	}
+	for _, c := range children(n) {
+		if found := BareColumn(c); found != nil {
+			return found
+		}
+	}
+	return nil
+}

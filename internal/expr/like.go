@@ -1,0 +1,96 @@
+package expr
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+var likeFunctions = makeLike()
+
+func makeLike() []*function {
+	var list []*function
+	for _, name := range []string{"like", "ilike"} {
+		fold := name == "ilike"
+		text := []wire.Kind{wire.Text, wire.Text, wire.Text}
+		list = append(list,
+			&function{name: name, args: text[:2], result: wire.Boolean, eval: func(a []wire.Value) (wire.Value, error) {
+				return like(a[0].Text(), a[1].Text(), `\`, fold)
+			}},
+			&function{name: name, args: text, result: wire.Boolean, eval: func(a []wire.Value) (wire.Value, error) {
+				return like(a[0].Text(), a[1].Text(), a[2].Text(), fold)
+			}})
+	}
+	return list
+}
+
+func likeFunction(insensitive, escape bool) *function {
+	i := 0
+	if insensitive {
+		i = 2
+	}
+	if escape {
+		i++
+	}
+	return likeFunctions[i]
+}
+
+func like(s, pattern, escape string, fold bool) (wire.Value, error) {
+	if utf8.RuneCountInString(escape) > 1 {
+		return wire.Null, wire.NewError(wire.CodeInvalidParameter, "invalid escape string: must be empty or one character")
+	}
+	if fold {
+		s, pattern, escape = strings.ToLower(s), strings.ToLower(pattern), strings.ToLower(escape)
+	}
+	ok, err := matchLike(s, pattern, escape)
+	if err != nil {
+		return wire.Null, err
+	}
+	return wire.BoolValue(ok), nil
+}
+
+// matchLike goes back only to the last %, since what an earlier one took can
+// always be left to a later one. So it takes at most len(s) * len(p) steps.
+func matchLike(s, p, escape string) (bool, error) {
+	star, retry := -1, 0 // in p after the last %, in s where to try it next
+	i, j := 0, 0
+	for {
+		if j < len(p) {
+			rest, n := p[j:], 0
+			switch {
+			case escape != "" && strings.HasPrefix(rest, escape):
+				j0 := j + len(escape)
+				if j0 >= len(p) {
+					return false, wire.NewError(wire.CodeInvalidText, "LIKE pattern must not end with escape character")
+				}
+				_, n = utf8.DecodeRuneInString(p[j0:])
+				if strings.HasPrefix(s[i:], p[j0:j0+n]) {
+					i, j = i+n, j0+n
+					continue
+				}
+			case rest[0] == '%':
+				j++
+				star, retry = j, i
+				continue
+			case rest[0] == '_':
+				if i < len(s) {
+					_, n = utf8.DecodeRuneInString(s[i:])
+					i, j = i+n, j+1
+					continue
+				}
+			case i < len(s) && s[i] == rest[0]:
+				i, j = i+1, j+1
+				continue
+			}
+		} else if i == len(s) {
+			return true, nil
+		}
+		if star < 0 || retry >= len(s) {
+			return false, nil
+		}
+		_, n := utf8.DecodeRuneInString(s[retry:])
+		retry += n
+		i, j = retry, star
+	}
+}
