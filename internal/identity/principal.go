@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"encoding/base64"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -112,4 +113,4 @@ func (r *registry) watch() <-chan struct{} {
 func userKey(id string) string       { return "u:" + id }
 func sessionKey(id string) string    { return "s:" + id }
 func userTokensKey(id string) string { return "m:" + id } // tokens without a session
-func tokenKey(hash string) string    { return "t:" + hash }
+func tokenKey(sum [32]byte) string   { return "t:" + base64.RawURLEncoding.EncodeToString(sum[:]) }

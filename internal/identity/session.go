@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -268,14 +267,13 @@ func (s *Service) Logout(ctx context.Context, token string) error {
 	if c.check(s.options.Now()) != nil {
 		return nil
 	}
-	sum := sha256.Sum256([]byte(token))
 	return s.db.Write(ctx, func(tx *store.Tx) error {
-		tx.AfterCommit(func() { s.registry.cut(tokenKey(c.hash)) })
+		tx.AfterCommit(func() { s.registry.cut(tokenKey(c.sum)) })
 		if err := s.deleteOld(tx, c.Subject, now); err != nil {
 			return err
 		}
 		return insertSessionRow(tx, &session{
-			id: tokenKey(c.hash), userID: c.Subject, method: mintedToken, tokenHash: sum[:],
+			id: tokenKey(c.sum), userID: c.Subject, method: mintedToken, tokenHash: c.sum[:],
 			createdAt: now, expiresAt: c.expiry().UnixMicro(), endedAt: now,
 		})
 	})

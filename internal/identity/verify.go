@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/sha256"
 
 	"github.com/kalamdb/kalam-go/internal/store"
 )
@@ -17,7 +16,7 @@ func (s *Service) Verify(ctx context.Context, accessToken string) (*Principal, e
 	if len(accessToken) > maxTokenBytes {
 		return nil, errInvalid()
 	}
-	id := sha256.Sum256([]byte(accessToken))
+	id := tokenSum(accessToken)
 	if p, ok := s.cache.GetIfPresent(id); ok {
 		if s.Valid(p) {
 			return p, nil
@@ -68,7 +67,7 @@ func (s *Service) principal(ctx context.Context, c *received) (*Principal, error
 	if c.SessionID != "" {
 		p.anchors[1] = s.registry.anchor(sessionKey(c.SessionID))
 	} else {
-		sessionID = tokenKey(c.hash)
+		sessionID = tokenKey(c.sum)
 		p.anchors[1] = s.registry.anchor(userTokensKey(c.Subject))
 		p.anchors[2] = s.registry.anchor(sessionID)
 	}
