@@ -1,0 +1,147 @@
+package dialect
+
+import "strings"
+
+// statement takes one statement.
+func (p *parser) statement() Statement {
+	p.height = 0
+	at := p.here()
+	if p.tok.kind != tokWord {
+		if p.is("(") {
+			return p.query()
+		}
+		p.unexpected("a statement")
+	}
+	switch p.tok.word {
+	case "select", "values":
+		return p.query()
+	case "with":
+		return p.withStatement()
+	case "insert":
+		return p.insert(at, nil)
+	case "update":
+		return p.update(at, nil)
+	case "delete":
+		return p.delete(at, nil)
+	case "create":
+		return p.create()
+	case "drop":
+		return p.drop()
+	case "alter":
+		return p.alter()
+	case "execute":
+		return p.executeAs()
+	case "begin", "start", "commit", "end", "rollback":
+		return p.transaction()
+	case "use":
+		p.advance()
+		if p.is("namespace") && p.peek(1).isName() {
+			p.advance()
+		}
+		return &Use{at: at, Name: p.ident("a namespace")}
+	case "set":
+		if p.peek(1).is("namespace") {
+			p.advance()
+			p.advance()
+			return &Use{at: at, Name: p.ident("a namespace")}
+		}
+	}
+	if name := p.knownStatement(); name != "" {
+		p.unsupported(at.pos, name, " is not supported")
+	}
+	p.unexpected("a statement")
+	return nil
+}
+
+// withStatement takes WITH and the query or the writing statement behind it.
+func (p *parser) withStatement() Statement {
+	at := p.here()
+	w := p.with()
+	switch {
+	case p.is("insert"):
+		return p.insert(at, w)
+	case p.is("update"):
+		return p.update(at, w)
+	case p.is("delete"):
+		return p.delete(at, w)
+	}
+	return p.queryWith(at, w)
+}
+
+// transaction takes what begins or ends a transaction.
+func (p *parser) transaction() Statement {
+	at := p.here()
+	first := p.advance().word
+	if first == "start" {
+		p.expect("transaction")
+	} else if !p.accept("work") {
+		p.accept("transaction")
+	}
+	switch first {
+	case "begin", "start":
+		if p.isAny("isolation", "read") {
+			p.unsupported(p.pos(), "a transaction mode is not supported")
+		}
+		return &Begin{at}
+	case "rollback":
+		r := &Rollback{at: at}
+		if p.accept("to") {
+			p.accept("savepoint")
+			id := p.ident("a savepoint")
+			r.To = &id
+		}
+		return r
+	}
+	return &Commit{at}
+}
+
+// executeAs takes EXECUTE AS [USER] 'u' ( statement ).
+func (p *parser) executeAs() Statement {
+	x := &ExecuteAs{at: p.here()}
+	if !p.peek(1).is("as") {
+		p.unsupported(x.pos, "EXECUTE of a prepared statement is not supported")
+	}
+	p.expect("execute", "as")
+	p.accept("user")
+	switch p.tok.kind {
+	case tokString:
+		x.User = p.stringValue(p.advance())
+	case tokWord, tokQuoted:
+		x.User = p.identValue(p.advance())
+	default:
+		p.unexpected("a user after EXECUTE AS")
+	}
+	p.expect("(")
+	if p.is(")") {
+		p.unexpected("a statement inside EXECUTE AS")
+	}
+	if p.is("execute") {
+		p.failAt(p.pos(), "EXECUTE AS cannot hold another EXECUTE AS")
+	}
+	x.Inner = p.statement()
+	if p.accept(";") && !p.is(")") {
+		p.failAt(p.pos(), "EXECUTE AS takes exactly one statement")
+	}
+	p.expect(")")
+	return x
+}
+
+// knownStatement names a statement that is known and not offered, from its
+// first words; "" for what is none.
+func (p *parser) knownStatement() string {
+	first, second := p.tok.word, p.peek(1)
+	two := strings.ToUpper(first)
+	if second.kind == tokWord {
+		two += " " + strings.ToUpper(second.word)
+	}
+	switch first {
+	case "storage", "cluster", "show", "kill", "backup", "restore", "export", "refresh", "reset", "clear", "import":
+		return two
+	case "copy", "grant", "revoke", "vacuum", "flush", "subscribe", "consume", "ack", "describe", "desc", "explain",
+		"analyze", "analyse", "truncate", "call", "do", "comment", "listen", "notify", "unlisten", "lock", "prepare",
+		"deallocate", "declare", "fetch", "move", "close", "merge", "savepoint", "release", "reindex", "set", "discard",
+		"checkpoint", "reassign", "security", "table", "load", "abort", "pragma", "attach", "detach":
+		return strings.ToUpper(first)
+	}
+	return ""
+}

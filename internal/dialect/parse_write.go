@@ -1,0 +1,146 @@
+package dialect
+
+// insert takes INSERT.
+func (p *parser) insert(at at, w *With) Statement {
+	s := &Insert{at: at, With: w}
+	p.expect("insert", "into")
+	s.Table = p.name("a table")
+	if p.accept("as") {
+		id := p.ident("an alias")
+		s.As = &id
+	}
+	if p.is("(") && !p.parenQuery() {
+		s.Columns = p.idents("a column name")
+	}
+	switch {
+	case p.accept("default"):
+		p.expect("values")
+	case p.startsQuery(), p.is("("):
+		s.Query = p.query()
+	default:
+		p.unexpected("VALUES, a query or DEFAULT VALUES")
+	}
+	if p.is("on") {
+		s.OnConflict = p.onConflict()
+	}
+	s.Returning = p.returning()
+	return s
+}
+
+// parenQuery tells whether a query begins behind the parentheses here.
+func (p *parser) parenQuery() bool {
+	s := scanner{sql: p.scan.sql, off: p.tok.end, lax: true}
+	t := s.next()
+	for t.is("(") {
+		t = s.next()
+	}
+	return t.is("select") || t.is("with") || t.is("values") && s.next().is("(")
+}
+
+// onConflict takes ON CONFLICT [(cols)] DO NOTHING | DO UPDATE SET ....
+func (p *parser) onConflict() *OnConflict {
+	c := &OnConflict{at: p.here()}
+	p.expect("on", "conflict")
+	switch {
+	case p.is("("):
+		c.Columns = p.idents("a column name")
+		if p.is("where") {
+			p.unsupported(p.pos(), "ON CONFLICT (...) WHERE is not supported")
+		}
+	case p.is("on"):
+		p.unsupported(p.pos(), "ON CONFLICT ON CONSTRAINT is not supported")
+	}
+	p.expect("do")
+	switch {
+	case p.accept("nothing"):
+		c.Nothing = true
+		return c
+	case !p.is("update"):
+		p.unexpected("NOTHING or UPDATE")
+	}
+	p.expect("update", "set")
+	c.Set = p.assignments()
+	if p.accept("where") {
+		c.Where = p.expr()
+	}
+	return c
+}
+
+// assignments takes what follows SET.
+func (p *parser) assignments() []Assignment {
+	var list []Assignment
+	for {
+		if p.is("(") {
+			p.unsupported(p.pos(), "an assignment to several columns at once is not supported")
+		}
+		a := Assignment{Column: p.ident("a column name")}
+		if p.is(".") {
+			p.unexpected(`"=" (the column of SET stands without its table)`)
+		}
+		p.expect("=")
+		a.Value = p.expr()
+		list = append(list, a)
+		if !p.more() {
+			return list
+		}
+	}
+}
+
+// returning takes a RETURNING clause, if there is one.
+func (p *parser) returning() []SelectItem {
+	if !p.accept("returning") {
+		return nil
+	}
+	return p.selectItems()
+}
+
+// update takes UPDATE.
+func (p *parser) update(at at, w *With) Statement {
+	s := &Update{at: at, With: w}
+	p.expect("update")
+	s.Table, s.As = p.target()
+	p.expect("set")
+	s.Set = p.assignments()
+	if p.accept("from") {
+		s.From = p.tableExprs()
+	}
+	s.Where = p.where()
+	s.Returning = p.returning()
+	return s
+}
+
+// delete takes DELETE.
+func (p *parser) delete(at at, w *With) Statement {
+	s := &Delete{at: at, With: w}
+	p.expect("delete", "from")
+	s.Table, s.As = p.target()
+	if p.accept("using") {
+		s.Using = p.tableExprs()
+	}
+	s.Where = p.where()
+	s.Returning = p.returning()
+	return s
+}
+
+// target takes the table that is written to, and its alias.
+func (p *parser) target() (Name, *Ident) {
+	if p.is("only") {
+		p.unsupported(p.pos(), "ONLY is not supported")
+	}
+	name := p.name("a table")
+	if p.accept("as") || p.isName() && !p.is("set") {
+		id := p.ident("an alias")
+		return name, &id
+	}
+	return name, nil
+}
+
+func (p *parser) where() Expr {
+	if !p.accept("where") {
+		return nil
+	}
+	if p.accept("current", "of") {
+		p.unsupported(p.pos(), "WHERE CURRENT OF is not supported")
+	}
+	return p.expr()
+}
