@@ -24,9 +24,9 @@ type Principal struct {
 	Issuer    string
 	ExpiresAt time.Time // zero: never
 
-	// anchors are what the principal hangs on: the user, and the session or
-	// the token. Entries may be nil.
-	anchors [3]*anchor
+	// anchors are what the principal hangs on: its session; or its token, and
+	// all tokens of the user without a session. Entries may be nil.
+	anchors [2]*anchor
 }
 
 // IsAdmin reports whether the principal may administer the server.
@@ -46,7 +46,7 @@ func (p *Principal) expired(now time.Time) bool {
 	return !p.ExpiresAt.IsZero() && !now.Before(p.ExpiresAt)
 }
 
-// anchor is a user, a session or a token that principals in memory hang on.
+// anchor is something that principals in memory hang on.
 // Once cut it stays so; whoever is verified later gets a new one.
 type anchor struct {
 	key string // also keeps the object out of the tiny allocator, where weak pointers do not end
@@ -110,7 +110,6 @@ func (r *registry) watch() <-chan struct{} {
 }
 
 // Keys of anchors. The prefix keeps the kinds apart.
-func userKey(id string) string       { return "u:" + id }
 func sessionKey(id string) string    { return "s:" + id }
 func userTokensKey(id string) string { return "m:" + id } // tokens without a session
 func tokenKey(sum [32]byte) string   { return "t:" + base64.RawURLEncoding.EncodeToString(sum[:]) }

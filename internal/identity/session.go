@@ -224,9 +224,6 @@ func (s *Service) end(tx *store.Tx, id string) error {
 func (s *Service) endSessions(tx *store.Tx, userID, keep string) error {
 	now := wire.IntValue(s.now())
 	keys := []string{userTokensKey(userID)}
-	if keep == "" {
-		keys = append(keys, userKey(userID)) // also what is being verified just now
-	}
 	var open []string
 	err := tx.Query(selectOpenSessions, []wire.Value{wire.TextValue(userID), wire.TextValue(keep)}, func(row []wire.Value) error {
 		open = append(open, row[0].Text())

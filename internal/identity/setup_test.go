@@ -48,8 +48,10 @@ func TestSetupMakesDBAAndRootPassword(t *testing.T) {
 		t.Fatal("admin is no dba")
 	}
 	s.login("root", "root's password")
-	_, err = s.Setup(t.Context(), "other", "first admin's", "root's password", "")
-	wantCode(t, err, identity.CodeAlreadyConfigured)
+	for _, password := range []string{"first admin's", "weak"} { // said before anything else
+		_, err = s.Setup(t.Context(), "other", password, "root's password", "")
+		wantCode(t, err, identity.CodeAlreadyConfigured)
+	}
 	s.restart()
 	if needed, _ := s.NeedsSetup(t.Context()); needed {
 		t.Fatal("setup is needed again after a restart")

@@ -291,14 +291,16 @@ func checkName(name string) (string, error) {
 	if !utf8.ValidString(name) {
 		return invalid("is not valid UTF-8")
 	}
-	name = norm.NFC.String(name)
+	if len(name) <= 4*maxNameBytes { // whatever is longer stays too long
+		name = norm.NFC.String(name)
+	}
 	switch {
+	case len(name) > maxNameBytes:
+		return invalid("is longer than 128 bytes")
 	case strings.TrimSpace(name) == "":
 		return invalid("is empty")
 	case strings.TrimSpace(name) != name:
 		return invalid("begins or ends with a space")
-	case len(name) > maxNameBytes:
-		return invalid("is longer than 128 bytes")
 	case strings.Contains(name, ".."), strings.ContainsAny(name, `/\`):
 		return invalid(`must not contain "..", "/" or "\"`)
 	case strings.ContainsFunc(name, invisible):

@@ -63,13 +63,12 @@ func (s *Service) verify(ctx context.Context, token string) (*Principal, error) 
 func (s *Service) principal(ctx context.Context, c *received) (*Principal, error) {
 	p := &Principal{UserID: c.Subject, SessionID: c.SessionID, Issuer: Issuer, ExpiresAt: c.expiry()}
 	sessionID := c.SessionID
-	p.anchors[0] = s.registry.anchor(userKey(c.Subject))
 	if c.SessionID != "" {
-		p.anchors[1] = s.registry.anchor(sessionKey(c.SessionID))
+		p.anchors[0] = s.registry.anchor(sessionKey(sessionID))
 	} else {
 		sessionID = tokenKey(c.sum)
+		p.anchors[0] = s.registry.anchor(sessionID)
 		p.anchors[1] = s.registry.anchor(userTokensKey(c.Subject))
-		p.anchors[2] = s.registry.anchor(sessionID)
 	}
 	var (
 		u    *userRow

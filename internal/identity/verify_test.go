@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -10,6 +11,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -278,6 +280,37 @@ func TestAppMintsTokensInSecretMode(t *testing.T) {
 	s.refusedToken(app(map[string]any{"iat": nil}), wire.CodeInvalidCredentials)
 	s.clock.advance(time.Second)
 	s.verify(app(map[string]any{"iat": s.clock.now().Unix()}))
+
+	// A user who is disabled or dropped has no tokens, minted when they may be.
+	later := map[string]any{"iat": now.Unix() + 30}
+	s.alter(root, "alice", "DISABLE", "")
+	s.refusedToken(app(later), wire.CodeInvalidCredentials)
+	s.alter(root, "alice", "ENABLE", "")
+	s.verify(app(later))
+	if err := s.drop(root, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	s.refusedToken(app(later), wire.CodeInvalidCredentials)
+}
+
+func TestForgottenPrincipalsLeaveNothingInMemory(t *testing.T) {
+	s := configured(t, identity.Options{JWTSecret: jwtSecret})
+	for n := range 100 {
+		s.verify(mint(t, jose.HS256, []byte(jwtSecret), nil, map[string]any{
+			"sub": "alice", "iss": "kalamdb", "exp": s.clock.now().Unix() + 600 + int64(n), "token_type": "access",
+		}))
+	}
+	if n := s.Anchors(); n != 101 {
+		t.Fatalf("%d anchors for 100 tokens of one user", n)
+	}
+	s.Close() // empties the cache
+	deadline := time.Now().Add(10 * time.Second)
+	for s.Anchors() > 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d anchors are left", s.Anchors())
+		}
+		runtime.GC()
+	}
 }
 
 func TestVerifyAgainCostsNothing(t *testing.T) {
@@ -319,21 +352,30 @@ func TestDatabaseFailureIsNoRefusal(t *testing.T) {
 	s.refresh(g.RefreshToken)
 }
 
-func BenchmarkVerify(b *testing.B) {
-	driver, err := sqlite.Open(b.TempDir())
+func FuzzTokens(f *testing.F) {
+	service, db := open(f)
+	g, err := service.Login(f.Context(), "root", rootPassword, "")
 	if err != nil {
-		b.Fatal(err)
-	}
-	db, err := store.Open(b.Context(), driver, store.Options{})
-	if err != nil {
-		b.Fatal(err)
+		f.Fatal(err)
 	}
 	defer db.Close()
-	s, err := identity.New(db, identity.Options{KeyDir: b.TempDir(), RootPassword: rootPassword})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
+	f.Add(g.AccessToken)
+	f.Add(g.RefreshToken)
+	f.Add("kr1.A.0.AAAA")
+	f.Add("..")
+	f.Fuzz(func(t *testing.T, token string) {
+		if p, err := service.Verify(t.Context(), token); err == nil && p.UserID != "root" {
+			t.Fatalf("%q is a token of %q", token, p.UserID)
+		}
+		if grant, err := service.Refresh(t.Context(), token, ""); err == nil && token != g.RefreshToken {
+			t.Fatalf("%q refreshed a session of %q", token, grant.User.ID)
+		}
+	})
+}
+
+func BenchmarkVerify(b *testing.B) {
+	s, db := open(b)
+	defer db.Close()
 	g, err := s.Login(b.Context(), "root", rootPassword, "")
 	if err != nil {
 		b.Fatal(err)
@@ -344,4 +386,21 @@ func BenchmarkVerify(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func open(tb testing.TB) (*identity.Service, *store.DB) {
+	tb.Helper()
+	driver, err := sqlite.Open(tb.TempDir())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	db, err := store.Open(context.Background(), driver, store.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s, err := identity.New(db, identity.Options{KeyDir: tb.TempDir(), RootPassword: rootPassword})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s, db
 }
