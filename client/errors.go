@@ -1,0 +1,117 @@
+package client
+
+import (
+	"errors"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// What an error is about, for errors.Is. An answer of the server is a
+// *wire.Error as well, for errors.As.
+var (
+	// ErrUnauthenticated: the server does not accept who we say we are.
+	ErrUnauthenticated = errors.New("not signed in")
+	// ErrTokenExpired: the server refused a token because its time is over. It
+	// is an ErrUnauthenticated too.
+	ErrTokenExpired = errors.New("token expired")
+	// ErrForbidden: signed in, but not allowed to do this.
+	ErrForbidden = errors.New("not allowed")
+	// ErrRateLimited: too many requests; try later.
+	ErrRateLimited = errors.New("too many requests")
+	// ErrUnavailable: the server, the network or the provider of credentials
+	// did not answer as it should; trying again may help.
+	ErrUnavailable = errors.New("server not available")
+	// ErrInsecureTransport: credentials would leave the machine in the clear.
+	ErrInsecureTransport = errors.New("credentials need https or a loopback host; Options.AllowInsecureCredentials overrides this")
+	// ErrIdentityChanged: the provider came back as another user, so the live
+	// queries of the former one have ended.
+	ErrIdentityChanged = errors.New("signed in as another user")
+	// ErrClosed: the client was closed.
+	ErrClosed = errors.New("client is closed")
+	// ErrNoRows: a query that must give a row gave none.
+	ErrNoRows = errors.New("no rows")
+	// ErrReentrant: a provider called the client that is waiting for it.
+	ErrReentrant = errors.New("the provider called the client that waits for it")
+)
+
+// failure is an error of a class, or of several, with what caused it.
+type failure struct {
+	text    string // what was being done
+	cause   error
+	classes []error
+	final   bool // asking again with the same credentials is of no use
+}
+
+// Error gives the step and the cause.
+func (f *failure) Error() string {
+	cause := ""
+	switch {
+	case f.cause != nil:
+		cause = f.cause.Error()
+	case len(f.classes) > 0:
+		cause = f.classes[0].Error()
+	}
+	if f.text == "" {
+		return cause
+	}
+	return f.text + ": " + cause
+}
+
+// Unwrap gives the classes and the cause.
+func (f *failure) Unwrap() []error {
+	if f.cause == nil {
+		return f.classes
+	}
+	return append([]error{f.cause}, f.classes...)
+}
+
+// unavailable makes a passing failure.
+func unavailable(text string, cause error) error {
+	return &failure{text: text, cause: cause, classes: []error{ErrUnavailable}}
+}
+
+// isFinal reports whether err will not pass by itself.
+func isFinal(err error) bool {
+	var f *failure
+	if errors.As(err, &f) && f.final {
+		return true
+	}
+	return errors.Is(err, ErrClosed) || errors.Is(err, ErrInsecureTransport) || errors.Is(err, ErrReentrant)
+}
+
+// classify gives an answer of the server its classes. Status is the HTTP
+// status, 0 for a frame of the socket.
+func classify(status int, e *wire.Error) error {
+	var classes []error
+	switch e.Code {
+	case wire.CodeTokenExpired:
+		classes = []error{ErrTokenExpired, ErrUnauthenticated}
+	case wire.CodeMissingAuthorization, wire.CodeInvalidCredentials, wire.CodeSetupRequired,
+		wire.CodeAuthRequired, wire.CodeSessionEnded, wire.CodeAuthTimeout:
+		classes = []error{ErrUnauthenticated}
+	case wire.CodePermissionDenied, wire.CodeUnauthorized:
+		classes = []error{ErrForbidden}
+	case wire.CodeRateLimited, "RATE_LIMITED":
+		classes = []error{ErrRateLimited}
+	case wire.CodeUnavailable, wire.CodeDatabaseUnavailable:
+		classes = []error{ErrUnavailable}
+	case wire.CodeIdentityChanged:
+		classes = []error{ErrIdentityChanged}
+	}
+	if classes == nil {
+		switch {
+		case status == 401 || status == 428:
+			classes = []error{ErrUnauthenticated}
+		case status == 403:
+			classes = []error{ErrForbidden}
+		case status == 429:
+			classes = []error{ErrRateLimited}
+		case status >= 500:
+			classes = []error{ErrUnavailable}
+		}
+	}
+	if classes == nil {
+		return e
+	}
+	return &failure{cause: e, classes: classes}
+}

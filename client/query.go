@@ -1,0 +1,181 @@
+package client
+
+import (
+	"context"
+	"errors"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Result is the answer to one statement.
+type Result struct {
+	// RowCount is the number of rows given, or changed.
+	RowCount int
+	// Message is what the server says about a statement without rows.
+	Message string
+	// AsUser is the user the statement ran as.
+	AsUser string
+
+	columns *columns
+	rows    [][]wire.Value
+}
+
+// Columns describes the cells of a row. It is empty for a statement that gives
+// no rows.
+func (r *Result) Columns() []wire.Field { return r.columns.fields }
+
+// Rows returns the rows.
+func (r *Result) Rows() []Row {
+	out := make([]Row, len(r.rows))
+	for i, v := range r.rows {
+		out[i] = Row{r.columns, v}
+	}
+	return out
+}
+
+// Statement is one statement of a Batch with its own arguments.
+type Statement struct {
+	SQL  string
+	Args []any
+}
+
+// Stmt makes a Statement.
+func Stmt(sql string, args ...any) Statement { return Statement{sql, args} }
+
+// Query runs a statement with arguments for $1 to $n. Of a text with several
+// statements, which takes no arguments, it returns the last result; Run returns
+// them all.
+func (c *Client) Query(ctx context.Context, sql string, args ...any) (*Result, error) {
+	results, err := c.Run(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	if len(results) == 0 {
+		return &Result{columns: &columns{}}, nil
+	}
+	return results[len(results)-1], nil
+}
+
+// QueryRow runs a statement and returns its first row, or ErrNoRows.
+func (c *Client) QueryRow(ctx context.Context, sql string, args ...any) (Row, error) {
+	r, err := c.Query(ctx, sql, args...)
+	if err != nil {
+		return Row{}, err
+	}
+	if len(r.rows) == 0 {
+		return Row{}, ErrNoRows
+	}
+	return Row{r.columns, r.rows[0]}, nil
+}
+
+// Exec runs a statement and returns how many rows it changed; of a text with
+// several statements, the sum.
+func (c *Client) Exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	results, err := c.Run(ctx, sql, args...)
+	var n int64
+	for _, r := range results {
+		n += int64(r.RowCount)
+	}
+	return n, err
+}
+
+// Run runs a text of one or more statements and returns one result for each.
+func (c *Client) Run(ctx context.Context, sql string, args ...any) ([]*Result, error) {
+	params, err := toParams(args)
+	if err != nil {
+		return nil, err
+	}
+	return c.send(ctx, &wire.Request{SQL: sql, Params: params, Namespace: c.namespace})
+}
+
+// Batch runs statements in one transaction: all of them, or none. It returns
+// one result for each. The error of a failed statement is a *wire.Error that
+// says which it was.
+func (c *Client) Batch(ctx context.Context, statements []Statement) ([]*Result, error) {
+	r := &wire.Request{IsBatch: true, Namespace: c.namespace, Statements: make([]wire.Statement, len(statements))}
+	for i, s := range statements {
+		params, err := toParams(s.Args)
+		if err != nil {
+			return nil, &failure{text: "statement " + itoa(i+1), cause: err}
+		}
+		r.Statements[i] = wire.Statement{SQL: s.SQL, Params: params}
+	}
+	return c.send(ctx, r)
+}
+
+// send does a request with a token. When the server does not accept the token
+// the session is renewed and the request sent once more, which is safe since
+// the first one did nothing.
+func (c *Client) send(ctx context.Context, r *wire.Request) ([]*Result, error) {
+	if c.isClosed() {
+		return nil, ErrClosed
+	}
+	if err := c.mayTravel(); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithTimeout(ctx, c.timeout)
+	defer stop()
+	body := wire.AppendRequest(nil, r)
+	t, err := c.session.get(ctx, need{})
+	if err != nil {
+		return nil, err
+	}
+	results, err := c.post(ctx, t.text, body)
+	if !errors.Is(err, ErrUnauthenticated) || isFinal(err) {
+		return results, err
+	}
+	t, renewErr := c.session.get(ctx, need{rejected: t.text})
+	if renewErr != nil {
+		return nil, renewErr
+	}
+	results, err = c.post(ctx, t.text, body)
+	if err == nil {
+		c.session.works(t.text)
+	}
+	return results, err
+}
+
+func (c *Client) post(ctx context.Context, token string, body []byte) ([]*Result, error) {
+	resp, err := c.transport.Do(ctx, &request{Method: "POST", URL: c.endpoint.http + "/v1/api/sql", Token: token, Body: body})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, unavailable("query", err)
+	}
+	answer, err := wire.DecodeResponse(resp.Body)
+	if err != nil {
+		return nil, strangeAnswer(resp)
+	}
+	if answer.Err != nil {
+		err := classify(resp.Status, answer.Err)
+		if answer.Err.Code == wire.CodeSetupRequired {
+			err = &failure{cause: err, final: true}
+		}
+		return nil, err
+	}
+	results := make([]*Result, len(answer.Results))
+	for i := range answer.Results {
+		a := &answer.Results[i]
+		results[i] = &Result{RowCount: a.RowCount, Message: a.Message, AsUser: a.AsUser, columns: &columns{fields: a.Schema}, rows: a.Rows}
+		for _, row := range a.Rows {
+			if len(row) != len(a.Schema) {
+				return nil, unavailable("query", errors.New("the answer has rows that do not fit its schema"))
+			}
+		}
+	}
+	return results, nil
+}
+
+// strangeAnswer makes an error of an answer that is not one of /v1/api/sql: of
+// a guard before it, or of something between us and the server.
+func strangeAnswer(resp *response) error {
+	a := wire.DecodeAuthError(resp.Body)
+	switch {
+	case a != nil && resp.Status >= 400:
+		return classify(resp.Status, &wire.Error{Code: wire.Code(a.Code), Message: a.Error()})
+	case resp.Status >= 300 && resp.Status < 400:
+		return unavailable("query", errors.New("the server redirected; use its final url"))
+	}
+	return unavailable("query", errors.New("the answer is not one of KalamDB, status "+itoa(resp.Status)))
+}

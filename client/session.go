@@ -1,0 +1,342 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kalamdb/kalam-go/auth"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// session knows the token to use, and gets one when there is none: it asks the
+// provider, exchanges user and password, refreshes. Any number of callers that
+// need a token at the same time wait for one flight; each may leave on its own
+// context. No lock is held while the provider runs.
+type session struct {
+	c        *Client
+	provider auth.Provider
+	timeout  time.Duration // of one flight
+
+	mu      sync.Mutex
+	token   token
+	bad     string    // an access token that the server rejected
+	refresh string    // refresh token of the session, if it has one
+	from    auth.Auth // the credentials that the session was made of
+	version int       // counts the tokens, so that a late flight does not undo a login
+	flight  *flight   // the running one
+}
+
+// flight is one shared attempt to get a token.
+type flight struct {
+	done  chan struct{}
+	token token
+	err   error
+}
+
+// need says what a caller needs of the session.
+type need struct {
+	ask      bool   // the provider must be asked, whatever we have
+	rejected string // a token that the server did not accept
+	stale    string // a token that is about to expire
+}
+
+// get returns a token.
+func (s *session) get(ctx context.Context, n need) (token, error) {
+	if ctx.Value(reentry{}) == s {
+		return token{}, &failure{cause: ErrReentrant, final: true}
+	}
+	s.mu.Lock()
+	now := time.Now()
+	have := s.token.text != "" && s.token.text != s.bad
+	switch {
+	case n.rejected != "" && n.rejected == s.token.text:
+		s.bad = n.rejected
+	case n.rejected != "" && have:
+		n.rejected = "" // it was renewed meanwhile
+	}
+	if n == (need{}) && have && !past(s.token.expires, now) {
+		t := s.token
+		if past(t.due, now) && s.flight == nil {
+			s.start(ctx, need{stale: t.text})
+		}
+		s.mu.Unlock()
+		return t, nil
+	}
+	f, joined := s.flight, true
+	if f == nil {
+		f, joined = s.start(ctx, n), false
+	}
+	s.mu.Unlock()
+	if f == nil {
+		return token{}, ErrClosed
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return token{}, ctx.Err()
+	}
+	if joined && f.err == nil && n.rejected != "" && f.token.text == n.rejected {
+		return s.get(ctx, n) // it had set out before we knew
+	}
+	return f.token, f.err
+}
+
+// works notes that the server accepted a token.
+func (s *session) works(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bad == text {
+		s.bad = ""
+	}
+}
+
+type reentry struct{} // context key: the session whose provider is running
+
+// start begins a flight; nil when the client is closed. Its context is not the
+// caller's: the caller may leave while others wait. The lock is held.
+func (s *session) start(ctx context.Context, n need) *flight {
+	f := &flight{done: make(chan struct{})}
+	base, stop := context.WithTimeout(context.WithValue(context.WithoutCancel(ctx), reentry{}, s), s.timeout)
+	version := s.version
+	if !s.c.spawn(stop, func() {
+		t, err := s.resolve(base, n, version)
+		s.mu.Lock()
+		if err != nil && s.version != version && s.token.text != "" {
+			t, err = s.token, nil // somebody logged in meanwhile
+		}
+		f.token, f.err = t, err
+		s.flight = nil
+		s.mu.Unlock()
+		close(f.done)
+	}) {
+		stop()
+		return nil
+	}
+	s.flight = f
+	return f
+}
+
+// resolve asks the provider and makes a token of what it gives. When that
+// fails for a passing reason, a token that the server has not rejected is good
+// enough.
+func (s *session) resolve(ctx context.Context, n need, version int) (token, error) {
+	t, err := s.fetch(ctx, n, version)
+	if err == nil {
+		return t, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if isFinal(err) {
+		s.token.due = time.Time{} // no more of this in the background
+		return token{}, err
+	}
+	if s.token.text != "" && s.token.text != s.bad {
+		s.token.postpone(time.Now())
+		return s.token, nil
+	}
+	return token{}, err
+}
+
+func (s *session) fetch(ctx context.Context, n need, version int) (token, error) {
+	cred, err := s.ask(ctx)
+	if err != nil {
+		return token{}, err
+	}
+	switch {
+	case auth.IsJWT(cred):
+		return s.adopt(version, newToken(cred.Reveal(), time.Now(), false), "", cred), nil
+	case auth.IsBasic(cred):
+		return s.exchange(ctx, n, version, cred)
+	}
+	return token{}, &failure{text: "the provider gave no credentials", classes: []error{ErrUnauthenticated}, final: true}
+}
+
+// exchange makes a token of user and password, at the lowest price: the token
+// of the session that they began, its refresh token, a login.
+func (s *session) exchange(ctx context.Context, n need, version int, cred auth.Auth) (token, error) {
+	s.mu.Lock()
+	same := s.from.Equal(cred)
+	t, refresh := s.token, s.refresh
+	good := same && t.text != "" && t.text != s.bad && t.text != n.stale && !past(t.due, time.Now())
+	s.mu.Unlock()
+	if good {
+		return t, nil
+	}
+	if same && refresh != "" {
+		l, err := s.c.postRefresh(ctx, refresh)
+		if err == nil {
+			return s.adopt(version, newToken(l.AccessToken, time.Now(), true), l.RefreshToken, cred), nil
+		}
+		if !isFinal(err) {
+			return token{}, err // not refused: it is still ours
+		}
+		s.mu.Lock()
+		if s.refresh == refresh {
+			s.refresh = ""
+		}
+		s.mu.Unlock()
+	}
+	l, err := s.c.postLogin(ctx, cred)
+	if err != nil {
+		return token{}, err
+	}
+	return s.adopt(version, newToken(l.AccessToken, time.Now(), true), l.RefreshToken, cred), nil
+}
+
+// adopt makes t the token of the session, unless another one came in since
+// version, which then wins.
+func (s *session) adopt(version int, t token, refresh string, from auth.Auth) token {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.version != version && s.token.text != "" {
+		return s.token
+	}
+	if now := time.Now(); t.text == s.token.text && past(t.due, now) {
+		t.postpone(now) // the provider has nothing newer
+	}
+	s.token, s.refresh, s.from = t, refresh, from
+	s.version++
+	if s.bad != t.text {
+		s.bad = ""
+	}
+	return t
+}
+
+// set makes t the token of the session whatever else is going on.
+func (s *session) set(t token, refresh string, from auth.Auth) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.token, s.refresh, s.bad = t, refresh, ""
+	if auth.IsAuthenticated(from) {
+		s.from = from
+	}
+	s.version++
+}
+
+// ask calls the provider: at most three times, each bounded in time, a panic
+// taken for a failure.
+func (s *session) ask(ctx context.Context) (auth.Auth, error) {
+	wait := backoff{first: 250 * time.Millisecond, most: 2 * time.Second}
+	for {
+		cred, err := s.askOnce(ctx)
+		if err == nil {
+			return cred, nil
+		}
+		if auth.IsPermanent(err) || isFinal(err) {
+			return auth.Auth{}, &failure{text: "the provider refused", cause: err, classes: []error{ErrUnauthenticated}, final: true}
+		}
+		err = unavailable("ask the provider", err)
+		if wait.attempts == 2 || sleep(ctx, wait.next()) != nil {
+			return auth.Auth{}, err
+		}
+	}
+}
+
+// askOnce runs the provider in a goroutine of its own, which outlives us if
+// the provider does not obey its context.
+func (s *session) askOnce(ctx context.Context) (auth.Auth, error) {
+	ctx, stop := context.WithTimeout(ctx, s.timeout/3)
+	defer stop()
+	type answer struct {
+		cred auth.Auth
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		a := answer{err: errors.New("the provider panicked")}
+		defer func() {
+			recover() // what it says may hold a secret
+			answers <- a
+		}()
+		cred, err := s.provider.Auth(ctx)
+		a = answer{cred, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.cred, a.err
+	case <-ctx.Done():
+		return auth.Auth{}, ctx.Err()
+	}
+}
+
+// postLogin exchanges user and password for a session.
+func (c *Client) postLogin(ctx context.Context, cred auth.Auth) (*wire.LoginResponse, error) {
+	body := wire.AppendLoginRequest(nil, &wire.LoginRequest{User: cred.User(), Password: cred.Reveal()})
+	return c.postAuth(ctx, "log in", &request{Method: "POST", URL: c.endpoint.http + "/v1/api/auth/login", Body: body})
+}
+
+// postRefresh exchanges a refresh token for the next pair.
+func (c *Client) postRefresh(ctx context.Context, refresh string) (*wire.LoginResponse, error) {
+	return c.postAuth(ctx, "refresh the session", &request{Method: "POST", URL: c.endpoint.http + "/v1/api/auth/refresh", Token: refresh})
+}
+
+// postAuth does a request of an auth route. What is not an answer of a KalamDB
+// server, as the page of a captive portal, counts as no answer.
+func (c *Client) postAuth(ctx context.Context, step string, r *request) (*wire.LoginResponse, error) {
+	if err := c.mayTravel(); err != nil {
+		return nil, err
+	}
+	wait := backoff{first: 250 * time.Millisecond, most: 2 * time.Second}
+	for {
+		l, after, err := c.tryAuth(ctx, step, r)
+		if err == nil || !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrRateLimited) {
+			return l, err
+		}
+		if wait.attempts == 2 {
+			return nil, err
+		}
+		pause := wait.next()
+		if after > 0 {
+			pause += after // what the server asked for, with our jitter
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
+			return nil, err
+		}
+		if sleep(ctx, pause) != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *Client) tryAuth(ctx context.Context, step string, r *request) (*wire.LoginResponse, time.Duration, error) {
+	resp, err := c.transport.Do(ctx, r)
+	if err != nil {
+		return nil, 0, unavailable(step, err)
+	}
+	if resp.Status == 200 {
+		l, err := wire.DecodeLoginResponse(resp.Body)
+		if err != nil || l.AccessToken == "" {
+			return nil, 0, unavailable(step, errors.New("the answer is not one of KalamDB"))
+		}
+		return l, 0, nil
+	}
+	e := &wire.Error{Code: wire.CodeUnavailable, Message: "the server answered with status " + itoa(resp.Status)}
+	known := false
+	if a := wire.DecodeAuthError(resp.Body); a != nil {
+		known = true
+		e.Code, e.Message = wire.Code(strings.ToUpper(a.Code)), a.Message
+		if resp.Status == 401 {
+			e.Code = wire.CodeInvalidCredentials
+		}
+	}
+	if resp.Status == 429 {
+		e.Code = wire.CodeRateLimited
+	}
+	if resp.Status >= 500 || !known && resp.Status != 401 && resp.Status != 403 && resp.Status != 429 {
+		return nil, resp.RetryAfter, unavailable(step, e)
+	}
+	err = classify(resp.Status, e)
+	f := &failure{text: step, cause: err, final: resp.Status != 429}
+	return nil, resp.RetryAfter, f
+}
+
+// mayTravel refuses to send a secret in the clear over a network.
+func (c *Client) mayTravel() error {
+	if c.endpoint.safe || c.insecure {
+		return nil
+	}
+	return &failure{cause: ErrInsecureTransport, final: true}
+}
