@@ -100,11 +100,14 @@ func (p *parser) wordOperand() Expr {
 		return c
 	case "array":
 		p.unsupported(at.pos, "ARRAY is not supported")
-	case "current_user", "current_timestamp", "current_date", "current_time", "current_role", "localtimestamp",
-		"localtime", "session_user", "current_catalog", "current_schema":
+	}
+	if isNiladic(p.tok.word) {
 		return p.niladic()
 	}
 	if p.peek(1).is("(") {
+		if p.is("values") {
+			p.unexpected("an expression")
+		}
 		if x := p.special(); x != nil {
 			return x
 		}
@@ -120,6 +123,17 @@ func (p *parser) wordOperand() Expr {
 	}
 	p.failAt(at.pos, "expected an expression, found ", p.foundKeyword())
 	return nil
+}
+
+// isNiladic tells whether a word is a function that is called without
+// parentheses.
+func isNiladic(word string) bool {
+	switch word {
+	case "current_user", "current_timestamp", "current_date", "current_time", "current_role", "localtimestamp",
+		"localtime", "session_user", "current_catalog", "current_schema":
+		return true
+	}
+	return false
 }
 
 // niladic takes CURRENT_USER and the like, with or without parentheses.
@@ -176,14 +190,21 @@ func (p *parser) caseExpr() Expr {
 func (p *parser) typedLiteral() Expr {
 	next := p.peek(1)
 	switch p.tok.word {
-	case "date", "uuid", "json", "jsonb", "timestamptz", "datetime", "bytea", "text", "varchar", "boolean", "bool",
+	case "date", "uuid", "json", "jsonb", "datetime", "bytea", "text", "varchar", "boolean", "bool",
 		"int", "integer", "bigint", "smallint", "real", "float", "numeric", "decimal", "int2", "int4", "int8",
 		"float4", "float8", "interval":
 		if next.kind != tokString {
 			return nil
 		}
-	case "time", "timestamp":
-		if next.kind != tokString && !next.is("with") && !next.is("without") && !(next.is("(") && p.peek(2).kind == tokNumber) {
+	case "time", "timestamp", "timetz", "timestamptz":
+		second := p.peek(2)
+		switch {
+		case next.kind == tokString:
+		case next.is("("):
+			if second.kind != tokNumber {
+				return nil
+			}
+		case !next.is("with") && !next.is("without") || !second.is("time"):
 			return nil
 		}
 	case "double":

@@ -195,7 +195,7 @@ func (p *parser) sequenceOptions() {
 
 // options takes (KEY = value, ...).
 func (p *parser) options() []Option {
-	list := []Option{}
+	var list []Option
 	p.expect("(")
 	for !p.is(")") {
 		o := Option{At: p.pos()}
@@ -216,7 +216,7 @@ func (p *parser) optionValue() Expr {
 	switch p.tok.kind {
 	case tokString, tokNumber:
 		return p.primary()
-	case tokWord:
+	case tokWord, tokQuoted:
 		if p.isAny("true", "false", "null") {
 			return p.primary()
 		}
