@@ -46,16 +46,22 @@ func (k Kind) Private() bool { return k == User || k == Stream }
 
 // Column is one column of a table.
 type Column struct {
-	ID      int       `json:"id"` // stable over renames, never used again
+	ID      int       `json:"id"` // from 1; stable over renames, never used again
 	Name    string    `json:"name"`
 	Type    wire.Type `json:"type"`
+	SQLType string    `json:"sql_type"` // the type as SQL writes it
 	NotNull bool      `json:"not_null,omitempty"`
 	Default string    `json:"default,omitempty"` // SQL text of the expression, "" for none
 	Unique  bool      `json:"unique,omitempty"`
 }
 
 // Physical is the column's name in the engine.
-func (c *Column) Physical() string { return "c" + strconv.Itoa(c.ID) }
+func (c *Column) Physical() string {
+	if c.ID == 0 { // of a System table: a view of the engine
+		return c.Name
+	}
+	return "c" + strconv.Itoa(c.ID)
+}
 
 // Table is one version of a table's definition. Fields are read-only.
 type Table struct {

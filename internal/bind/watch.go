@@ -1,0 +1,171 @@
+package bind
+
+import (
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Watch is a bound live query: one table, a filter and a projection, each of
+// which works on the engine (for the snapshot) and on a row at hand (for a
+// change).
+type Watch struct {
+	Fields []wire.Field // of the rows that are sent: the select list, then what clients need beside it
+	Shown  int          // how many of Fields the select list asked for
+	rel    *relation
+	items  []expr.Node
+	where  expr.Node
+}
+
+// Table is the table that is watched.
+func (w *Watch) Table() *catalog.Table { return w.rel.table }
+
+// Watch binds a live query. A clause that a live query cannot have is refused
+// by name, with code INVALID_SQL.
+func (b *Binder) Watch(s dialect.Statement) (*Watch, error) {
+	q, ok := s.(*dialect.Query)
+	if !ok {
+		return nil, b.fail(wire.CodeInvalidSQL, s.Pos(), "a live query is a SELECT on one table")
+	}
+	core, err := b.watchShape(q)
+	if err != nil {
+		return nil, err
+	}
+	sel, names, err := b.from(core)
+	if err != nil {
+		return nil, err
+	}
+	if sel.rel.table.Kind == catalog.System {
+		return nil, b.fail(wire.CodeInvalidSQL, core.From[0].Pos(), "system tables cannot be watched yet")
+	}
+	w := &Watch{rel: sel.rel}
+	if core.Where != nil {
+		if w.where, err = b.condition(core.Where, names, "WHERE"); err != nil {
+			return nil, err
+		}
+	}
+	if w.Fields, w.items, err = b.outputs(core.Items, w.rel, names, false); err != nil {
+		return nil, err
+	}
+	w.Shown = len(w.Fields)
+	for _, k := range w.rel.table.Key {
+		w.need(k)
+	}
+	w.need(len(w.rel.table.Columns))
+	return w, nil
+}
+
+// need adds a column that clients need, unless it is there under its name.
+func (w *Watch) need(i int) {
+	f := w.rel.field(i)
+	for k, n := range w.items {
+		if c := expr.AsColumn(n); c != nil && c.Index == i && w.Fields[k].Name == f.Name {
+			return
+		}
+	}
+	f.Index = len(w.Fields)
+	w.Fields = append(w.Fields, f)
+	w.items = append(w.items, expr.Ref(w.rel.column(i)))
+}
+
+// watchShape refuses what a live query cannot have.
+func (b *Binder) watchShape(q *dialect.Query) (*dialect.Select, error) {
+	refuse := func(n dialect.Node, clause string) (*dialect.Select, error) {
+		return nil, b.fail(wire.CodeInvalidSQL, n.Pos(), "a live query has no ", clause, ": it is SELECT columns FROM namespace.table [WHERE ...]")
+	}
+	if q.With != nil {
+		return refuse(q.With, "WITH")
+	}
+	core, ok := q.Body.(*dialect.Select)
+	if !ok {
+		return refuse(q.Body, bodyName(q.Body))
+	}
+	switch {
+	case len(q.OrderBy) > 0:
+		return refuse(q.OrderBy[0].X, "ORDER BY")
+	case q.Limit != nil:
+		return refuse(q.Limit, "LIMIT")
+	case q.Offset != nil:
+		return refuse(q.Offset, "OFFSET")
+	case core.Distinct || len(core.DistinctOn) > 0:
+		return refuse(core, "DISTINCT")
+	case len(core.GroupBy) > 0:
+		return refuse(core.GroupBy[0], "GROUP BY")
+	case core.Having != nil:
+		return refuse(core.Having, "HAVING")
+	case len(core.From) != 1:
+		return refuse(core, "list of tables")
+	}
+	switch f := core.From[0].(type) {
+	case *dialect.Join:
+		return refuse(f, "JOIN")
+	case *dialect.SubqueryRef:
+		return refuse(f, "sub-query")
+	case *dialect.TableRef:
+		if len(f.Name) < 2 {
+			return nil, b.fail(wire.CodeInvalidSQL, f.Pos(), "a live query names its table as namespace.table")
+		}
+	}
+	return core, nil
+}
+
+// PrintPage writes the query for one page of the snapshot: the rows of the
+// filter whose _seq lies above parameter $n+1 and not above $n+2, in the order
+// of _seq, $n+3 at most. With newest it is the last ones, newest first. The
+// last column is always _seq.
+func (w *Watch) PrintPage(target expr.Target, n int, newest bool) Printed {
+	p := expr.NewPrinter(target)
+	p.Raw("SELECT ")
+	var cols []wire.Type
+	for _, item := range w.items {
+		p.Node(item)
+		p.Raw(",")
+		cols = append(cols, item.Type())
+	}
+	seq := w.rel.column(len(w.rel.table.Columns))
+	p.Raw(seq.SQL + " FROM ")
+	cols = append(cols, seq.T)
+	w.rel.from(p)
+	printWhere(p, w.rel, w.where)
+	if w.where == nil && !w.rel.table.Kind.Private() {
+		p.Raw(" WHERE ")
+	} else {
+		p.Raw(" AND ")
+	}
+	arg := func(i int) {
+		p.Arg(expr.Arg{Kind: expr.ArgParam, N: n + i, Type: wire.Type{Kind: wire.BigInt}})
+	}
+	p.Raw(seq.SQL + " > ")
+	arg(1)
+	p.Raw(" AND " + seq.SQL + " <= ")
+	arg(2)
+	p.Raw(" ORDER BY " + seq.SQL)
+	if newest {
+		p.Raw(" DESC")
+	}
+	p.Raw(" LIMIT ")
+	arg(3)
+	return Printed{SQL: p.SQL(), Args: p.Args(), Cols: cols}
+}
+
+// Match reports whether env.Row passes the filter.
+func (w *Watch) Match(env *expr.Env) (bool, error) {
+	if w.where == nil {
+		return true, nil
+	}
+	v, err := w.where.Eval(env)
+	return v.Bool(), err
+}
+
+// Project computes the row that is sent for env.Row.
+func (w *Watch) Project(env *expr.Env) ([]wire.Value, error) {
+	out := make([]wire.Value, len(w.items))
+	for i, n := range w.items {
+		var err error
+		if out[i], err = n.Eval(env); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,398 @@
+package engine
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// define binds a statement that is neither a query nor a change of rows.
+func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement) error {
+	switch s := s.(type) {
+	case *dialect.CreateNamespace:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.createNamespace(tx, p, s) }
+	case *dialect.DropNamespace:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropNamespace(tx, p, s) }
+	case *dialect.CreateTable:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.createTable(tx, p, s) }
+	case *dialect.DropTable:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropTable(tx, p, s) }
+	case *dialect.CreateUser:
+		r.createUser(p, s)
+	case *dialect.AlterUser:
+		r.alterUser(p, s)
+	case *dialect.DropUser:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropUser(tx, p, s) }
+	default:
+		return b.Unsupported(s.Pos(), "this statement")
+	}
+	return nil
+}
+
+func (r *run) createNamespace(tx *store.Tx, p *plan, s *dialect.CreateNamespace) (wire.Result, error) {
+	name := s.Name.Name
+	if err := r.checkName(p, s.Name); err != nil {
+		return wire.Result{}, err
+	}
+	if tx.Catalog().Namespace(name) != nil {
+		if s.IfNotExists {
+			return r.done("Namespace '" + name + "' already exists"), nil
+		}
+		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeAlreadyExists, "Namespace '", name, "' already exists"))
+	}
+	if dialect.ReservedNamespace(name) {
+		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "'", name, "' is a reserved namespace name"))
+	}
+	return r.done("Namespace '" + name + "' created"), tx.CreateNamespace(name)
+}
+
+func (r *run) dropNamespace(tx *store.Tx, p *plan, s *dialect.DropNamespace) (wire.Result, error) {
+	name := s.Name.Name
+	if name == store.SystemNamespace || name == DefaultNamespace {
+		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "namespace '", name, "' cannot be dropped"))
+	}
+	if tx.Catalog().Namespace(name) == nil {
+		if s.IfExists {
+			return r.done("Namespace '" + name + "' does not exist"), nil
+		}
+		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeNamespaceNotFound, "Namespace '", name, "' not found: it does not exist"))
+	}
+	return r.done("Namespace '" + name + "' dropped"), tx.DropNamespace(name)
+}
+
+// checkName refuses a name that a definition may not give.
+func (r *run) checkName(p *plan, id dialect.Ident) error {
+	if err := dialect.CheckName(id); err != nil {
+		return at(p.source, id.Pos, wire.NewError(wire.CodeInvalidSQL, err.Error()))
+	}
+	return nil
+}
+
+// tableKind is the kind that CREATE TABLE asks for by its prefix and TYPE.
+func tableKind(source string, s *dialect.CreateTable) (catalog.Kind, error) {
+	kind := catalog.KindOf(s.Kind)
+	for _, o := range s.Options {
+		if o.Key != "TYPE" {
+			continue
+		}
+		word, _ := optionText(o)
+		byType := catalog.KindOf(word)
+		if byType == 0 || byType == catalog.System {
+			return 0, at(source, o.At, wire.NewError(wire.CodeInvalidSQL, "TYPE is USER, SHARED or STREAM, not '", word, "'"))
+		}
+		if kind != 0 && kind != byType {
+			return 0, at(source, o.At, wire.NewError(wire.CodeInvalidSQL, "TYPE '", word, "' contradicts CREATE ", s.Kind, " TABLE"))
+		}
+		kind = byType
+	}
+	if kind == 0 {
+		kind = catalog.Shared
+	}
+	return kind, nil
+}
+
+func optionText(o dialect.Option) (string, bool) {
+	switch v := o.Value.(type) {
+	case *dialect.String:
+		return v.Value, true
+	case *dialect.Number:
+		return v.Text, true
+	case *dialect.Bool:
+		return strconv.FormatBool(v.Value), true
+	case *dialect.Column:
+		return v.Name[len(v.Name)-1].Name, true
+	}
+	return "", false
+}
+
+func (r *run) createTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (wire.Result, error) {
+	t, exists, err := r.newTable(tx, p, s)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	if exists {
+		return r.done("Table " + t.FullName() + " already exists"), nil
+	}
+	if err := tx.CreateTable(t); err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Table " + t.FullName() + " created (" + strings.ToUpper(t.Kind.String()) + ")"), nil
+}
+
+// newTable builds the definition that a CREATE TABLE describes.
+func (r *run) newTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (t *catalog.Table, exists bool, err error) {
+	last := s.Name[len(s.Name)-1]
+	t = &catalog.Table{Namespace: r.namespace, Name: last.Name, Owner: r.who.UserID}
+	if len(s.Name) > 2 {
+		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodeInvalidSQL, "a table name has at most two parts: namespace.table"))
+	}
+	if len(s.Name) == 2 {
+		t.Namespace = s.Name[0].Name
+	}
+	if err := r.checkName(p, last); err != nil {
+		return nil, false, err
+	}
+	if t.Namespace == store.SystemNamespace {
+		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: nobody creates tables in namespace system"))
+	}
+	if tx.Catalog().Namespace(t.Namespace) == nil {
+		return nil, false, at(p.source, s.Name[0].Pos, noNamespace(t.Namespace))
+	}
+	if have := tx.Catalog().Table(t.Namespace, t.Name); have != nil {
+		if s.IfNotExists {
+			return have, true, nil
+		}
+		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodeAlreadyExists, "Table ", t.FullName(), " already exists"))
+	}
+	if t.Kind, err = tableKind(p.source, s); err != nil {
+		return nil, false, err
+	}
+	if err := r.options(p, s, t); err != nil {
+		return nil, false, err
+	}
+	if err := r.columns(p, s, t); err != nil {
+		return nil, false, err
+	}
+	if err := r.constraints(p, s, t); err != nil {
+		return nil, false, err
+	}
+	if len(t.Key) == 0 && t.Kind != catalog.Stream {
+		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodeInvalidSQL, "a ", strings.ToUpper(t.Kind.String()), " table needs a primary key: mark a column PRIMARY KEY or add PRIMARY KEY (columns)"))
+	}
+	// What the table holds as text must bind: a table that nobody can insert
+	// into is refused now and not later.
+	b := &bind.Binder{Catalog: tx.Catalog(), Source: p.source, Params: new(expr.Params)}
+	if err := b.Validate(t); err != nil {
+		return nil, false, err
+	}
+	return t, false, nil
+}
+
+// options reads WITH (...).
+func (r *run) options(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
+	refuse := func(o dialect.Option, parts ...string) error {
+		return at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, parts...))
+	}
+	if t.Kind == catalog.Shared {
+		t.Access = "private"
+	}
+	for _, o := range s.Options {
+		text, ok := optionText(o)
+		if !ok {
+			return refuse(o, "option ", o.Key, " needs a value")
+		}
+		switch o.Key {
+		case "TYPE":
+			continue
+		case "TTL_SECONDS":
+			n, err := strconv.ParseInt(text, 10, 32)
+			if t.Kind != catalog.Stream {
+				return refuse(o, "option TTL_SECONDS is for STREAM tables")
+			}
+			if err != nil || n < 1 {
+				return refuse(o, "TTL_SECONDS is a whole number of seconds from 1, not '", text, "'")
+			}
+			t.TTL = n
+		case "ACCESS_LEVEL":
+			if t.Kind != catalog.Shared {
+				return refuse(o, "option ACCESS_LEVEL is for SHARED tables")
+			}
+			switch level := strings.ToLower(text); level {
+			case "public", "private", "restricted", "dba":
+				t.Access = level
+			default:
+				return refuse(o, "ACCESS_LEVEL is PUBLIC, PRIVATE, RESTRICTED or DBA, not '", text, "'")
+			}
+		case "STORAGE_ID", "USE_USER_STORAGE", "FLUSH_POLICY", "DELETED_RETENTION_HOURS", "COMPRESSION", "EVICTION_STRATEGY", "MAX_STREAM_SIZE_BYTES":
+			// They belong to the storage of other servers: kept and shown, without
+			// an effect here.
+		default:
+			return refuse(o, "unknown table option ", o.Key)
+		}
+		if t.Options == nil {
+			t.Options = make(map[string]string)
+		}
+		t.Options[strings.ToLower(o.Key)] = text
+	}
+	if t.Kind == catalog.Stream && t.TTL == 0 {
+		return at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a STREAM table needs the option TTL_SECONDS: WITH (TTL_SECONDS = 60)"))
+	}
+	return nil
+}
+
+// columns reads the column definitions.
+func (r *run) columns(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
+	if len(s.Columns) == 0 {
+		return at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a table needs at least one column"))
+	}
+	for i := range s.Columns {
+		d := &s.Columns[i]
+		if err := r.checkName(p, d.Name); err != nil {
+			return err
+		}
+		if dialect.ReservedColumn(d.Name.Name) {
+			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "'", d.Name.Name, "' is a reserved system column name"))
+		}
+		if t.Column(d.Name.Name) >= 0 {
+			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", d.Name.Name, " is defined twice"))
+		}
+		typ, err := expr.ParseType(d.Type)
+		if err != nil {
+			return placedAt(p.source, d.Type.Pos, err)
+		}
+		c := catalog.Column{
+			ID: i + 1, Name: d.Name.Name, Type: typ, SQLType: expr.TypeName(typ),
+			NotNull: d.NotNull || d.PrimaryKey, Unique: d.Unique && !d.PrimaryKey,
+		}
+		switch {
+		case d.NotNull && d.Null:
+			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", c.Name, " is both NULL and NOT NULL"))
+		case d.Default != nil:
+			c.Default = dialect.Print(d.Default)
+		case d.Generated || expr.IsSerial(d.Type.Name):
+			if typ.Kind != wire.BigInt {
+				return at(p.source, d.Type.Pos, wire.NewError(wire.CodeUnsupported, "a generated key of type ", c.SQLType, " is not supported: generated ids have 64 bits; use BIGSERIAL or BIGINT AUTO_INCREMENT"))
+			}
+			c.Default = "snowflake_id()"
+			c.NotNull = true
+		}
+		t.Columns = append(t.Columns, c)
+		if d.PrimaryKey {
+			if len(t.Key) > 0 {
+				return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "more than one column is marked PRIMARY KEY; write PRIMARY KEY (a, b) for a composite key"))
+			}
+			t.Key = []int{i}
+		}
+		for _, x := range d.Check {
+			t.Checks = append(t.Checks, catalog.Check{Name: t.Name + "_" + c.Name + "_check", Expr: dialect.Print(x)})
+		}
+	}
+	return nil
+}
+
+// constraints reads PRIMARY KEY (..), UNIQUE (..) and CHECK (..).
+func (r *run) constraints(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
+	for _, k := range s.Constraints {
+		name := t.Name + "_check"
+		if k.Name != nil {
+			name = k.Name.Name
+		}
+		var cols []int
+		for _, id := range k.Columns {
+			i := t.Column(id.Name)
+			if i < 0 {
+				return at(p.source, id.Pos, wire.NewError(wire.CodeColumnNotFound, "No field named ", id.Name, " in ", t.FullName()))
+			}
+			cols = append(cols, i)
+		}
+		switch k.Kind {
+		case "PRIMARY KEY":
+			if len(t.Key) > 0 {
+				return at(p.source, k.At, wire.NewError(wire.CodeInvalidSQL, "the table has more than one PRIMARY KEY"))
+			}
+			t.Key = cols
+			for _, i := range cols {
+				t.Columns[i].NotNull = true
+			}
+		case "UNIQUE":
+			if len(cols) != 1 {
+				return at(p.source, k.At, wire.NewError(wire.CodeUnsupported, "UNIQUE over several columns is not supported"))
+			}
+			t.Columns[cols[0]].Unique = true
+		case "CHECK":
+			t.Checks = append(t.Checks, catalog.Check{Name: name, Expr: dialect.Print(k.Check)})
+		}
+	}
+	for _, i := range t.Key {
+		switch t.Columns[i].Type.Kind {
+		case wire.JSON, wire.Embedding, wire.File:
+			return at(p.source, s.Columns[i].Name.Pos, wire.NewError(wire.CodeInvalidSQL, "a column of type ", t.Columns[i].SQLType, " cannot be a primary key"))
+		}
+		if len(t.Key) == 1 {
+			t.Columns[i].Unique = false
+		}
+	}
+	return nil
+}
+
+func (r *run) dropTable(tx *store.Tx, p *plan, s *dialect.DropTable) (wire.Result, error) {
+	t := lookup(tx.Catalog(), r.namespace, s.Name)
+	name := s.Name[len(s.Name)-1].Name
+	switch {
+	case t != nil && t.Kind == catalog.System:
+		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: ", t.FullName(), " is a system table"))
+	case t == nil && s.IfExists:
+		return r.done("Table " + name + " does not exist"), nil
+	case t == nil:
+		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name, " does not exist"))
+	case s.Kind != "" && catalog.KindOf(s.Kind) != t.Kind:
+		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodeInvalidSQL, t.FullName(), " is not a ", s.Kind, " table"))
+	}
+	if err := r.mayDefine(tx, t); err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Table " + t.FullName() + " dropped. Cleanup job: CL-" + strconv.FormatInt(t.ID, 10)), tx.DropTable(t)
+}
+
+// mayDefine is the right to change or drop a table: service and above, or its
+// owner while no other user has a row in it.
+func (r *run) mayDefine(tx *store.Tx, t *catalog.Table) error {
+	if atLeastService(r.who.Role) {
+		return nil
+	}
+	if t.Owner == r.who.UserID && t.Kind.Private() {
+		others, err := tx.OthersHaveRows(t, r.who.UserID)
+		if err != nil || !others {
+			return err
+		}
+	}
+	return wire.NewError(wire.CodePermissionDenied, "permission denied: changing or dropping ", t.FullName(), " needs the role service, dba or system")
+}
+
+// createUser plans CREATE USER: the password is hashed before the transaction.
+func (r *run) createUser(p *plan, s *dialect.CreateUser) {
+	n := identity.NewUser{Name: s.Name.Name, Auth: s.Auth, Secret: s.Secret, Role: s.Role}
+	if s.Email != nil {
+		n.Email = *s.Email
+	}
+	p.before = func(ctx context.Context, r *run) error {
+		u, err := r.e.users.PrepareUser(ctx, r.who, n)
+		p.state = u
+		return err
+	}
+	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
+		err := r.e.users.CreateUser(tx, p.state.(*identity.PreparedUser))
+		if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeAlreadyExists && s.IfNotExists {
+			return r.done("User '" + s.Name.Name + "' already exists"), nil
+		}
+		return r.done("User '" + s.Name.Name + "' created"), err
+	}
+}
+
+func (r *run) alterUser(p *plan, s *dialect.AlterUser) {
+	c := identity.UserChange{Name: s.Name.Name, Action: s.Action, Value: s.Value}
+	p.before = func(ctx context.Context, r *run) error {
+		u, err := r.e.users.PrepareChange(ctx, r.who, c)
+		p.state = u
+		return err
+	}
+	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
+		return r.done("User '" + s.Name.Name + "' altered"), r.e.users.AlterUser(tx, p.state.(*identity.PreparedChange))
+	}
+}
+
+func (r *run) dropUser(tx *store.Tx, p *plan, s *dialect.DropUser) (wire.Result, error) {
+	err := r.e.users.DropUser(tx, r.who, s.Name.Name)
+	if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeUserNotFound && s.IfExists {
+		return r.done("User '" + s.Name.Name + "' does not exist"), nil
+	}
+	return r.done("User '" + s.Name.Name + "' dropped"), err
+}

@@ -1,0 +1,238 @@
+// Package engine runs statements. It is the only place where a statement
+// becomes rows: HTTP requests, live snapshots and EXECUTE AS all come through
+// here, so that roles are checked and the scope is added in one place.
+//
+// One flow: parse (cached by text), authorise every statement of the request,
+// bind against the catalog (cached too), run in a transaction, give results.
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Options limit what a statement may use. The zero value works.
+type Options struct {
+	MaxSQLBytes   int           // of a request's text; default 1 MiB
+	MaxParams     int           // of a statement; default 50
+	MaxParamBytes int           // of one parameter; default 512 KiB
+	MaxRows       int           // of one result; default 100,000
+	MaxBytes      int           // of one result in memory; default 64 MiB
+	Timeout       time.Duration // of a statement that reads; default 30 s
+	WriteTimeout  time.Duration // of a transaction that writes; default 5 s
+	PlanBytes     int           // of the texts whose plans are kept; default 8 MiB
+	Logger        *slog.Logger
+}
+
+// Engine runs statements on one database. It is safe for concurrent use.
+type Engine struct {
+	db      *store.DB
+	users   *identity.Service
+	options Options
+	plans   *otter.Cache[planKey, *plan]
+}
+
+// New makes an engine on an open database.
+func New(db *store.DB, users *identity.Service, o Options) *Engine {
+	def(&o.MaxSQLBytes, 1<<20)
+	def(&o.MaxParams, 50)
+	def(&o.MaxParamBytes, 512<<10)
+	def(&o.MaxRows, 100_000)
+	def(&o.MaxBytes, 64<<20)
+	def(&o.PlanBytes, 8<<20)
+	def(&o.Timeout, 30*time.Second)
+	def(&o.WriteTimeout, 5*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{db: db, users: users, options: o, plans: otter.Must(&otter.Options[planKey, *plan]{
+		MaximumWeight: uint64(o.PlanBytes),
+		Weigher:       func(k planKey, _ *plan) uint32 { return uint32(len(k.sql) + 256) },
+	})}
+}
+
+func def[T int | time.Duration](v *T, value T) {
+	if *v == 0 {
+		*v = value
+	}
+}
+
+// DefaultNamespace is where names without a namespace are looked up when the
+// request names none.
+const DefaultNamespace = "default"
+
+// Run executes a request for who and returns one result for each statement.
+// Errors that the caller may see are *wire.Error; their Statement says which
+// statement failed. Outside BEGIN and COMMIT the statements before it stay.
+func (e *Engine) Run(ctx context.Context, who *identity.Principal, req *wire.Request) ([]wire.Result, error) {
+	r := &run{e: e, who: who, namespace: req.Namespace, now: e.db.Now()}
+	if r.namespace == "" {
+		r.namespace = DefaultNamespace
+	}
+	if req.IsBatch {
+		return r.transaction(ctx, req.Statements)
+	}
+	if err := e.checkParams(req.Params); err != nil {
+		return nil, err
+	}
+	key := planKey{sql: req.SQL, namespace: r.namespace, kinds: paramKinds(req.Params)}
+	if p, ok := e.plans.GetIfPresent(key); ok && p.version == e.db.Catalog().Version {
+		res, err := r.single(ctx, p, req.Params)
+		if err != nil {
+			return nil, numbered(err, 1)
+		}
+		return []wire.Result{res}, nil
+	}
+	src, err := e.parse(req.SQL)
+	if err != nil {
+		return nil, err
+	}
+	if len(src.Statements) > 1 {
+		if len(req.Params) > 0 {
+			return nil, wire.NewError(wire.CodeParamsWithBatch, "parameters need a request with exactly one statement; send \"statements\" for a transaction with parameters")
+		}
+		return r.text(ctx, req.SQL, src)
+	}
+	if isTransaction(src.Statements[0]) {
+		return r.text(ctx, req.SQL, src)
+	}
+	if err := r.authorise(req.SQL, src.Statements[0]); err != nil {
+		return nil, numbered(err, 1)
+	}
+	if use, ok := src.Statements[0].(*dialect.Use); ok {
+		return r.one(r.use(req.SQL, use))
+	}
+	p, err := r.plan(req.SQL, src.Statements[0], req.Params)
+	if err != nil {
+		return nil, numbered(err, 1)
+	}
+	if p.keep() {
+		e.plans.Set(key, p)
+	}
+	return r.one(r.single(ctx, p, req.Params))
+}
+
+func (r *run) one(res wire.Result, err error) ([]wire.Result, error) {
+	if err != nil {
+		return nil, numbered(err, 1)
+	}
+	return []wire.Result{res}, nil
+}
+
+// parse parses a request's text.
+func (e *Engine) parse(sql string) (*dialect.Source, error) {
+	if len(sql) > e.options.MaxSQLBytes {
+		return nil, wire.NewError(wire.CodeInvalidSQL, "SQL text is too long: ", itoa(len(sql)), " bytes; the maximum is ", itoa(e.options.MaxSQLBytes))
+	}
+	src, err := dialect.Parse(sql)
+	if err != nil {
+		return nil, syntaxError(err)
+	}
+	if len(src.Statements) == 0 {
+		return nil, wire.NewError(wire.CodeEmptySQL, "the request holds no SQL statement")
+	}
+	return src, nil
+}
+
+// checkParams enforces the limits on parameters.
+func (e *Engine) checkParams(params []wire.Value) error {
+	if len(params) > e.options.MaxParams {
+		return wire.NewError(wire.CodeInvalidParameter, "too many parameters: ", itoa(len(params)), "; the maximum is ", itoa(e.options.MaxParams))
+	}
+	for i, v := range params {
+		if len(v.Raw()) > e.options.MaxParamBytes {
+			return wire.NewError(wire.CodeInvalidParameter, "parameter $", itoa(i+1), " exceeds the maximum size of ", itoa(e.options.MaxParamBytes), " bytes")
+		}
+	}
+	return nil
+}
+
+// run is one request being executed.
+type run struct {
+	e         *Engine
+	who       *identity.Principal
+	namespace string
+	now       time.Time
+}
+
+// env is what the expressions of a plan are evaluated in.
+func (r *run) env(p *plan, params []wire.Value) (*expr.Env, error) {
+	env := &expr.Env{User: r.who.UserID, Role: r.who.Role, Now: r.now, NextID: r.e.db.NextID}
+	if p.asUser != "" {
+		env.User, env.Role = p.asUser, identity.RoleUser
+	}
+	if len(params) == 0 {
+		return env, nil
+	}
+	env.Params = make([]wire.Value, len(params))
+	for i, v := range params {
+		c, err := expr.Coerce(v, p.params[i])
+		if err != nil {
+			return nil, inParam(err, i)
+		}
+		env.Params[i] = c
+	}
+	return env, nil
+}
+
+// single runs one statement in a transaction of its own.
+func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Result, error) {
+	if err := r.mayRun(p); err != nil {
+		return wire.Result{}, err
+	}
+	var res wire.Result
+	if p.read() {
+		ctx, cancel := context.WithTimeoutCause(ctx, r.e.options.Timeout, errTimeout)
+		defer cancel()
+		err := r.e.db.Read(ctx, func(tx *store.Tx) error {
+			var err error
+			res, err = r.exec(tx, p, params)
+			return err
+		})
+		return res, r.e.visible(err)
+	}
+	if p.before != nil {
+		if err := p.before(ctx, r); err != nil {
+			return res, r.e.visible(err)
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.e.options.WriteTimeout, errWriteTimeout)
+	defer cancel()
+	err := r.e.db.Write(ctx, func(tx *store.Tx) error {
+		q, err := r.fresh(tx, p, params)
+		if err != nil {
+			return err
+		}
+		res, err = r.exec(tx, q, params)
+		return err
+	})
+	return res, r.e.visible(err)
+}
+
+// fresh returns p, or the same statement bound again when the catalog has
+// changed since.
+func (r *run) fresh(tx *store.Tx, p *plan, params []wire.Value) (*plan, error) {
+	if p.version == tx.Catalog().Version {
+		return p, nil
+	}
+	q, err := r.plan(p.source, p.stmt, params)
+	if err != nil {
+		return nil, err
+	}
+	q.state = p.state
+	return q, r.mayRun(q)
+}
+
+var (
+	errTimeout      = wire.NewError(wire.CodeStatementTimeout, "the statement ran longer than the server allows and was cancelled; narrow it with WHERE or LIMIT")
+	errWriteTimeout = wire.NewError(wire.CodeStatementTimeout, "the write took longer than the server allows and was rolled back; split it into several with a narrower WHERE")
+)

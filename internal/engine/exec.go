@@ -1,0 +1,308 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// exec runs a plan in a transaction.
+func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, error) {
+	if p.other != nil {
+		return p.other(r, tx, p)
+	}
+	env, err := r.env(p, params)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	var res wire.Result
+	switch {
+	case p.query != nil:
+		res, err = r.query(tx, p, env)
+	case p.in != nil:
+		res, err = r.insert(tx, p.in, env)
+	case len(p.ch.Set) > 0:
+		res, err = r.update(tx, p, env)
+	default:
+		res, err = r.delete(tx, p, env)
+	}
+	res.AsUser = env.User
+	return res, err
+}
+
+// query runs a SELECT.
+func (r *run) query(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) {
+	if err := p.query.Check(env); err != nil {
+		return wire.Result{}, err
+	}
+	res := wire.Result{Schema: p.query.Fields()}
+	out := rowList{e: r.e, width: len(res.Schema)}
+	if err := tx.Query(p.rows, p.values(env), out.add); err != nil {
+		return wire.Result{}, err
+	}
+	res.Rows, res.RowCount = out.rows, len(out.rows)
+	return res, nil
+}
+
+// rowList collects rows within the limits of a result.
+type rowList struct {
+	e     *Engine
+	width int
+	rows  [][]wire.Value
+	slab  []wire.Value // room for the next rows
+	bytes int
+}
+
+func (l *rowList) add(row []wire.Value) error {
+	if len(l.rows) == l.e.options.MaxRows {
+		return wire.NewError(wire.CodeResultTooLarge, "the result has more than ", itoa(l.e.options.MaxRows), " rows, which is the server's limit; narrow it with WHERE or LIMIT")
+	}
+	for _, v := range row {
+		l.bytes += 32 + len(v.Raw())
+	}
+	if l.bytes > l.e.options.MaxBytes {
+		return wire.NewError(wire.CodeResultTooLarge, "the result is larger than ", itoa(l.e.options.MaxBytes), " bytes, which is the server's limit; narrow it with WHERE or LIMIT")
+	}
+	if len(l.slab) < l.width {
+		l.slab = make([]wire.Value, l.width*min(max(1, len(l.rows)), 256))
+	}
+	own := l.slab[:l.width:l.width]
+	l.slab = l.slab[l.width:]
+	copy(own, row)
+	l.rows = append(l.rows, own)
+	return nil
+}
+
+// returned collects the rows of RETURNING.
+type returned struct {
+	*bind.Returning
+	list rowList
+}
+
+func (r *run) returning(ret *bind.Returning) *returned {
+	if ret == nil {
+		return nil
+	}
+	return &returned{Returning: ret, list: rowList{e: r.e, width: len(ret.Items)}}
+}
+
+// add evaluates the clause on env.Row.
+func (ret *returned) add(env *expr.Env) error {
+	if ret == nil {
+		return nil
+	}
+	row := make([]wire.Value, len(ret.Items))
+	for i, n := range ret.Items {
+		var err error
+		if row[i], err = n.Eval(env); err != nil {
+			return err
+		}
+	}
+	return ret.list.add(row)
+}
+
+func (ret *returned) result(n int, message string) wire.Result {
+	res := wire.Result{RowCount: n, Message: message + " " + itoa(n) + " row(s)"}
+	if ret != nil {
+		res.Schema, res.Rows = ret.Fields, ret.list.rows
+	}
+	return res
+}
+
+// owner is whose rows the statement writes.
+func owner(t *catalog.Table, env *expr.Env) string {
+	if t.Kind.Private() {
+		return env.User
+	}
+	return ""
+}
+
+// system fills in the system columns of a row.
+func system(t *catalog.Table, row []wire.Value, seq store.Seq) {
+	row[len(t.Columns)] = wire.IntValue(seq)
+	row[len(t.Columns)+1] = wire.BoolValue(false)
+}
+
+func (r *run) insert(tx *store.Tx, in *bind.Insert, env *expr.Env) (wire.Result, error) {
+	t, n := in.Table, len(in.Table.Columns)
+	ret := r.returning(in.Returning)
+	for _, nodes := range in.Rows {
+		row := make([]wire.Value, n+2)
+		env.Row = nil
+		for i, node := range nodes {
+			var err error
+			if row[i], err = node.Eval(env); err != nil {
+				return wire.Result{}, err
+			}
+		}
+		env.Row = row
+		if err := in.Check(env); err != nil {
+			return wire.Result{}, err
+		}
+		seq, err := tx.Insert(t, owner(t, env), row[:n:n])
+		if err != nil {
+			return wire.Result{}, r.conflict(t, err)
+		}
+		system(t, row, seq)
+		if err := ret.add(env); err != nil {
+			return wire.Result{}, err
+		}
+	}
+	return ret.result(len(in.Rows), "Inserted"), nil
+}
+
+// touched is a row that an UPDATE or DELETE found.
+type touched struct {
+	old []wire.Value // with room for the system columns
+	seq store.Seq
+	new []wire.Value
+}
+
+// touch reads the rows that a change is about.
+func (r *run) touch(tx *store.Tx, p *plan, env *expr.Env) ([]touched, error) {
+	n := len(p.table.Columns)
+	var rows []touched
+	bytes := 0
+	err := tx.Query(p.rows, p.values(env), func(row []wire.Value) error {
+		for _, v := range row {
+			bytes += 32 + len(v.Raw())
+		}
+		if bytes > 4*r.e.options.MaxBytes {
+			return wire.NewError(wire.CodeResultTooLarge, "the statement touches more rows than fit the server's limit; split it with a narrower WHERE")
+		}
+		own := make([]wire.Value, n+2)
+		copy(own, row)
+		system(p.table, own, row[n].Int())
+		rows = append(rows, touched{old: own, seq: row[n].Int()})
+		return nil
+	})
+	return rows, err
+}
+
+func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) {
+	t, n := p.table, len(p.table.Columns)
+	rows, err := r.touch(tx, p, env)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	count := 0
+	for i := range rows {
+		row := &rows[i]
+		env.Row = row.old
+		next := slices.Clone(row.old)
+		for _, a := range p.ch.Set {
+			if next[a.Column], err = a.Value.Eval(env); err != nil {
+				return wire.Result{}, err
+			}
+		}
+		if slices.Equal(next, row.old) {
+			continue // not a change: neither counted nor announced
+		}
+		env.Row = next
+		if err := p.ch.Check(env); err != nil {
+			return wire.Result{}, err
+		}
+		row.new = next
+		count++
+	}
+	// Rows that change their key leave first, so that keys may swap.
+	moves := func(row *touched) bool {
+		return row.new != nil && slices.ContainsFunc(t.Key, func(k int) bool { return row.new[k] != row.old[k] })
+	}
+	user := owner(t, env)
+	for i := range rows {
+		if row := &rows[i]; moves(row) {
+			if err := tx.Delete(t, user, row.seq, row.old[:n:n]); err != nil {
+				return wire.Result{}, err
+			}
+		}
+	}
+	ret := r.returning(p.ch.Returning)
+	for i := range rows {
+		row := &rows[i]
+		if row.new == nil {
+			continue
+		}
+		var seq store.Seq
+		if moves(row) {
+			seq, err = tx.Insert(t, user, row.new[:n:n])
+		} else {
+			seq, err = tx.Update(t, user, row.seq, row.old[:n:n], row.new[:n:n])
+		}
+		if err != nil {
+			return wire.Result{}, r.conflict(t, err)
+		}
+		system(t, row.new, seq)
+		env.Row = row.new
+		if err := ret.add(env); err != nil {
+			return wire.Result{}, err
+		}
+	}
+	return ret.result(count, "Updated"), nil
+}
+
+func (r *run) delete(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) {
+	t, n := p.table, len(p.table.Columns)
+	rows, err := r.touch(tx, p, env)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	ret := r.returning(p.ch.Returning)
+	for _, row := range rows {
+		if err := tx.Delete(t, owner(t, env), row.seq, row.old[:n:n]); err != nil {
+			return wire.Result{}, err
+		}
+		env.Row = row.old
+		if err := ret.add(env); err != nil {
+			return wire.Result{}, err
+		}
+	}
+	return ret.result(len(rows), "Deleted"), nil
+}
+
+// conflict words a violated key or unique index.
+func (r *run) conflict(t *catalog.Table, err error) error {
+	column, ok := r.e.db.Conflict(t, err)
+	switch {
+	case !ok:
+		return err
+	case column != "":
+		return wire.NewError(wire.CodeUniqueViolation, "unique constraint violation: a row with this value of ", column, " already exists in ", t.FullName())
+	}
+	names := ""
+	for i, k := range t.Key {
+		if i > 0 {
+			names += ", "
+		}
+		names += t.Columns[k].Name
+	}
+	return wire.NewError(wire.CodeUniqueViolation, "Primary key violation: a row with this ", names, " already exists in ", t.FullName())
+}
+
+// visible turns an error into one that the caller may see: what is not coded
+// is logged under an id and hidden.
+func (e *Engine) visible(err error) error {
+	if err == nil {
+		return nil
+	}
+	var coded *wire.Error
+	switch {
+	case errors.As(err, &coded):
+		return coded
+	case errors.Is(err, context.Canceled):
+		return wire.NewError(wire.CodeStatementTimeout, "the request was cancelled; a write that was under way has been rolled back")
+	case errors.Is(err, context.DeadlineExceeded):
+		return errTimeout
+	case errors.Is(err, store.ErrClosed):
+		return wire.NewError(wire.CodeUnavailable, "the server is shutting down")
+	}
+	id := itoa(int(e.db.NextID()))
+	e.options.Logger.Error("statement failed", "id", id, "error", err)
+	return wire.NewError(wire.CodeInternal, "internal error; the server's log has it under id ", id)
+}

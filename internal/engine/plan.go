@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// planKey finds a plan again: the same text means the same in the same
+// namespace with parameters of the same JSON kinds.
+type planKey struct{ sql, namespace, kinds string }
+
+// paramKinds is one letter for the form of each parameter.
+func paramKinds(params []wire.Value) string {
+	if len(params) == 0 {
+		return ""
+	}
+	var buf [64]byte
+	b := buf[:0]
+	for _, v := range params {
+		b = append(b, "nbifty"[v.Tag()])
+	}
+	return string(b)
+}
+
+// plan is a statement that is ready to run, for any user with the right to. It
+// is immutable, but for state.
+type plan struct {
+	version int64 // of the catalog it was bound against
+	source  string
+	stmt    dialect.Statement
+	params  []wire.Type
+	asUser  string         // of EXECUTE AS, else ""
+	table   *catalog.Table // that is read or written, nil for none
+
+	query *bind.Select // a SELECT, or
+	in    *bind.Insert // an INSERT, or
+	ch    *bind.Change // an UPDATE or DELETE, or
+	other func(r *run, tx *store.Tx, p *plan) (wire.Result, error)
+
+	rows *store.Stmt // of query and ch
+	args []expr.Arg
+
+	// before does what must not happen inside the transaction, such as hashing
+	// a password; it may leave a value in state.
+	before func(ctx context.Context, r *run) error
+	state  any
+}
+
+// read reports whether the plan changes nothing.
+func (p *plan) read() bool { return p.query != nil }
+
+// keep reports whether the plan may be used again.
+func (p *plan) keep() bool { return p.other == nil }
+
+func (p *plan) streamWrite() bool {
+	return p.query == nil && p.table.Kind == catalog.Stream
+}
+
+// plan binds a statement against the current catalog.
+func (r *run) plan(source string, s dialect.Statement, params []wire.Value) (*plan, error) {
+	snapshot := r.e.db.Catalog()
+	p := &plan{version: snapshot.Version, source: source, stmt: s}
+	types := &expr.Params{Types: make([]wire.Type, len(params))}
+	for i, v := range params {
+		types.Types[i] = kindByForm(v)
+	}
+	if as, ok := s.(*dialect.ExecuteAs); ok {
+		p.asUser = as.User
+		s = as.Inner
+	}
+	b := &bind.Binder{Catalog: snapshot, Namespace: r.namespace, Params: types, Source: source}
+	if err := r.bind(b, p, s); err != nil {
+		return nil, err
+	}
+	if types.Used < len(params) {
+		return nil, wire.NewError(wire.CodeParameterCount, "the statement has ", itoa(types.Used), " parameters, but ", itoa(len(params)), " values were sent")
+	}
+	p.params = types.Types
+	return p, nil
+}
+
+// kindByForm is the type of a parameter that nothing else gives one.
+func kindByForm(v wire.Value) wire.Type {
+	switch v.Tag() {
+	case wire.TagBool:
+		return wire.Type{Kind: wire.Boolean}
+	case wire.TagInt:
+		return wire.Type{Kind: wire.BigInt}
+	case wire.TagFloat:
+		return wire.Type{Kind: wire.Double}
+	case wire.TagText:
+		return wire.Type{Kind: wire.Text}
+	}
+	return wire.Type{}
+}
+
+func (r *run) bind(b *bind.Binder, p *plan, s dialect.Statement) error {
+	var err error
+	switch s := s.(type) {
+	case *dialect.Query:
+		if p.query, err = b.Select(s); err != nil {
+			return err
+		}
+		p.table = p.query.Table()
+		p.print(p.query.Print(r.e.db.Target()))
+	case *dialect.Insert:
+		if p.in, err = b.Insert(s); err != nil {
+			return err
+		}
+		p.table = p.in.Table
+	case *dialect.Update:
+		if p.ch, err = b.Update(s); err != nil {
+			return err
+		}
+		p.table = p.ch.Table
+		p.print(p.ch.Print(r.e.db.Target()))
+	case *dialect.Delete:
+		if p.ch, err = b.Delete(s); err != nil {
+			return err
+		}
+		p.table = p.ch.Table
+		p.print(p.ch.Print(r.e.db.Target()))
+	default:
+		if p.asUser != "" {
+			return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "EXECUTE AS USER takes SELECT, INSERT, UPDATE or DELETE"))
+		}
+		return r.define(b, p, s)
+	}
+	return nil
+}
+
+func (p *plan) print(q bind.Printed) {
+	types := make([]wire.Type, len(q.Args))
+	for i, a := range q.Args {
+		types[i] = a.Type
+	}
+	p.rows = &store.Stmt{SQL: q.SQL, Args: types, Cols: q.Cols}
+	p.args = q.Args
+}
+
+// values resolves the arguments of the plan's query.
+func (p *plan) values(env *expr.Env) []wire.Value {
+	if len(p.args) == 0 {
+		return nil
+	}
+	out := make([]wire.Value, len(p.args))
+	for i, a := range p.args {
+		out[i] = a.Resolve(env)
+	}
+	return out
+}

@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Watch is a live query bound for one user. It is safe for concurrent use.
+type Watch struct {
+	Fields []wire.Field   // of every row that it sends
+	Table  *catalog.Table // what it watches
+	Scope  string         // whose changes it sees; "" in a SHARED table
+	Key    string         // equal for live queries that send the same
+
+	e        *Engine
+	bound    *bind.Watch
+	page     *store.Stmt
+	pageArgs []expr.Arg
+	last     *store.Stmt
+	lastArgs []expr.Arg
+	env      expr.Env // template: user, role and parameters
+}
+
+// Watch binds a live query for who.
+func (e *Engine) Watch(who *identity.Principal, sql string, params []wire.Value) (*Watch, error) {
+	if err := e.checkParams(params); err != nil {
+		return nil, err
+	}
+	src, err := e.parse(sql)
+	if err != nil {
+		return nil, err
+	}
+	if len(src.Statements) != 1 {
+		return nil, wire.NewError(wire.CodeInvalidSQL, "a live query is exactly one SELECT")
+	}
+	r := &run{e: e, who: who, namespace: DefaultNamespace, now: e.db.Now()}
+	if err := r.authoriseTables(sql, src.Statements[0]); err != nil {
+		return nil, err
+	}
+	types := &expr.Params{Types: make([]wire.Type, len(params))}
+	for i, v := range params {
+		types.Types[i] = kindByForm(v)
+	}
+	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: DefaultNamespace, Params: types, Source: sql}
+	bound, err := b.Watch(src.Statements[0])
+	if err != nil {
+		return nil, err
+	}
+	if types.Used < len(params) {
+		return nil, wire.NewError(wire.CodeParameterCount, "the live query has ", itoa(types.Used), " parameters, but ", itoa(len(params)), " values were sent")
+	}
+	env, err := r.env(&plan{params: types.Types}, params)
+	if err != nil {
+		return nil, err
+	}
+	w := &Watch{Fields: bound.Fields, Table: bound.Table(), e: e, bound: bound, env: *env}
+	if w.Table.Kind.Private() {
+		w.Scope = who.UserID
+	}
+	w.Key = watchKey(who, sql, env.Params)
+	p := plan{}
+	p.print(bound.PrintPage(e.db.Target(), len(params), false))
+	w.page, w.pageArgs = p.rows, p.args
+	p.print(bound.PrintPage(e.db.Target(), len(params), true))
+	w.last, w.lastArgs = p.rows, p.args
+	return w, nil
+}
+
+func watchKey(who *identity.Principal, sql string, params []wire.Value) string {
+	var b strings.Builder
+	for _, s := range []string{who.UserID, who.Role, sql} {
+		b.WriteString(itoa(len(s)))
+		b.WriteByte(':')
+		b.WriteString(s)
+	}
+	for _, v := range params {
+		b.WriteByte(byte('0' + v.Tag()))
+		text := string(wire.AppendCell(nil, wire.Type{Kind: wire.Text}, v))
+		if v.Tag() != wire.TagText {
+			text = itoa(int(v.Int())) + wireBits(v)
+		}
+		b.WriteString(itoa(len(text)))
+		b.WriteByte(':')
+		b.WriteString(text)
+	}
+	return b.String()
+}
+
+// wireBits distinguishes floats and booleans in a key.
+func wireBits(v wire.Value) string {
+	return string(wire.AppendCell(nil, wire.Type{Kind: wire.Double}, wire.FloatValue(v.Float()))) + string(wire.AppendCell(nil, wire.Type{Kind: wire.Boolean}, wire.BoolValue(v.Bool()))) + v.Raw()
+}
+
+// Page is one page of a snapshot.
+type Page struct {
+	Rows [][]wire.Value
+	Last store.Seq // version of the last row, or the After of the request
+	More bool      // there are rows after Last
+}
+
+// Newest returns the position of the newest change and how far the log has
+// been trimmed.
+func (w *Watch) Newest(ctx context.Context) (newest, floor store.Seq, err error) {
+	err = w.e.db.Read(ctx, func(tx *store.Tx) error {
+		if newest, err = tx.Newest(); err != nil {
+			return err
+		}
+		floor, err = tx.Floor()
+		return err
+	})
+	return newest, floor, w.e.visible(err)
+}
+
+// Page reads the rows of the filter with after < _seq <= upTo, limit at most,
+// in the order of _seq.
+func (w *Watch) Page(ctx context.Context, after, upTo store.Seq, limit int) (Page, error) {
+	page := Page{Last: after}
+	err := w.read(ctx, w.page, w.pageArgs, after, upTo, limit+1, func(row []wire.Value) {
+		if len(page.Rows) == limit {
+			page.More = true
+			return
+		}
+		n := len(row) - 1
+		page.Last = row[n].Int()
+		page.Rows = append(page.Rows, slices.Clone(row[:n]))
+	})
+	return page, err
+}
+
+// Latest reads the newest rows of the filter up to upTo, limit at most, in the
+// order of _seq.
+func (w *Watch) Latest(ctx context.Context, upTo store.Seq, limit int) (Page, error) {
+	page := Page{Last: upTo}
+	err := w.read(ctx, w.last, w.lastArgs, 0, upTo, limit, func(row []wire.Value) {
+		page.Rows = append(page.Rows, slices.Clone(row[:len(row)-1]))
+	})
+	slices.Reverse(page.Rows)
+	return page, err
+}
+
+func (w *Watch) read(ctx context.Context, s *store.Stmt, args []expr.Arg, after, upTo store.Seq, limit int, row func([]wire.Value)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, w.e.options.Timeout, errTimeout)
+	defer cancel()
+	env := w.env
+	env.Now = w.e.db.Now()
+	env.Params = append(slices.Clone(env.Params), wire.IntValue(after), wire.IntValue(upTo), wire.IntValue(int64(limit)))
+	values := (&plan{args: args}).values(&env)
+	err := w.e.db.Read(ctx, func(tx *store.Tx) error {
+		return tx.Query(s, values, func(cells []wire.Value) error {
+			row(cells)
+			return nil
+		})
+	})
+	return w.e.visible(err)
+}
+
+// Log calls fn for the changes of the watched table and scope with after < Seq
+// <= upTo, limit at most.
+func (w *Watch) Log(ctx context.Context, after, upTo store.Seq, limit int) ([]*store.Change, error) {
+	var out []*store.Change
+	err := w.e.db.Read(ctx, func(tx *store.Tx) error {
+		out = out[:0]
+		return tx.Changes(w.Table.ID, w.Scope, after, upTo, limit, func(c *store.Change) error {
+			out = append(out, c)
+			return nil
+		})
+	})
+	return out, w.e.visible(err)
+}
+
+// Event is what a change means to a live query.
+type Event struct {
+	Op  store.Op
+	Row []wire.Value // by Fields: the new row, or for a delete the old one
+	Old []wire.Value // by Fields: the replaced row of an update
+}
+
+// Event computes what a change of the watched table and scope means: a row that
+// enters the filter is an insert, one that leaves it a delete. ok is false when
+// it means nothing.
+func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
+	env := w.env
+	env.Now = w.e.db.Now()
+	var before, after bool
+	var old, row []wire.Value
+	if c.Old != nil {
+		env.Row = systemRow(c.Old, c.OldSeq)
+		if before, err = w.bound.Match(&env); err != nil {
+			return ev, false, err
+		}
+		if before {
+			if c.New == nil {
+				// A deleted row goes out with the position of its end.
+				env.Row = systemRow(c.Old, c.Seq)
+			}
+			if old, err = w.bound.Project(&env); err != nil {
+				return ev, false, err
+			}
+		}
+	}
+	if c.New != nil {
+		env.Row = systemRow(c.New, c.Seq)
+		if after, err = w.bound.Match(&env); err != nil {
+			return ev, false, err
+		}
+		if after {
+			if row, err = w.bound.Project(&env); err != nil {
+				return ev, false, err
+			}
+		} else if before {
+			env.Row = systemRow(c.Old, c.Seq)
+			if old, err = w.bound.Project(&env); err != nil {
+				return ev, false, err
+			}
+		}
+	}
+	switch {
+	case before && after:
+		return Event{Op: store.OpUpdate, Row: row, Old: old}, true, nil
+	case after:
+		return Event{Op: store.OpInsert, Row: row}, true, nil
+	case before:
+		return Event{Op: store.OpDelete, Row: old}, true, nil
+	}
+	return ev, false, nil
+}
+
+// systemRow is a row with its system columns.
+func systemRow(row []wire.Value, seq store.Seq) []wire.Value {
+	out := make([]wire.Value, len(row)+2)
+	copy(out, row)
+	out[len(row)] = wire.IntValue(seq)
+	out[len(row)+1] = wire.BoolValue(false)
+	return out
+}

@@ -1,0 +1,100 @@
+package live
+
+import (
+	"slices"
+
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+func (s *Subscription) ack(control wire.BatchControl, reset bool) []byte {
+	return wire.AppendServerFrame(nil, &wire.ServerFrame{
+		Type: "subscription_ack", SubscriptionID: s.ID, BatchControl: control, Schema: s.watch.Fields, Reset: reset,
+	})
+}
+
+func (s *Subscription) batch(rows [][]wire.Value, control wire.BatchControl) []byte {
+	return wire.AppendServerFrame(nil, &wire.ServerFrame{
+		Type: "initial_data_batch", SubscriptionID: s.ID, BatchControl: control,
+		Schema: s.watch.Fields, Rows: named(s.watch.Fields, rows...),
+	})
+}
+
+// frame is a change frame of the subscription: its own head and a tail that is
+// the same for all of its group.
+func (s *Subscription) frame(tail []byte) []byte {
+	return append(s.head[:len(s.head):len(s.head)], tail...)
+}
+
+// named gives rows the names of their cells.
+func named(fields []wire.Field, rows ...[]wire.Value) []wire.Row {
+	names := make([]string, len(fields))
+	for i := range fields {
+		names[i] = fields[i].Name
+	}
+	out := make([]wire.Row, len(rows))
+	for i, row := range rows {
+		out[i] = wire.Row{Names: names, Values: row}
+	}
+	return out
+}
+
+// changeTail encodes what follows the id in a change frame. An insert carries
+// the new row; an update the new row and, of the old one, its key, its _seq and
+// what changed; a delete the old row with the _seq of its end and _deleted true.
+func changeTail(w *engine.Watch, ev engine.Event) []byte {
+	b := append([]byte(`,"change_type":"`), ev.Op.String()...)
+	b = append(b, '"')
+	schema := w.Fields
+	switch ev.Op {
+	case store.OpDelete:
+		row := named(w.Fields, ev.Row)[0]
+		schema, row = deleted(schema, row)
+		b = append(b, `,"old_values":`...)
+		b = wire.AppendRows(b, schema, []wire.Row{row})
+	default:
+		b = append(b, `,"rows":`...)
+		b = wire.AppendRows(b, schema, named(w.Fields, ev.Row))
+		if ev.Op == store.OpUpdate {
+			schema, row := replaced(w, ev)
+			b = append(b, `,"old_values":`...)
+			b = wire.AppendRows(b, schema, []wire.Row{row})
+		}
+	}
+	return append(b, '}')
+}
+
+// deleted marks a row as deleted.
+func deleted(schema []wire.Field, row wire.Row) ([]wire.Field, wire.Row) {
+	i := slices.Index(row.Names, catalog.DeletedColumn)
+	if i < 0 {
+		f := wire.Field{Name: catalog.DeletedColumn, Type: wire.Type{Kind: wire.Boolean}, Index: len(schema)}
+		return append(schema[:len(schema):len(schema)], f), wire.Row{
+			Names:  append(slices.Clone(row.Names), catalog.DeletedColumn),
+			Values: append(slices.Clone(row.Values), wire.BoolValue(true)),
+		}
+	}
+	row.Values = slices.Clone(row.Values)
+	row.Values[i] = wire.BoolValue(true)
+	return schema, row
+}
+
+// replaced is the old row of an update, without what stayed the same.
+func replaced(w *engine.Watch, ev engine.Event) ([]wire.Field, wire.Row) {
+	var schema []wire.Field
+	var row wire.Row
+	for i, f := range w.Fields {
+		same := ev.Old[i] == ev.Row[i]
+		key := f.Flags&wire.FlagPrimaryKey != 0 || f.Name == catalog.SeqColumn
+		if same && !key || f.Name == catalog.DeletedColumn {
+			continue
+		}
+		f.Index = len(schema)
+		schema = append(schema, f)
+		row.Names = append(row.Names, f.Name)
+		row.Values = append(row.Values, ev.Old[i])
+	}
+	return schema, row
+}

@@ -1,0 +1,222 @@
+// Package live serves live queries: a snapshot of the rows that match, and then
+// every committed change, exactly once and in order.
+//
+// One flow: a subscription is a cursor in the change log. It takes its snapshot
+// at a position S, reads the log from S until it has caught up, and joins the
+// hub, whose one goroutine tails the log for all. Frames go into the bounded
+// queue of the socket, whose one writer takes them out. A full queue ends the
+// subscription with SLOW_CONSUMER and its last position; nothing is dropped
+// silently.
+package live
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Outlet takes the frames of subscriptions: the queue of a socket.
+type Outlet interface {
+	// Push queues a frame for sub and reports whether there was room.
+	Push(sub *Subscription, frame []byte) bool
+	// Wait queues a frame for sub as soon as there is room. It fails when ctx
+	// ends.
+	Wait(ctx context.Context, sub *Subscription, frame []byte) error
+}
+
+// Options limit subscriptions. The zero value works.
+type Options struct {
+	MaxPerUser  int // default 1,000
+	MaxPerConn  int // default 1,000
+	DefaultRows int // rows of a snapshot batch when the client names none; default 1,000
+	MaxRows     int // rows of a batch at most; default 10,000
+	Logger      *slog.Logger
+}
+
+// Hub owns the subscriptions of a server. It is safe for concurrent use.
+type Hub struct {
+	db      *store.DB
+	engine  *engine.Engine
+	options Options
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+
+	mu      sync.Mutex
+	pos     store.Seq          // mu guards it and the rest; every change up to pos was handed out
+	scopes  map[scope][]*group // who watches what
+	perUser map[string]int
+}
+
+// scope is the part of the change log that a live query reads.
+type scope struct {
+	table int64
+	user  string
+}
+
+// group is all subscriptions that send the same rows: matched, projected and
+// encoded once.
+type group struct {
+	watch *engine.Watch
+	subs  map[*Subscription]struct{}
+}
+
+// New starts a hub. Close ends it.
+func New(db *store.DB, e *engine.Engine, o Options) *Hub {
+	if o.MaxPerUser == 0 {
+		o.MaxPerUser = 1000
+	}
+	if o.MaxPerConn == 0 {
+		o.MaxPerConn = 1000
+	}
+	if o.DefaultRows == 0 {
+		o.DefaultRows = 1000
+	}
+	if o.MaxRows == 0 {
+		o.MaxRows = 10_000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	h := &Hub{
+		db: db, engine: e, options: o, cancel: cancel, pos: db.Newest(),
+		scopes: make(map[scope][]*group), perUser: make(map[string]int),
+	}
+	h.done.Go(func() { h.tail(ctx) })
+	return h
+}
+
+// Close ends the hub's goroutine and waits for those of its subscriptions,
+// which end when their sockets do. It is idempotent.
+func (h *Hub) Close() error {
+	h.cancel()
+	h.done.Wait()
+	return nil
+}
+
+// tail hands every change to the groups of its scope.
+func (h *Hub) tail(ctx context.Context) {
+	pos := h.pos
+	for ctx.Err() == nil {
+		changes, wait, err := h.db.Changes(ctx, pos, 1024)
+		if err != nil {
+			if ctx.Err() == nil {
+				h.options.Logger.Error("read the change log", "error", err)
+			}
+			return
+		}
+		if len(changes) == 0 {
+			select {
+			case <-wait:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		h.mu.Lock()
+		for _, c := range changes {
+			h.deliver(c)
+		}
+		pos = changes[len(changes)-1].Seq
+		h.pos = pos
+		h.mu.Unlock()
+	}
+}
+
+// deliver encodes a change once for each group and queues it for each of its
+// subscriptions. The caller holds mu; queues never block.
+func (h *Hub) deliver(c *store.Change) {
+	for _, g := range h.scopes[scope{c.Table, c.User}] {
+		ev, ok, err := g.watch.Event(c)
+		if err != nil {
+			for sub := range g.subs {
+				h.leave(sub)
+				sub.fail(asError(err), wire.CodeConversionError)
+			}
+			continue
+		}
+		if !ok {
+			continue
+		}
+		tail := changeTail(g.watch, ev)
+		for sub := range g.subs {
+			if sub.outlet.Push(sub, sub.frame(tail)) {
+				sub.position = c.Seq
+				continue
+			}
+			h.leave(sub)
+			sub.slow()
+		}
+	}
+}
+
+// join adds a subscription that has caught up to pos, unless the log has moved
+// on: then it returns where to.
+func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pos > pos {
+		return h.pos, false
+	}
+	if sub.left.Load() {
+		return 0, true
+	}
+	sub.position = pos
+	key := scope{sub.watch.Table.ID, sub.watch.Scope}
+	for _, g := range h.scopes[key] {
+		if g.watch.Key == sub.watch.Key && g.watch.Table == sub.watch.Table {
+			g.subs[sub] = struct{}{}
+			sub.group = g
+			return 0, true
+		}
+	}
+	sub.group = &group{watch: sub.watch, subs: map[*Subscription]struct{}{sub: {}}}
+	h.scopes[key] = append(h.scopes[key], sub.group)
+	return 0, true
+}
+
+// leave removes a subscription. The caller holds mu.
+func (h *Hub) leave(sub *Subscription) {
+	if sub.left.Swap(true) {
+		return
+	}
+	if h.perUser[sub.who.UserID]--; h.perUser[sub.who.UserID] <= 0 {
+		delete(h.perUser, sub.who.UserID)
+	}
+	g := sub.group
+	if g == nil {
+		return
+	}
+	delete(g.subs, sub)
+	if len(g.subs) > 0 {
+		return
+	}
+	key := scope{sub.watch.Table.ID, sub.watch.Scope}
+	groups := h.scopes[key]
+	for i := range groups {
+		if groups[i] == g {
+			groups = append(groups[:i:i], groups[i+1:]...)
+			break
+		}
+	}
+	if len(groups) == 0 {
+		delete(h.scopes, key)
+	} else {
+		h.scopes[key] = groups
+	}
+}
+
+// enter counts a new subscription of a user against the limit.
+func (h *Hub) enter(who *identity.Principal) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.perUser[who.UserID] >= h.options.MaxPerUser {
+		return false
+	}
+	h.perUser[who.UserID]++
+	return true
+}

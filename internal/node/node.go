@@ -1,0 +1,217 @@
+// Package node is one running server: it opens the data folder, puts the
+// packages of the server together, listens, and takes all of it down again in
+// order. The program and the tests start a server through it.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/live"
+	"github.com/kalamdb/kalam-go/internal/server"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/store/sqlite"
+)
+
+// Options are what a Config does not say.
+type Options struct {
+	Version string
+	Build   string // the date of the build
+	Logger  *slog.Logger
+	// Demo makes the users and the table of the documentation when they are not
+	// there. It needs a loopback address.
+	Demo bool
+}
+
+// Node is a server that listens.
+type Node struct {
+	db        *store.DB
+	users     *identity.Service
+	hub       *live.Hub
+	edge      *server.Server
+	http      *http.Server
+	listeners []net.Listener
+	serving   sync.WaitGroup
+	once      sync.Once
+	failed    chan error
+}
+
+// Start opens the data folder and serves. Port 0 takes a free one.
+func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	listeners, loopback, err := listen(c.Server.Host, c.Server.Port)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{listeners: listeners, failed: make(chan error, len(listeners))}
+	if o.Demo && !loopback {
+		n.closeListeners()
+		return nil, errors.New("demo data has known passwords: it is served on a loopback address only")
+	}
+	if err := n.open(ctx, c, o, loopback); err != nil {
+		n.closeListeners()
+		n.closeStore()
+		return nil, err
+	}
+	n.http = &http.Server{
+		Handler: n.edge, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	for _, l := range listeners {
+		n.serving.Go(func() {
+			if err := n.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				n.failed <- err
+			}
+		})
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) error {
+	dir := c.Storage.DataPath
+	if dir == "" {
+		dir = "data"
+	}
+	driver, err := sqlite.Open(dir)
+	if err != nil {
+		return err
+	}
+	n.db, err = store.Open(ctx, driver, store.Options{
+		LogMaxAge: time.Duration(c.Storage.LogMaxAgeHours) * time.Hour, LogMaxSize: c.Storage.LogMaxBytes, Logger: o.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	n.users, err = identity.New(n.db, identity.Options{
+		KeyDir: filepath.Join(dir, "keys"), JWTSecret: c.Auth.JWTSecret, RootPassword: c.Auth.RootPassword,
+		AccessTTL: time.Duration(c.Auth.JWTExpiryMinutes) * time.Minute, MinPasswordLength: c.Auth.MinPasswordLength, Logger: o.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	e := engine.New(n.db, n.users, engine.Options{
+		MaxRows: c.Limits.MaxRows, MaxBytes: c.Limits.MaxResultBytes, Logger: o.Logger,
+		Timeout:      time.Duration(c.Limits.StatementTimeout) * time.Second,
+		WriteTimeout: time.Duration(c.Limits.WriteTimeout) * time.Second,
+	})
+	if o.Demo {
+		if err := makeDemo(ctx, n.users, e); err != nil {
+			return fmt.Errorf("demo data: %w", err)
+		}
+	}
+	n.hub = live.New(n.db, e, live.Options{MaxPerUser: c.RateLimit.MaxSubscriptionsPerUser, Logger: o.Logger})
+	n.edge = server.New(n.users, e, n.hub, server.Options{
+		AllowedOrigins: c.Security.CORS.AllowedOrigins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
+		MaxBody: c.Security.MaxRequestBodySize, MaxMessage: c.Security.MaxWebSocketMessage,
+		AuthRate: c.RateLimit.MaxAuthRequestsPerIPPerSec, QueryRate: c.RateLimit.MaxQueriesPerSec, MessageRate: c.RateLimit.MaxMessagesPerSec,
+		AuthTimeout: time.Duration(c.WebSocket.AuthTimeoutSecs) * time.Second, ClientTimeout: time.Duration(c.WebSocket.ClientTimeoutSecs) * time.Second,
+		Heartbeat: time.Duration(c.WebSocket.HeartbeatIntervalSecs) * time.Second,
+		Version:   o.Version, Build: o.Build, Logger: o.Logger,
+	})
+	return nil
+}
+
+// listen opens the addresses of a host: for localhost, both loopback addresses
+// where there are two, because some clients try ::1 first.
+func listen(host string, port int) (list []net.Listener, loopback bool, err error) {
+	if host == "" {
+		host = "localhost"
+	}
+	if !strings.EqualFold(host, "localhost") {
+		l, err := net.Listen("tcp", net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(port)))
+		if err != nil {
+			return nil, false, listenError(host, port, err)
+		}
+		return []net.Listener{l}, l.Addr().(*net.TCPAddr).IP.IsLoopback(), nil
+	}
+	first, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return nil, false, listenError(host, port, err)
+	}
+	list = append(list, first)
+	taken := first.Addr().(*net.TCPAddr).Port
+	if second, err := net.Listen("tcp", net.JoinHostPort("::1", strconv.Itoa(taken))); err == nil {
+		list = append(list, second)
+	} else if port != 0 && strings.Contains(err.Error(), "address already in use") {
+		first.Close()
+		return nil, false, listenError("::1", port, err)
+	}
+	return list, true, nil
+}
+
+func listenError(host string, port int, err error) error {
+	if strings.Contains(err.Error(), "address already in use") {
+		return fmt.Errorf("port %d of %s is in use by another program; choose another with --listen %s:PORT", port, host, host)
+	}
+	return fmt.Errorf("listen on %s: %w", host, err)
+}
+
+// Port is the port that the node listens on.
+func (n *Node) Port() int { return n.listeners[0].Addr().(*net.TCPAddr).Port }
+
+// URL is where the node answers.
+func (n *Node) URL() string {
+	addr := n.listeners[0].Addr().(*net.TCPAddr)
+	if len(n.listeners) > 1 || addr.IP.Equal(net.IPv4(127, 0, 0, 1)) {
+		return "http://localhost:" + strconv.Itoa(addr.Port)
+	}
+	return "http://" + addr.String()
+}
+
+// Failed gives an error when the node can no longer serve.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+// NeedsSetup reports whether nobody can sign in yet.
+func (n *Node) NeedsSetup(ctx context.Context) (bool, error) { return n.users.NeedsSetup(ctx) }
+
+// Close drains the node: no new work, sockets closed with "going away",
+// requests and commits finished; what is not done when ctx ends is cut off. It
+// is idempotent.
+func (n *Node) Close(ctx context.Context) error {
+	var err error
+	n.once.Do(func() {
+		err = errors.Join(n.edge.Close(ctx), n.http.Shutdown(ctx))
+		if err != nil {
+			n.http.Close()
+		}
+		n.serving.Wait()
+		err = errors.Join(err, n.closeStore())
+	})
+	return err
+}
+
+func (n *Node) closeStore() error {
+	var err error
+	if n.hub != nil {
+		err = n.hub.Close()
+	}
+	if n.users != nil {
+		err = errors.Join(err, n.users.Close())
+	}
+	if n.db != nil {
+		err = errors.Join(err, n.db.Close())
+	}
+	return err
+}
+
+func (n *Node) closeListeners() {
+	for _, l := range n.listeners {
+		l.Close()
+	}
+}
+
+// Backup writes a consistent copy of the database into a new file.
+func (n *Node) Backup(ctx context.Context, path string) error { return n.db.Backup(ctx, path) }

@@ -1,0 +1,224 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// maxAuthBody is the largest body of an auth request.
+const maxAuthBody = 16 << 10
+
+// login answers POST /v1/api/auth/login: the one place that takes a password.
+func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	if !s.mayTry(w, r) {
+		return
+	}
+	body, ok := s.authBody(w, r)
+	if !ok {
+		return
+	}
+	in, bad := wire.DecodeLoginRequest(body)
+	if bad != nil {
+		writeAuthError(w, http.StatusBadRequest, "invalid_request", bad.Message)
+		return
+	}
+	g, err := s.users.Login(r.Context(), in.User, in.Password, remoteHost(r))
+	s.writeGrant(w, g, err)
+}
+
+// refresh answers POST /v1/api/auth/refresh.
+func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
+	if !s.mayTry(w, r) {
+		return
+	}
+	token, err := bearer(r)
+	var g *identity.Grant
+	if err == nil {
+		g, err = s.users.Refresh(r.Context(), token, remoteHost(r))
+	}
+	s.writeGrant(w, g, err)
+}
+
+// logout answers POST /v1/api/auth/logout: it ends the session of the token
+// that it is given, and says the same whatever that was.
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
+	if token, err := bearer(r); err == nil {
+		if err := s.users.Logout(r.Context(), token); err != nil {
+			s.writeAuthFailure(w, err)
+			return
+		}
+	}
+	w.Header()["Cache-Control"] = noStore
+	writeJSON(w, http.StatusOK, []byte(`{"message":"Logged out successfully"}`))
+}
+
+// me answers GET /v1/api/auth/me.
+func (s *Server) me(w http.ResponseWriter, r *http.Request) {
+	who, err := s.principal(r)
+	if err != nil {
+		s.writeAuthFailure(w, err)
+		return
+	}
+	u, err := s.users.User(r.Context(), who.UserID)
+	if err != nil {
+		s.writeAuthFailure(w, err)
+		return
+	}
+	b := append([]byte(nil), `{"user":`...)
+	b = wire.AppendLoginUser(b, loginUser(u))
+	if identity.IsAdminRole(u.Role) {
+		b = append(b, `,"admin_ui_access":true}`...)
+	} else {
+		b = append(b, `,"admin_ui_access":false}`...)
+	}
+	w.Header()["Cache-Control"] = noStore
+	writeJSON(w, http.StatusOK, b)
+}
+
+// status answers GET /v1/api/auth/status.
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	if !s.maySetup(w, r) {
+		return
+	}
+	needed, err := s.users.NeedsSetup(r.Context())
+	if err != nil {
+		s.writeAuthFailure(w, err)
+		return
+	}
+	body := `{"needs_setup":false,"message":"The server is set up"}`
+	if needed {
+		body = `{"needs_setup":true,"message":"The server needs its initial setup: run kalam setup"}`
+	}
+	writeJSON(w, http.StatusOK, []byte(body))
+}
+
+// setup answers POST /v1/api/auth/setup.
+func (s *Server) setup(w http.ResponseWriter, r *http.Request) {
+	if !s.mayTry(w, r) || !s.maySetup(w, r) {
+		return
+	}
+	body, ok := s.authBody(w, r)
+	if !ok {
+		return
+	}
+	var in struct {
+		User         string  `json:"user"`
+		Username     string  `json:"username"`
+		Password     string  `json:"password"`
+		RootPassword string  `json:"root_password"`
+		Email        *string `json:"email"`
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		writeAuthError(w, http.StatusBadRequest, "invalid_request", "the body is not a JSON object with user, password and root_password")
+		return
+	}
+	if in.User == "" {
+		in.User = in.Username
+	}
+	email := ""
+	if in.Email != nil {
+		email = *in.Email
+	}
+	u, err := s.users.Setup(r.Context(), in.User, in.Password, in.RootPassword, email)
+	if err != nil {
+		s.writeAuthFailure(w, err)
+		return
+	}
+	b := append([]byte(nil), `{"user":`...)
+	b = wire.AppendLoginUser(b, loginUser(u))
+	w.Header()["Cache-Control"] = noStore
+	writeJSON(w, http.StatusOK, append(b, `,"message":"Setup is complete; sign in with the new user"}`...))
+}
+
+// mayTry takes one of the attempts that an address has.
+func (s *Server) mayTry(w http.ResponseWriter, r *http.Request) bool {
+	if s.logins.allow(remoteHost(r)) {
+		return true
+	}
+	w.Header().Set("Retry-After", "1")
+	writeAuthError(w, http.StatusTooManyRequests, "rate_limited", "Too many authentication attempts; wait a second")
+	return false
+}
+
+func (s *Server) maySetup(w http.ResponseWriter, r *http.Request) bool {
+	if isLocal(r) || s.options.AllowRemoteSetup {
+		return true
+	}
+	writeAuthError(w, http.StatusForbidden, "forbidden", "setup is possible on the server's own machine only")
+	return false
+}
+
+func (s *Server) authBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	if !isJSON(r) {
+		writeAuthError(w, http.StatusUnsupportedMediaType, "invalid_request", "the request needs Content-Type: application/json")
+		return nil, false
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAuthBody))
+	if err != nil {
+		writeAuthError(w, http.StatusRequestEntityTooLarge, "invalid_request", "the request body is too large")
+		return nil, false
+	}
+	return body, true
+}
+
+func (s *Server) writeGrant(w http.ResponseWriter, g *identity.Grant, err error) {
+	if err != nil {
+		s.writeAuthFailure(w, err)
+		return
+	}
+	w.Header()["Cache-Control"] = noStore
+	writeJSON(w, http.StatusOK, wire.AppendLoginResponse(nil, &wire.LoginResponse{
+		User: *loginUser(g.User), AdminUIAccess: identity.IsAdminRole(g.User.Role),
+		ExpiresAt: timestamp(g.ExpiresAt), AccessToken: g.AccessToken,
+		RefreshToken: g.RefreshToken, RefreshExpiresAt: timestamp(g.RefreshExpiresAt),
+	}))
+}
+
+func loginUser(u *identity.User) *wire.LoginUser {
+	return &wire.LoginUser{
+		ID: u.ID, Role: u.Role, Email: u.Email, HasEmail: u.Email != "",
+		CreatedAt: timestamp(u.CreatedAt), UpdatedAt: timestamp(u.UpdatedAt),
+	}
+}
+
+// timestamp is RFC 3339 with a numeric offset, as existing clients read it.
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.999999-07:00") }
+
+// writeAuthFailure answers as protocol 1.0.10 says.
+func (s *Server) writeAuthFailure(w http.ResponseWriter, err error) {
+	var e *wire.Error
+	if !errors.As(err, &e) {
+		s.options.Logger.Error("authentication", "error", err)
+		writeAuthError(w, http.StatusInternalServerError, "internal_error", "Authentication failed")
+		return
+	}
+	switch e.Code {
+	case wire.CodeMissingAuthorization, wire.CodeTokenExpired, wire.CodeInvalidCredentials, wire.CodeUserNotFound:
+		message := "Invalid credentials"
+		if e.Code == wire.CodeMissingAuthorization || e.Code == wire.CodeInvalidCredentials {
+			message = e.Message
+		}
+		writeAuthError(w, http.StatusUnauthorized, "unauthorized", message)
+	case wire.CodeSetupRequired:
+		writeAuthError(w, http.StatusPreconditionRequired, "setup_required", "Server requires initial setup: run kalam setup on its machine")
+	case wire.CodeWeakPassword:
+		writeAuthError(w, http.StatusBadRequest, "weak_password", e.Message)
+	case identity.CodeInvalidUser:
+		writeAuthError(w, http.StatusBadRequest, "invalid_user", e.Message)
+	case identity.CodeUserExists:
+		writeAuthError(w, http.StatusConflict, "user_exists", e.Message)
+	case identity.CodeAlreadyConfigured:
+		writeAuthError(w, http.StatusConflict, "already_configured", e.Message)
+	case wire.CodeUnavailable:
+		w.Header().Set("Retry-After", "1")
+		writeAuthError(w, http.StatusServiceUnavailable, "busy", e.Message)
+	default:
+		writeAuthError(w, http.StatusBadRequest, "invalid_request", e.Message)
+	}
+}

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/lxzan/gws"
+)
+
+// This file is all that knows the WebSocket library.
+
+// wsConn is an upgraded connection.
+type wsConn struct{ c *gws.Conn }
+
+// wsHandler gets what comes from a connection, one call at a time.
+type wsHandler interface {
+	opened(wsConn)
+	message(data []byte, text bool)
+	active() // a ping or a pong came
+	pinged() // a ping came and wants a pong
+	disconnected()
+}
+
+// writeTimeout is how long a peer may take to read what is written.
+const writeTimeout = 10 * time.Second
+
+// upgrader turns requests into connections. Messages up to twice maxMessage are
+// read, so that those over the limit are answered and not cut off.
+func newUpgrader(maxMessage int) *gws.Upgrader {
+	return gws.NewUpgrader(wsEvents{}, &gws.ServerOption{
+		ReadMaxPayloadSize:  2*maxMessage + 1024,
+		ReadBufferSize:      1024,
+		WriteMaxPayloadSize: 1 << 30,
+		CheckUtf8Enabled:    true,
+		Recovery:            gws.Recovery,
+		HandshakeTimeout:    5 * time.Second,
+	})
+}
+
+// serve upgrades the request and reads from the connection until it ends.
+func serve(u *gws.Upgrader, w http.ResponseWriter, r *http.Request, h wsHandler) error {
+	c, err := u.Upgrade(w, r)
+	if err != nil {
+		return err
+	}
+	c.Session().Store("handler", h)
+	h.opened(wsConn{c})
+	// In a goroutine of its own, so that the request can be collected.
+	go c.ReadLoop()
+	return nil
+}
+
+// write sends one message, text or binary.
+func (c wsConn) write(data []byte, binary bool) error {
+	c.c.SetWriteDeadline(time.Now().Add(writeTimeout))
+	op := gws.OpcodeText
+	if binary {
+		op = gws.OpcodeBinary
+	}
+	return c.c.WriteMessage(op, data)
+}
+
+func (c wsConn) ping() error {
+	c.c.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return c.c.WritePing(nil)
+}
+
+func (c wsConn) pong() error {
+	c.c.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return c.c.WritePong(nil)
+}
+
+// close sends a close frame and ends the connection.
+func (c wsConn) close(code uint16, reason string) {
+	c.c.SetWriteDeadline(time.Now().Add(writeTimeout))
+	c.c.WriteClose(code, []byte(reason))
+}
+
+// cut ends the connection without a word.
+func (c wsConn) cut() { c.c.NetConn().Close() }
+
+type wsEvents struct{}
+
+func handler(c *gws.Conn) wsHandler {
+	h, _ := c.Session().Load("handler")
+	return h.(wsHandler)
+}
+
+func (wsEvents) OnOpen(*gws.Conn) {}
+
+func (wsEvents) OnClose(c *gws.Conn, _ error) { handler(c).disconnected() }
+
+func (wsEvents) OnPing(c *gws.Conn, _ []byte) {
+	h := handler(c)
+	h.active()
+	h.pinged()
+}
+
+func (wsEvents) OnPong(c *gws.Conn, _ []byte) { handler(c).active() }
+
+func (wsEvents) OnMessage(c *gws.Conn, m *gws.Message) {
+	defer m.Close()
+	handler(c).message(m.Bytes(), m.Opcode == gws.OpcodeText)
+}

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h["Content-Type"] = contentJSON
+	h["X-Content-Type-Options"] = noSniff
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+// Header values are shared, not made for each answer.
+var (
+	contentJSON = []string{"application/json"}
+	noSniff     = []string{"nosniff"}
+	noStore     = []string{"no-store"}
+)
+
+// writeAuthError answers in the family of the auth routes (protocol 1.0.8).
+func writeAuthError(w http.ResponseWriter, status int, code, message string) {
+	w.Header()["Cache-Control"] = noStore
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="kalamdb"`)
+	}
+	writeJSON(w, status, wire.AppendAuthError(nil, &wire.AuthError{Code: code, Message: message}))
+}
+
+// writeTooLarge answers a body over the limit (protocol 1.0.2).
+func writeTooLarge(w http.ResponseWriter, size, limit int64) {
+	b := append([]byte(nil), `{"error":"BODY_TOO_LARGE","message":"the request body is larger than the server accepts"`...)
+	if size > 0 {
+		b = append(b, `,"size_bytes":`...)
+		b = strconv.AppendInt(b, size, 10)
+	}
+	b = append(b, `,"max_bytes":`...)
+	b = strconv.AppendInt(b, limit, 10)
+	w.Header().Set("Connection", "close")
+	writeJSON(w, http.StatusRequestEntityTooLarge, append(b, '}'))
+}
+
+var errBodyTooLarge = errors.New("body too large")
+
+// readBody reads a whole body of at most limit bytes into buf.
+func readBody(r *http.Request, buf []byte, limit int64) ([]byte, error) {
+	if n := r.ContentLength; n > int64(cap(buf)) && n <= limit {
+		buf = make([]byte, 0, n)
+	}
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > limit {
+			return buf, errBodyTooLarge
+		}
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+}
+
+// isJSON reports whether the content type of a request is JSON.
+func isJSON(r *http.Request) bool {
+	ct := r.Header.Get("Content-Type")
+	if ct == "application/json" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(ct)
+	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
+}
+
+// remoteHost is the address of the peer, without the port. Forwarding headers
+// are not believed: no proxy is configured.
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// isLocal reports whether a request comes from this machine: from a loopback
+// peer that is no proxy for somebody else, and that asked for a loopback name,
+// so that no web page reaches it through a name of its own.
+func isLocal(r *http.Request) bool {
+	ip := net.ParseIP(remoteHost(r))
+	if ip == nil || !ip.IsLoopback() {
+		return false
+	}
+	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "X-Forwarded-Host"} {
+		if r.Header.Get(h) != "" {
+			return false
+		}
+	}
+	return isLoopbackName(r.Host)
+}
+
+// isLoopbackName reports whether host[:port] names this machine.
+func isLoopbackName(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,158 @@
+// Package server is the HTTP and WebSocket edge: it decodes what comes over the
+// wire, calls one package of the server, and encodes the answer.
+//
+// Who may ask is decided here for transport (origins, loopback, rates) and by
+// package identity for credentials; what they may do is decided by the engine.
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/live"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Options configure a Server. The zero value works and serves loopback.
+type Options struct {
+	// AllowedOrigins are the browser origins that may call, as in
+	// "https://app.example.com"; "*" allows all. Empty: the server's own origin
+	// and, with Loopback, any origin on this machine.
+	AllowedOrigins   []string
+	Loopback         bool // the server listens on loopback addresses only
+	AllowRemoteSetup bool // setup is allowed from other machines
+
+	MaxBody          int64         // bytes of a request; default 10 MiB
+	MaxMessage       int           // bytes of a WebSocket message; default 1 MiB
+	AuthRate         int           // logins, refreshes and setups a second and address; default 20
+	QueryRate        int           // requests a second and user; 0: no limit
+	MessageRate      int           // WebSocket messages a second and socket; default 1,000
+	AuthTimeout      time.Duration // for a socket to authenticate; default 3 s
+	ClientTimeout    time.Duration // of silence before a socket is closed; default 10 s
+	Heartbeat        time.Duration // between checks and pings; default 5 s
+	MaxSubscriptions int           // of a socket; default 1,000
+
+	Version string
+	Build   string
+	Logger  *slog.Logger
+}
+
+// Server answers requests. It is an http.Handler and safe for concurrent use.
+type Server struct {
+	options Options
+	users   *identity.Service
+	engine  *engine.Engine
+	hub     *live.Hub
+	origins origins
+	mux     *http.ServeMux
+	logins  *limiter
+	queries *limiter
+	sockets sockets
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// New makes a server and starts what watches its sockets. Close ends that.
+func New(users *identity.Service, e *engine.Engine, hub *live.Hub, o Options) *Server {
+	def(&o.MaxBody, 10<<20)
+	def(&o.MaxMessage, 1<<20)
+	def(&o.AuthRate, 20)
+	def(&o.MessageRate, 1000)
+	def(&o.AuthTimeout, 3*time.Second)
+	def(&o.ClientTimeout, 10*time.Second)
+	def(&o.Heartbeat, 5*time.Second)
+	def(&o.MaxSubscriptions, 1000)
+	def(&o.Version, "dev")
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{
+		options: o, users: users, engine: e, hub: hub, stop: cancel,
+		origins: newOrigins(o.AllowedOrigins, o.Loopback),
+		mux:     http.NewServeMux(),
+		logins:  newLimiter(o.AuthRate),
+		queries: newLimiter(o.QueryRate),
+	}
+	s.sockets.init(s)
+	s.routes()
+	s.done.Go(func() { s.sockets.sweep(ctx) })
+	s.done.Go(func() { s.sockets.revoke(ctx) })
+	return s
+}
+
+func def[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+func (s *Server) routes() {
+	s.mux.HandleFunc("GET /health", s.health)
+	s.mux.HandleFunc("GET /v1/api/healthcheck", s.health)
+	s.mux.HandleFunc("POST /v1/api/auth/login", s.login)
+	s.mux.HandleFunc("POST /v1/api/auth/refresh", s.refresh)
+	s.mux.HandleFunc("POST /v1/api/auth/logout", s.logout)
+	s.mux.HandleFunc("POST /v1/api/auth/setup", s.setup)
+	s.mux.HandleFunc("GET /v1/api/auth/status", s.status)
+	s.mux.HandleFunc("GET /v1/api/auth/me", s.me)
+	s.mux.HandleFunc("POST /v1/api/sql", s.sql)
+	s.mux.HandleFunc("GET /v1/ws", s.socket)
+	for _, path := range []string{"/v1/api/sql", "/v1/api/auth/login", "/v1/api/auth/refresh", "/v1/api/auth/logout",
+		"/v1/api/auth/setup", "/v1/api/auth/status", "/v1/api/auth/me", "/v1/ws", "/health"} {
+		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			writeAuthError(w, http.StatusMethodNotAllowed, "method_not_allowed", "this route does not take "+r.Method)
+		})
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeAuthError(w, http.StatusNotFound, "not_found", "there is no such route; the API is under /v1/api")
+	})
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			s.options.Logger.Error("panic in a request", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			writeAuthError(w, http.StatusInternalServerError, "internal_error", "internal error")
+		}
+	}()
+	if !s.origins.apply(w, r) {
+		return
+	}
+	if r.ContentLength > s.options.MaxBody {
+		writeTooLarge(w, r.ContentLength, s.options.MaxBody)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// Close closes the sockets with "going away" and waits until their queues have
+// been sent or ctx ends. It is idempotent.
+func (s *Server) Close(ctx context.Context) error {
+	s.sockets.shutdown(ctx)
+	s.stop()
+	s.done.Wait()
+	return nil
+}
+
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	b := []byte(`{"status":"healthy","api_version":"v1"`)
+	if isLocal(r) {
+		b = append(b, `,"version":`...)
+		b = wire.AppendString(b, s.options.Version)
+		b = append(b, `,"build_date":`...)
+		b = wire.AppendString(b, s.options.Build)
+	}
+	writeJSON(w, http.StatusOK, append(b, '}'))
+}

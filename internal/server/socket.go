@@ -1,0 +1,287 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/live"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Close codes (protocol 2.11 and 2.13).
+const (
+	closeGoingAway = 1001
+	closePolicy    = 1008
+	closeProtocol  = 1011
+	closeHeartbeat = 4000
+)
+
+// tokenGrace is how long a socket outlives its token.
+const tokenGrace = 25 * time.Second
+
+// socket is one client's WebSocket: who it is, what it watches, what waits to
+// be written. It implements wsHandler for what comes in and live.Outlet for
+// what goes out.
+type socket struct {
+	s        *Server
+	conn     wsConn
+	queue    queue
+	host     string // of the client, for the limit on attempts
+	compress bool
+	lastSeen atomic.Int64 // unix milliseconds
+	messages *rate.Limiter
+	header   *upgradeToken // nil: the client authenticates by message
+
+	mu    sync.Mutex
+	who   *identity.Principal // mu guards it and the rest; nil: not authenticated
+	proto wire.Protocol
+	tried bool        // an authenticate message came: the timer for it has ended
+	timer *time.Timer // of what the authentication waits for next
+	subs  map[string]*live.Subscription
+	gone  bool
+}
+
+// upgradeToken is what the Authorization header of the upgrade holds.
+type upgradeToken struct {
+	token string
+	err   error
+}
+
+// socket answers GET /v1/ws (protocol 2.1).
+func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		if ok, _ := s.origins.allows(origin, r.Host); !ok {
+			http.Error(w, "this origin may not connect", http.StatusForbidden)
+			return
+		}
+	}
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		writeAuthError(w, http.StatusUpgradeRequired, "upgrade_required", "this route takes WebSocket connections only")
+		return
+	}
+	k := &socket{
+		s: s, host: remoteHost(r), compress: !strings.Contains(strings.ToLower(r.URL.RawQuery), "compress=false"),
+		messages: rate.NewLimiter(rate.Limit(s.options.MessageRate), s.options.MessageRate),
+		subs:     make(map[string]*live.Subscription),
+	}
+	k.queue.write = k.write
+	k.queue.ended = k.cut
+	if r.Header.Get("Authorization") != "" {
+		k.header = new(upgradeToken)
+		k.header.token, k.header.err = bearer(r)
+	}
+	query, _ := url.ParseQuery(r.URL.RawQuery)
+	if query.Has("access_token") || query.Has("token") {
+		writeAuthError(w, http.StatusBadRequest, "invalid_request", "tokens are not accepted in the URL")
+		return
+	}
+	if !s.sockets.add(k) {
+		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
+		return
+	}
+	if err := serve(s.sockets.upgrader, w, r, k); err != nil {
+		s.sockets.remove(k)
+		return
+	}
+}
+
+// opened runs before the first message is read.
+func (k *socket) opened(c wsConn) {
+	k.conn = c
+	k.active()
+	if k.header != nil {
+		k.authenticate(k.header.token, wire.Protocol{}, k.header.err)
+		k.header = nil
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.timer = time.AfterFunc(k.s.options.AuthTimeout, k.authTimeout)
+}
+
+// active notes that the client is there.
+func (k *socket) active() { k.lastSeen.Store(time.Now().UnixMilli()) }
+
+func (k *socket) pinged() { k.queue.put(frame{op: opPong}) }
+
+// disconnected is the end of the socket: nothing of it stays.
+func (k *socket) disconnected() {
+	k.queue.close()
+	k.mu.Lock()
+	k.gone = true
+	subs := k.subs
+	k.subs = nil
+	if k.timer != nil {
+		k.timer.Stop()
+	}
+	k.mu.Unlock()
+	for _, sub := range subs {
+		sub.End()
+	}
+	k.s.sockets.remove(k)
+}
+
+func (k *socket) cut() { k.conn.cut() }
+
+// write sends one frame. It checks first that whoever it is for may still read
+// it, so that no row leaves after a session has ended.
+func (k *socket) write(f frame) error {
+	switch f.op {
+	case opPing:
+		return k.conn.ping()
+	case opPong:
+		return k.conn.pong()
+	case opClose:
+		k.conn.close(f.code, string(f.data))
+		return nil
+	}
+	if f.sub != nil {
+		k.mu.Lock()
+		valid := k.who != nil && k.s.users.Valid(k.who)
+		k.mu.Unlock()
+		if !valid {
+			return nil // the socket is being closed
+		}
+	}
+	data, packed := f.data, false
+	if len(data) >= gzipFrom && !f.plain && k.compress {
+		data, packed = pack(data)
+	}
+	return k.conn.write(data, packed)
+}
+
+// Push implements live.Outlet.
+func (k *socket) Push(sub *live.Subscription, data []byte) bool {
+	return k.queue.put(frame{sub: sub, data: data})
+}
+
+// Wait implements live.Outlet.
+func (k *socket) Wait(ctx context.Context, sub *live.Subscription, data []byte) error {
+	return k.queue.wait(ctx, frame{sub: sub, data: data})
+}
+
+// send queues a frame of the socket's own. A client that floods the server and
+// reads no answers is cut off.
+func (k *socket) send(f *wire.ServerFrame) {
+	plain := strings.HasPrefix(f.Type, "auth_")
+	if !k.queue.put(frame{data: wire.AppendServerFrame(nil, f), plain: plain}) {
+		k.cut()
+	}
+}
+
+func (k *socket) fail(id string, code wire.Code, message string) {
+	k.send(&wire.ServerFrame{Type: "error", SubscriptionID: id, Code: code, Message: message})
+}
+
+// end sends what still waits, and closes.
+func (k *socket) end(code uint16, reason string) {
+	if !k.queue.put(frame{op: opClose, code: code, data: []byte(reason)}) {
+		k.cut()
+	}
+}
+
+// message handles what the client sent (protocol 2.4).
+func (k *socket) message(data []byte, text bool) {
+	k.active()
+	switch {
+	case len(data) > k.s.options.MaxMessage:
+		k.fail("protocol", wire.CodeMessageTooLarge, "the message is larger than the server accepts")
+		return
+	case !k.messages.Allow():
+		k.fail("rate_limit", wire.CodeRateLimited, "too many messages; this one was dropped")
+		return
+	case !text:
+		k.fail("protocol", wire.CodeUnsupportedData, "binary messages are not understood: the socket speaks JSON")
+		return
+	}
+	f, err := wire.DecodeClientFrame(data)
+	if err != nil {
+		k.fail("protocol", wire.CodeProtocol, err.Error())
+		k.end(closeProtocol, "undecodable message")
+		return
+	}
+	if f.Type == "authenticate" {
+		var err error
+		if f.Method != "" && f.Method != "jwt" {
+			err = wire.NewError(wire.CodeInvalidCredentials, "Invalid credentials")
+		}
+		k.authenticate(f.Token, f.Protocol, err)
+		return
+	}
+	k.mu.Lock()
+	who := k.who
+	k.mu.Unlock()
+	if who == nil {
+		if f.Type == "subscribe" {
+			k.fail("subscribe", wire.CodeAuthRequired, "authenticate first")
+		}
+		return
+	}
+	switch f.Type {
+	case "subscribe":
+		k.subscribe(who, &f.Subscription)
+	case "unsubscribe":
+		k.unsubscribe(f.SubscriptionID)
+	case "next_batch":
+		// The server sends batch after batch by itself; one that is asked for is
+		// on its way.
+		k.mu.Lock()
+		known := k.subs[f.SubscriptionID] != nil
+		k.mu.Unlock()
+		if !known {
+			k.fail(f.SubscriptionID, wire.CodeBatchFetchFailed, "there is no subscription of this id")
+		}
+	}
+}
+
+func (k *socket) subscribe(who *identity.Principal, req *wire.Subscription) {
+	k.unsubscribe(req.ID) // the same id replaces
+	k.mu.Lock()
+	full := len(k.subs) >= k.s.options.MaxSubscriptions
+	k.mu.Unlock()
+	if full {
+		k.fail(req.ID, wire.CodeUnsupportedOption, "the connection has too many subscriptions")
+		return
+	}
+	sub, err := k.s.hub.Subscribe(who, req, k)
+	if err != nil {
+		var e *wire.Error
+		if !errors.As(err, &e) {
+			e = wire.NewError(wire.CodeSubscriptionFailed, "the subscription failed")
+		}
+		id := req.ID
+		if e.Code == wire.CodeInvalidSubscriptionID {
+			id = "invalid_subscription"
+		}
+		k.fail(id, e.Code, e.Error())
+		return
+	}
+	k.mu.Lock()
+	gone := k.gone
+	if !gone {
+		k.subs[req.ID] = sub
+	}
+	k.mu.Unlock()
+	if gone {
+		sub.End()
+	}
+}
+
+func (k *socket) unsubscribe(id string) {
+	k.mu.Lock()
+	sub := k.subs[id]
+	delete(k.subs, id)
+	k.mu.Unlock()
+	if sub != nil {
+		sub.End()
+	}
+}

@@ -1,0 +1,120 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/lxzan/gws"
+)
+
+// sockets are the open sockets of a server.
+type sockets struct {
+	s        *Server
+	upgrader *gws.Upgrader
+
+	mu      sync.Mutex
+	open    map[*socket]struct{} // mu guards it and the rest
+	closing bool
+	empty   chan struct{} // closed when closing and none is open
+}
+
+func (l *sockets) init(s *Server) {
+	l.s = s
+	l.upgrader = newUpgrader(s.options.MaxMessage)
+	l.open = make(map[*socket]struct{})
+	l.empty = make(chan struct{})
+}
+
+func (l *sockets) add(k *socket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing {
+		return false
+	}
+	l.open[k] = struct{}{}
+	return true
+}
+
+func (l *sockets) remove(k *socket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.open[k]; !ok {
+		return
+	}
+	delete(l.open, k)
+	if l.closing && len(l.open) == 0 {
+		close(l.empty)
+	}
+}
+
+func (l *sockets) all() []*socket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]*socket, 0, len(l.open))
+	for k := range l.open {
+		out = append(out, k)
+	}
+	return out
+}
+
+// sweep pings every socket and closes those that have been silent too long.
+func (l *sockets) sweep(ctx context.Context) {
+	tick := time.NewTicker(l.s.options.Heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		for _, k := range l.all() {
+			silent := now.Sub(time.UnixMilli(k.lastSeen.Load()))
+			switch {
+			case silent > l.s.options.ClientTimeout:
+				k.queue.clear()
+				k.end(closeHeartbeat, "Heartbeat timeout")
+			case silent >= l.s.options.Heartbeat/2:
+				k.queue.put(frame{op: opPing})
+			}
+		}
+	}
+}
+
+// revoke closes the sockets of sessions that end, as soon as they do.
+func (l *sockets) revoke(ctx context.Context) {
+	for {
+		changed := l.s.users.Watch()
+		for _, k := range l.all() {
+			k.checkSession()
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// shutdown closes every socket and waits until they have gone or ctx ends.
+func (l *sockets) shutdown(ctx context.Context) {
+	l.mu.Lock()
+	if !l.closing {
+		l.closing = true
+		if len(l.open) == 0 {
+			close(l.empty)
+		}
+	}
+	l.mu.Unlock()
+	for _, k := range l.all() {
+		k.end(closeGoingAway, "Server shutting down")
+	}
+	select {
+	case <-l.empty:
+	case <-ctx.Done():
+		for _, k := range l.all() {
+			k.cut()
+		}
+	}
+}

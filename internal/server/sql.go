@@ -1,0 +1,110 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// buffers holds the bodies of small requests and answers for the next ones.
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+type buffer struct{ in, out []byte }
+
+// keepBuffer is the largest buffer that is kept.
+const keepBuffer = 64 << 10
+
+func (b *buffer) release() {
+	if cap(b.in) <= keepBuffer && cap(b.out) <= keepBuffer {
+		buffers.Put(b)
+	}
+}
+
+// sql answers POST /v1/api/sql (protocol 1.9).
+func (s *Server) sql(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	who, err := s.principal(r)
+	if err != nil {
+		s.writeBearerError(w, err)
+		return
+	}
+	buf := buffers.Get().(*buffer)
+	defer buf.release()
+	res := wire.Response{}
+	if err := s.decodeAndRun(r, who, buf, &res); err != nil {
+		if errors.Is(err, errBodyTooLarge) {
+			writeTooLarge(w, 0, s.options.MaxBody)
+			return
+		}
+		res.Results = nil
+		res.Err = asWireError(err)
+		hideTable(who, res.Err)
+	}
+	res.Took = float64(time.Since(start).Microseconds()) / 1000
+	buf.out = wire.AppendResponse(buf.out[:0], &res)
+	writeJSON(w, statusOf(res.Err), buf.out)
+}
+
+func (s *Server) decodeAndRun(r *http.Request, who *identity.Principal, buf *buffer, res *wire.Response) error {
+	if !s.queries.allow(who.UserID) {
+		return wire.NewError(wire.CodeRateLimited, "too many requests; wait a moment")
+	}
+	if !isJSON(r) {
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
+			return wire.NewError(wire.CodeUnsupported, "file uploads are not supported")
+		}
+		return wire.NewError(wire.CodeInvalidInput, "the request needs Content-Type: application/json")
+	}
+	var err error
+	if buf.in, err = readBody(r, buf.in[:0], s.options.MaxBody); err != nil {
+		if errors.Is(err, errBodyTooLarge) {
+			return err
+		}
+		return wire.NewError(wire.CodeInvalidInput, "the request body ended early")
+	}
+	req, bad := wire.DecodeRequest(buf.in)
+	if bad != nil {
+		return bad
+	}
+	res.Results, err = s.engine.Run(r.Context(), who, req)
+	return err
+}
+
+func asWireError(err error) *wire.Error {
+	var e *wire.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return wire.NewError(wire.CodeInternal, "internal error")
+}
+
+// hideTable keeps from ordinary users whether a table that they may not use
+// exists.
+func hideTable(who *identity.Principal, e *wire.Error) {
+	if e.Code == wire.CodeTableNotFound && !who.IsAdmin() {
+		e.Message = "Requested table is not available: it does not exist or you may not use it"
+	}
+}
+
+// statusOf is the HTTP status of an answer of the SQL route.
+func statusOf(e *wire.Error) int {
+	if e == nil {
+		return http.StatusOK
+	}
+	switch e.Code {
+	case wire.CodePermissionDenied:
+		return http.StatusForbidden
+	case wire.CodeRateLimited:
+		return http.StatusTooManyRequests
+	case wire.CodeInternal:
+		return http.StatusInternalServerError
+	case wire.CodeUnavailable, wire.CodeDatabaseUnavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
+}

@@ -1,0 +1,216 @@
+// Package store is the database: transactions, the change log and the server's
+// own tables, over an engine that a Driver supplies.
+//
+// One flow: a caller passes a function to DB.Write; the writer runs it with
+// others that wait, commits them together, and only then answers. What the
+// functions did to rows stands in the change log, written by the same
+// transaction; after the commit it goes to the ring in memory, where live
+// readers take it.
+//
+// The package knows rows, not statements: it neither parses nor decides who
+// may see what. Bound queries (package bind) are printed here.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+var (
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("store: the database is closed")
+	// ErrNewerVersion means that the data was written by a newer server.
+	ErrNewerVersion = errors.New("the data folder was written by a newer version of kalam; use that version or a backup")
+	// ErrLocked means that another server has the data folder open.
+	ErrLocked = errors.New("another server is using the data folder")
+)
+
+// Options configure a DB. The zero value works.
+type Options struct {
+	RingBytes  int           // changes kept in memory; default 32 MiB
+	LogMaxAge  time.Duration // changes kept on disk; default 7 days
+	LogMaxSize int64         // bytes of changes kept on disk; default 1 GiB
+	BatchLimit int           // writes that share one commit at most; default 256
+	Now        func() time.Time
+	Logger     *slog.Logger
+}
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct {
+	driver  Driver
+	options Options
+	clock   clock
+	ring    ring
+	catalog atomic.Pointer[catalog.Snapshot]
+	stmts   sync.Map // *catalog.Table -> *tableStmts
+	writes  chan *write
+	closing chan struct{} // closed by Close; ends the writer
+	done    sync.WaitGroup
+	once    sync.Once
+
+	logTotal int64 // bytes ever written to the change log; the writer's
+}
+
+// Open migrates the database behind driver to this version and opens it. The
+// DB owns the driver from then on, also when Open fails.
+func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
+	if o.RingBytes == 0 {
+		o.RingBytes = 32 << 20
+	}
+	if o.LogMaxAge == 0 {
+		o.LogMaxAge = 7 * 24 * time.Hour
+	}
+	if o.LogMaxSize == 0 {
+		o.LogMaxSize = 1 << 30
+	}
+	if o.BatchLimit == 0 {
+		o.BatchLimit = 256
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	db := &DB{
+		driver:  driver,
+		options: o,
+		writes:  make(chan *write, 1024),
+		closing: make(chan struct{}),
+	}
+	db.clock.now = o.Now
+	db.ring.limit = o.RingBytes
+	if err := db.start(ctx); err != nil {
+		driver.Close()
+		return nil, err
+	}
+	db.done.Go(db.writer)
+	db.done.Go(db.trimmer)
+	return db, nil
+}
+
+func (db *DB) start(ctx context.Context) error {
+	if err := db.driver.Migrate(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	var newest Seq
+	err := db.Read(ctx, func(tx *Tx) error {
+		var err error
+		if newest, err = tx.Newest(); err != nil {
+			return err
+		}
+		if db.logTotal, err = tx.logTotal(); err != nil {
+			return err
+		}
+		return db.loadCatalog(tx)
+	})
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	db.clock.raise(newest)
+	db.ring.floor, db.ring.newest = newest, newest
+	return nil
+}
+
+// Close finishes the writes that were accepted and closes the engine. It is
+// idempotent.
+func (db *DB) Close() error {
+	var err error
+	db.once.Do(func() {
+		close(db.closing)
+		db.done.Wait()
+		err = db.driver.Close()
+	})
+	return err
+}
+
+// Catalog returns what exists now.
+func (db *DB) Catalog() *catalog.Snapshot { return db.catalog.Load() }
+
+// Target says which SQL bound statements are printed in.
+func (db *DB) Target() expr.Target { return db.driver.Target() }
+
+// NextID returns a new id, larger than all before it, of the same kind as Seq.
+func (db *DB) NextID() int64 { return db.clock.next() }
+
+// Now is the time by the database's clock.
+func (db *DB) Now() time.Time { return db.options.Now() }
+
+// Newest is the position of the newest commit.
+func (db *DB) Newest() Seq {
+	db.ring.mu.Lock()
+	defer db.ring.mu.Unlock()
+	return db.ring.newest
+}
+
+// Changes returns up to limit changes of all tables above pos, in order, from
+// memory or from disk. When there is none yet it returns a channel that is
+// closed at the next commit.
+func (db *DB) Changes(ctx context.Context, pos Seq, limit int) ([]*Change, <-chan struct{}, error) {
+	out, ok, wait := db.ring.after(pos, limit)
+	if ok {
+		return out, wait, nil
+	}
+	err := db.Read(ctx, func(tx *Tx) error {
+		out = out[:0]
+		return tx.changes(pos, limit, func(c *Change) error {
+			out = append(out, c)
+			return nil
+		})
+	})
+	return out, nil, err
+}
+
+// Backup writes a consistent copy of the database to a new file, while others
+// read and write.
+func (db *DB) Backup(ctx context.Context, path string) error {
+	return db.driver.Backup(ctx, path)
+}
+
+// Read runs fn on a snapshot of the database.
+func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
+	s, err := db.driver.Begin(ctx, false)
+	if err != nil {
+		return db.engineError(ctx, err)
+	}
+	release := s.Bound(ctx)
+	tx := Tx{db: db, session: s}
+	defer func() {
+		release()
+		s.End(false)
+	}()
+	if err := fn(&tx); err != nil {
+		return db.engineError(ctx, err)
+	}
+	return nil
+}
+
+// engineError gives an error of the engine the code that callers act on.
+func (db *DB) engineError(ctx context.Context, err error) error {
+	var coded *wire.Error
+	if errors.As(err, &coded) {
+		return err
+	}
+	switch db.driver.Reason(err) {
+	case ReasonInterrupted:
+		if e := context.Cause(ctx); e != nil {
+			return e
+		}
+	case ReasonRaised:
+		if e := expr.ErrorFromText(err.Error()); e != nil {
+			return e
+		}
+	case ReasonFull:
+		return &wire.Error{Code: wire.CodeDatabaseUnavailable, Message: "the disk of the server is full; nothing was written"}
+	}
+	return err
+}

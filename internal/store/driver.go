@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Stmt is a statement in the engine's SQL, made once and run often. Its
+// placeholders are ?1 to ?n.
+type Stmt struct {
+	SQL  string
+	Args []wire.Type // type of each argument: the stored form it is bound in
+	Cols []wire.Type // type of each result column: the form it is read back from
+}
+
+// Driver is what an engine supplies. Everything else is written once, in DB.
+type Driver interface {
+	// Begin takes a session. With write it is the one writing session and its
+	// transaction is open for writing; otherwise it is a snapshot for reading.
+	// Begin waits for a free session until ctx ends.
+	Begin(ctx context.Context, write bool) (Session, error)
+	// Target says which SQL the engine speaks.
+	Target() expr.Target
+	// Migrate brings the server's own schema to this version. It returns
+	// ErrNewerVersion when the data was written by a newer one.
+	Migrate(ctx context.Context) error
+	// Reason classifies an error that a Session returned.
+	Reason(err error) Reason
+	// Backup writes a consistent copy of the database to a new file.
+	Backup(ctx context.Context, path string) error
+	// Close ends all sessions. No session may be in use.
+	Close() error
+}
+
+// Session is one transaction of an engine. It is used by one goroutine.
+type Session interface {
+	// Query runs s and calls row for each row; the slice is reused for the next.
+	Query(s *Stmt, args []wire.Value, row func([]wire.Value) error) error
+	// Exec runs s and returns how many rows it changed.
+	Exec(s *Stmt, args []wire.Value) (int64, error)
+	// Script runs one definition, without arguments.
+	Script(sql string) error
+	// Bound makes the following calls end when ctx does; it returns a function
+	// that lifts the bound again.
+	Bound(ctx context.Context) (release func())
+	// Active reports whether the transaction is still open: an engine may have
+	// rolled back all of it when one statement failed.
+	Active() bool
+	// End commits or rolls back and gives the session back. When the commit
+	// fails nothing of the transaction remains.
+	End(commit bool) error
+}
+
+// Reason is why an engine refused something.
+type Reason uint8
+
+// The reasons that DB and its callers tell apart.
+const (
+	ReasonOther       Reason = iota
+	ReasonKey                // a primary key is there already
+	ReasonUnique             // a unique index; the error ends with table.column
+	ReasonInterrupted        // the context ended
+	ReasonFull               // no space left
+	ReasonRaised             // a function of package expr failed; the text is in the error
+)

@@ -1,0 +1,283 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	zs "zombiezen.com/go/sqlite"
+
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// keepStmts is how many prepared statements a connection keeps.
+const keepStmts = 512
+
+// conn is one connection with an open transaction. It implements
+// store.Session.
+type conn struct {
+	sq    *zs.Conn
+	home  chan *conn           // where End puts it back
+	stmts map[string]*prepared // by their text
+	order []string             // of stmts, oldest first
+	row   []wire.Value
+	kill  chan struct{} // closed to interrupt the running statement
+}
+
+type prepared struct {
+	*zs.Stmt
+	busy bool // stepping: a nested use needs another one
+}
+
+func openConn(path string, write bool) (*conn, error) {
+	flags := zs.OpenReadWrite | zs.OpenWAL
+	sq, err := zs.OpenConn(path, flags)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	c := &conn{sq: sq, stmts: make(map[string]*prepared)}
+	c.arm()
+	pragmas := []string{"PRAGMA synchronous=FULL", "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF", "PRAGMA busy_timeout=5000"}
+	if write {
+		// Fewer, larger checkpoints: each costs two syncs.
+		pragmas = append(pragmas, "PRAGMA cache_size=-32000", "PRAGMA wal_autocheckpoint=4000")
+	} else {
+		pragmas = append(pragmas, "PRAGMA query_only=ON", "PRAGMA cache_size=-8000", "PRAGMA mmap_size=1073741824")
+	}
+	for _, p := range pragmas {
+		if err := c.run(p); err != nil {
+			sq.Close()
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+	}
+	if err := register(sq); err != nil {
+		sq.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *conn) arm() {
+	c.kill = make(chan struct{})
+	c.sq.SetInterrupt(c.kill)
+}
+
+// run executes a statement that is not kept, to its end.
+func (c *conn) run(sql string) error {
+	s, _, err := c.sq.PrepareTransient(sql)
+	if err != nil {
+		return err
+	}
+	defer s.Finalize()
+	for {
+		more, err := s.Step()
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// prepare returns the kept statement for s, ready to bind.
+func (c *conn) prepare(s *store.Stmt) (*prepared, error) {
+	if p := c.stmts[s.SQL]; p != nil && !p.busy {
+		return p, nil
+	} else if p != nil {
+		st, _, err := c.sq.PrepareTransient(s.SQL)
+		return &prepared{Stmt: st}, err
+	}
+	st, rest, err := c.sq.PrepareTransient(s.SQL)
+	if err != nil {
+		return nil, err
+	}
+	if rest > 0 {
+		st.Finalize()
+		return nil, fmt.Errorf("sqlite: more than one statement in %q", s.SQL)
+	}
+	for i := 0; len(c.stmts) >= keepStmts && i < len(c.order); i++ {
+		old := c.order[i]
+		if p := c.stmts[old]; p != nil && !p.busy {
+			p.Finalize()
+			delete(c.stmts, old)
+			c.order = append(c.order[:i], c.order[i+1:]...)
+			break
+		}
+	}
+	p := &prepared{Stmt: st}
+	c.stmts[s.SQL] = p
+	c.order = append(c.order, s.SQL)
+	return p, nil
+}
+
+// done gives a statement back after its use.
+func (c *conn) done(s *store.Stmt, p *prepared) {
+	p.busy = false
+	if c.stmts[s.SQL] != p {
+		p.Finalize()
+		return
+	}
+	p.Reset()
+}
+
+// Query runs s; see store.Session.
+func (c *conn) Query(s *store.Stmt, args []wire.Value, row func([]wire.Value) error) error {
+	p, err := c.prepare(s)
+	if err != nil {
+		return err
+	}
+	defer c.done(s, p)
+	p.busy = true
+	bind(p.Stmt, s.Args, args)
+	cells := c.row
+	c.row = nil // a nested Query makes its own
+	if cap(cells) < len(s.Cols) {
+		cells = make([]wire.Value, len(s.Cols))
+	}
+	cells = cells[:len(s.Cols)]
+	defer func() { c.row = cells }()
+	for {
+		more, err := p.Step()
+		if err != nil || !more {
+			return err
+		}
+		for i, t := range s.Cols {
+			if cells[i], err = column(p.Stmt, i, t); err != nil {
+				return err
+			}
+		}
+		if err := row(cells); err != nil {
+			return err
+		}
+	}
+}
+
+// Exec runs s; see store.Session.
+func (c *conn) Exec(s *store.Stmt, args []wire.Value) (int64, error) {
+	p, err := c.prepare(s)
+	if err != nil {
+		return 0, err
+	}
+	defer c.done(s, p)
+	p.busy = true
+	bind(p.Stmt, s.Args, args)
+	for {
+		more, err := p.Step()
+		if err != nil {
+			return 0, err
+		}
+		if !more {
+			return int64(c.sq.Changes()), nil
+		}
+	}
+}
+
+// Script runs one definition.
+func (c *conn) Script(sql string) error { return c.run(sql) }
+
+// Bound makes statements fail once ctx is done.
+func (c *conn) Bound(ctx context.Context) func() {
+	if ctx.Done() == nil {
+		return func() {}
+	}
+	fired := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		close(c.kill)
+		close(fired)
+	})
+	return func() {
+		if !stop() {
+			<-fired
+			c.arm()
+		}
+	}
+}
+
+// Active reports whether the transaction is open.
+func (c *conn) Active() bool { return !c.sq.AutocommitEnabled() }
+
+// End ends the transaction and gives the connection back.
+func (c *conn) End(commit bool) error {
+	var err error
+	if c.Active() {
+		if commit {
+			_, err = c.Exec(commitStmt, nil)
+		}
+		if !commit || err != nil && c.Active() {
+			c.Exec(rollbackStmt, nil)
+		}
+	} else if commit {
+		err = fmt.Errorf("sqlite: the transaction is not open any more")
+	}
+	c.home <- c
+	return err
+}
+
+var (
+	commitStmt   = &store.Stmt{SQL: "COMMIT"}
+	rollbackStmt = &store.Stmt{SQL: "ROLLBACK"}
+)
+
+func (c *conn) close() error {
+	for _, p := range c.stmts {
+		p.Finalize()
+	}
+	c.sq.SetInterrupt(nil)
+	return c.sq.Close()
+}
+
+// bind sets the arguments in the stored form of their types.
+func bind(st *zs.Stmt, types []wire.Type, args []wire.Value) {
+	for i, v := range args {
+		n := i + 1
+		switch v.Tag() {
+		case wire.TagNull:
+			st.BindNull(n)
+		case wire.TagBool:
+			st.BindBool(n, v.Bool())
+		case wire.TagInt:
+			if k := types[i].Kind; k == wire.Double || k == wire.Float {
+				st.BindFloat(n, v.Float())
+			} else {
+				st.BindInt64(n, v.Int())
+			}
+		case wire.TagFloat:
+			st.BindFloat(n, v.Float())
+		case wire.TagBytes:
+			st.BindBytes(n, v.Bytes())
+		case wire.TagText:
+			if types[i].Kind == wire.Decimal {
+				st.BindBytes(n, expr.EncodeDecimal(v.Text()))
+			} else {
+				st.BindText(n, v.Text())
+			}
+		}
+	}
+}
+
+// column reads a result column from the stored form of its type.
+func column(st *zs.Stmt, i int, t wire.Type) (wire.Value, error) {
+	stored := st.ColumnType(i)
+	if stored == zs.TypeNull {
+		return wire.Null, nil
+	}
+	switch t.Kind {
+	case wire.Boolean:
+		return wire.BoolValue(st.ColumnInt64(i) != 0), nil
+	case wire.Float, wire.Double:
+		return wire.FloatValue(st.ColumnFloat(i)), nil
+	case wire.Text, wire.JSON, wire.UUID, wire.File, wire.Unknown:
+		return wire.TextValue(st.ColumnText(i)), nil
+	case wire.Bytes, wire.Embedding:
+		return wire.BytesValue(columnBytes(st, i)), nil
+	case wire.Decimal:
+		text, err := expr.DecodeDecimal(columnBytes(st, i), t.Scale)
+		return wire.TextValue(text), err
+	}
+	return wire.IntValue(st.ColumnInt64(i)), nil
+}
+
+func columnBytes(st *zs.Stmt, i int) []byte {
+	b := make([]byte, st.ColumnLen(i))
+	st.ColumnBytes(i, b)
+	return b
+}

@@ -1,0 +1,137 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+
+	zs "zombiezen.com/go/sqlite"
+
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// register makes the functions of package expr known to a connection.
+func register(sq *zs.Conn) error {
+	for _, f := range expr.Functions() {
+		err := sq.CreateFunction(f.Name, &zs.FunctionImpl{
+			NArgs: len(f.Args), Deterministic: true,
+			Scalar: func(_ zs.Context, args []zs.Value) (zs.Value, error) {
+				in := make([]wire.Value, len(args))
+				for i, a := range args {
+					v, err := fromArg(a, f.Args[i])
+					if err != nil {
+						return zs.Value{}, err
+					}
+					in[i] = v
+				}
+				out, err := f.Eval(in)
+				if err != nil {
+					return zs.Value{}, raised(err)
+				}
+				return toResult(out, f.Result), nil
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("register %s: %w", f.Name, err)
+		}
+	}
+	for _, a := range expr.Aggregates() {
+		err := sq.CreateFunction(a.Name, &zs.FunctionImpl{
+			NArgs: 1, Deterministic: true,
+			MakeAggregate: func(zs.Context) (zs.AggregateFunction, error) {
+				return &aggregate{spec: a, acc: a.New()}, nil
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("register %s: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+type aggregate struct {
+	spec expr.Aggregate
+	acc  expr.Accumulator
+	err  error
+}
+
+func (a *aggregate) Step(_ zs.Context, args []zs.Value) error {
+	v, err := fromArg(args[0], a.spec.Arg)
+	if err == nil {
+		err = a.acc.Step(v)
+	}
+	if err != nil && a.err == nil {
+		a.err = err
+		return raised(err)
+	}
+	return nil
+}
+
+func (a *aggregate) WindowInverse(zs.Context, []zs.Value) error {
+	return errors.New("not a window function")
+}
+
+func (a *aggregate) WindowValue(zs.Context) (zs.Value, error) {
+	v, err := a.acc.Final()
+	if err != nil {
+		return zs.Value{}, raised(err)
+	}
+	return toResult(v, a.spec.Result), nil
+}
+
+func (a *aggregate) Finalize(zs.Context) {}
+
+// raised turns a coded error into the text that travels through SQLite.
+func raised(err error) error {
+	var coded *wire.Error
+	if errors.As(err, &coded) {
+		return errors.New(expr.ErrorText(coded))
+	}
+	return err
+}
+
+func fromArg(a zs.Value, t wire.Type) (wire.Value, error) {
+	switch a.Type() {
+	case zs.TypeNull:
+		return wire.Null, nil
+	case zs.TypeInteger:
+		if t.Kind == wire.Boolean {
+			return wire.BoolValue(a.Int64() != 0), nil
+		}
+		if t.Kind == wire.Double || t.Kind == wire.Float {
+			return wire.FloatValue(a.Float()), nil
+		}
+		return wire.IntValue(a.Int64()), nil
+	case zs.TypeFloat:
+		return wire.FloatValue(a.Float()), nil
+	case zs.TypeText:
+		return wire.TextValue(a.Text()), nil
+	}
+	if t.Kind == wire.Decimal {
+		text, err := expr.DecodeDecimal(a.Blob(), t.Scale)
+		return wire.TextValue(text), err
+	}
+	return wire.BytesValue(a.Blob()), nil
+}
+
+func toResult(v wire.Value, t wire.Type) zs.Value {
+	switch v.Tag() {
+	case wire.TagBool:
+		if v.Bool() {
+			return zs.IntegerValue(1)
+		}
+		return zs.IntegerValue(0)
+	case wire.TagInt:
+		return zs.IntegerValue(v.Int())
+	case wire.TagFloat:
+		return zs.FloatValue(v.Float())
+	case wire.TagBytes:
+		return zs.BlobValue(v.Bytes())
+	case wire.TagText:
+		if t.Kind == wire.Decimal {
+			return zs.BlobValue(expr.EncodeDecimal(v.Text()))
+		}
+		return zs.TextValue(v.Text())
+	}
+	return zs.Value{}
+}

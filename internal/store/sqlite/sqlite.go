@@ -1,0 +1,220 @@
+// Package sqlite is the embedded engine: a data folder with one SQLite file,
+// in WAL mode with synchronous=FULL, so that a commit that has returned is on
+// disk. One connection writes, several read.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite" // the database/sql driver, for the migrations
+	zs "zombiezen.com/go/sqlite"
+
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/store"
+)
+
+var _ = sqlite.Driver{}
+
+//go:embed schema/*.sql
+var schema embed.FS
+
+const fileName = "kalam.db"
+
+// Driver is an open data folder. It implements store.Driver.
+type Driver struct {
+	dir     string
+	lock    *os.File
+	writer  chan *conn // holds the writing connection while it is free
+	readers chan *conn // holds the reading connections that are free
+	open    int        // connections there are
+	closed  chan struct{}
+	once    sync.Once
+}
+
+// Open takes the data folder and locks it against other servers; it makes the
+// folder if there is none. The error of a folder in use is store.ErrLocked.
+func Open(dir string) (*Driver, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s: %w", dir, store.ErrLocked)
+		}
+		return nil, fmt.Errorf("lock the data folder: %w", err)
+	}
+	return &Driver{dir: dir, lock: lock, closed: make(chan struct{})}, nil
+}
+
+// Migrate brings the schema to this version and opens the connections.
+func (d *Driver) Migrate(ctx context.Context) error {
+	if err := d.migrate(ctx); err != nil {
+		return err
+	}
+	w, err := openConn(d.path(), true)
+	if err != nil {
+		return err
+	}
+	d.writer = make(chan *conn, 1)
+	d.writer <- w
+	d.open++
+	n := max(4, 2*runtime.GOMAXPROCS(0))
+	d.readers = make(chan *conn, n)
+	for range n {
+		r, err := openConn(d.path(), false)
+		if err != nil {
+			return err
+		}
+		d.readers <- r
+		d.open++
+	}
+	return nil
+}
+
+func (d *Driver) path() string { return filepath.Join(d.dir, fileName) }
+
+func (d *Driver) migrate(ctx context.Context) error {
+	steps, err := fs.Sub(schema, "schema")
+	if err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", "file:"+uriPath(d.path())+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, steps, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	at, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.path(), err)
+	}
+	known := p.ListSources()
+	if at > known[len(known)-1].Version {
+		return store.ErrNewerVersion
+	}
+	if _, err = p.Up(ctx); err != nil {
+		return fmt.Errorf("%s: %w", d.path(), err)
+	}
+	return db.Close()
+}
+
+// uriPath escapes what a file: URI gives a meaning to.
+func uriPath(path string) string {
+	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
+}
+
+// Target is SQLite.
+func (d *Driver) Target() expr.Target { return expr.SQLite }
+
+// Begin opens a transaction on the writing or on a free reading connection.
+func (d *Driver) Begin(ctx context.Context, write bool) (store.Session, error) {
+	from, begin := d.readers, "BEGIN"
+	if write {
+		from, begin = d.writer, "BEGIN IMMEDIATE"
+	}
+	select {
+	case <-d.closed:
+		return nil, store.ErrClosed
+	default:
+	}
+	var c *conn
+	select {
+	case c = <-from:
+	case <-d.closed:
+		return nil, store.ErrClosed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	c.home = from
+	if err := c.run(begin); err != nil {
+		from <- c
+		return nil, err
+	}
+	return c, nil
+}
+
+// Reason classifies an error of SQLite by its result code.
+func (d *Driver) Reason(err error) store.Reason {
+	code := zs.ErrCode(err)
+	switch {
+	case code == zs.ResultConstraintPrimaryKey:
+		return store.ReasonKey
+	case code == zs.ResultConstraintUnique:
+		return store.ReasonUnique
+	case code.ToPrimary() == zs.ResultInterrupt:
+		return store.ReasonInterrupted
+	case code.ToPrimary() == zs.ResultFull:
+		return store.ReasonFull
+	case code.ToPrimary() == zs.ResultError:
+		return store.ReasonRaised
+	}
+	return store.ReasonOther
+}
+
+// Backup writes a compact copy with VACUUM INTO, through a connection of its
+// own, and syncs it.
+func (d *Driver) Backup(ctx context.Context, path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("backup: %s already exists", path)
+	}
+	c, err := openConn(d.path(), false)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	release := c.Bound(ctx)
+	defer release()
+	if err := c.run("VACUUM INTO '" + strings.ReplaceAll(path, "'", "''") + "'"); err != nil {
+		os.Remove(path)
+		return fmt.Errorf("backup: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	defer f.Close()
+	if err := f.Chmod(0o600); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	return f.Sync()
+}
+
+// Close waits for the sessions in use, closes the connections and lets go of
+// the folder.
+func (d *Driver) Close() error {
+	var err error
+	d.once.Do(func() {
+		close(d.closed)
+		for range d.open {
+			var c *conn
+			select {
+			case c = <-d.readers:
+			case c = <-d.writer:
+			}
+			err = errors.Join(err, c.close())
+		}
+		err = errors.Join(err, d.lock.Close())
+	})
+	return err
+}

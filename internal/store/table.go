@@ -1,0 +1,315 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// tableStmts are the statements that change the rows of one table.
+type tableStmts struct {
+	table                  *catalog.Table
+	insert, update, delete *Stmt
+}
+
+// userColumn is the physical column that says whose a private row is.
+const userColumn = "_user"
+
+func (db *DB) tableStmts(t *catalog.Table) *tableStmts {
+	if s, ok := db.stmts.Load(t); ok {
+		return s.(*tableStmts)
+	}
+	s := newTableStmts(t)
+	db.stmts.Store(t, s)
+	return s
+}
+
+func newTableStmts(t *catalog.Table) *tableStmts {
+	var cols []string
+	var args []wire.Type
+	if t.Kind.Private() {
+		cols = append(cols, userColumn)
+		args = append(args, wire.Type{Kind: wire.Text})
+	}
+	for i := range t.Columns {
+		cols = append(cols, t.Columns[i].Physical())
+		args = append(args, t.Columns[i].Type)
+	}
+	cols = append(cols, catalog.SeqColumn)
+	args = append(args, wire.Type{Kind: wire.BigInt})
+
+	marks := make([]string, len(cols))
+	sets := make([]string, len(cols))
+	for i, c := range cols {
+		marks[i] = "?" + strconv.Itoa(i+1)
+		sets[i] = c + "=" + marks[i]
+	}
+	keyArgs := keyTypes(t)
+	s := &tableStmts{table: t}
+	s.insert = &Stmt{
+		SQL:  "INSERT INTO " + t.Physical() + "(" + strings.Join(cols, ",") + ") VALUES(" + strings.Join(marks, ",") + ")",
+		Args: args,
+	}
+	s.update = &Stmt{
+		SQL:  "UPDATE " + t.Physical() + " SET " + strings.Join(sets, ",") + " WHERE " + keyWhere(t, len(args)),
+		Args: append(append([]wire.Type{}, args...), keyArgs...),
+	}
+	s.delete = &Stmt{SQL: "DELETE FROM " + t.Physical() + " WHERE " + keyWhere(t, 0), Args: keyArgs}
+	return s
+}
+
+// keyColumns are the physical columns that identify a row.
+func keyColumns(t *catalog.Table) []string {
+	var cols []string
+	if t.Kind.Private() {
+		cols = append(cols, userColumn)
+	}
+	for _, k := range t.Key {
+		cols = append(cols, t.Columns[k].Physical())
+	}
+	if len(t.Key) == 0 {
+		cols = append(cols, catalog.SeqColumn)
+	}
+	return cols
+}
+
+func keyTypes(t *catalog.Table) []wire.Type {
+	var out []wire.Type
+	if t.Kind.Private() {
+		out = append(out, wire.Type{Kind: wire.Text})
+	}
+	for _, k := range t.Key {
+		out = append(out, t.Columns[k].Type)
+	}
+	if len(t.Key) == 0 {
+		out = append(out, wire.Type{Kind: wire.BigInt})
+	}
+	return out
+}
+
+func keyWhere(t *catalog.Table, after int) string {
+	conds := keyColumns(t)
+	for i, c := range conds {
+		conds[i] = c + "=?" + strconv.Itoa(after+i+1)
+	}
+	return strings.Join(conds, " AND ")
+}
+
+func (s *tableStmts) rowArgs(user string, row []wire.Value, seq Seq) []wire.Value {
+	args := make([]wire.Value, 0, 2*len(row)+4)
+	if s.table.Kind.Private() {
+		args = append(args, wire.TextValue(user))
+	}
+	args = append(args, row...)
+	return append(args, wire.IntValue(seq))
+}
+
+func (s *tableStmts) keyArgs(user string, row []wire.Value, seq Seq) []wire.Value {
+	args := make([]wire.Value, 0, len(s.table.Key)+2)
+	if s.table.Kind.Private() {
+		args = append(args, wire.TextValue(user))
+	}
+	for _, k := range s.table.Key {
+		args = append(args, row[k])
+	}
+	if len(s.table.Key) == 0 {
+		args = append(args, wire.IntValue(seq))
+	}
+	return args
+}
+
+// storage is the engine's type of a column.
+func storage(k wire.Kind) string {
+	switch k {
+	case wire.Float, wire.Double:
+		return "REAL"
+	case wire.Text, wire.JSON, wire.UUID, wire.File:
+		return "TEXT"
+	case wire.Decimal, wire.Bytes, wire.Embedding:
+		return "BLOB"
+	}
+	return "INTEGER"
+}
+
+var (
+	namespaceInsert = &Stmt{SQL: "INSERT INTO namespaces(name, created_at) VALUES(?1, ?2)", Args: types(wire.Text, wire.Timestamp)}
+	namespaceDelete = &Stmt{SQL: "DELETE FROM namespaces WHERE name = ?1", Args: types(wire.Text)}
+	namespaceAll    = &Stmt{SQL: "SELECT name, created_at FROM namespaces", Cols: types(wire.Text, wire.Timestamp)}
+	tableNextID     = &Stmt{SQL: "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS BLOB) WHERE key = 'table_id'"}
+	tableLastID     = &Stmt{SQL: "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'table_id'", Cols: types(wire.BigInt)}
+	tableInsert     = &Stmt{SQL: "INSERT INTO tables(id, namespace, name, definition) VALUES(?1, ?2, ?3, ?4)", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
+	tableDelete     = &Stmt{SQL: "DELETE FROM tables WHERE id = ?1", Args: types(wire.BigInt)}
+	tableAll        = &Stmt{SQL: "SELECT definition FROM tables", Cols: types(wire.Text)}
+)
+
+// CreateNamespace adds a namespace, which must not exist.
+func (tx *Tx) CreateNamespace(name string) error {
+	tx.write.defined = true
+	_, err := tx.Exec(namespaceInsert, wire.TextValue(name), wire.IntValue(tx.db.Now().UnixMicro()))
+	return err
+}
+
+// DropNamespace removes a namespace and all its tables.
+func (tx *Tx) DropNamespace(name string) error {
+	tx.write.defined = true
+	for _, t := range tx.Catalog().Tables(name) {
+		if err := tx.DropTable(t); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(namespaceDelete, wire.TextValue(name))
+	return err
+}
+
+// CreateTable adds a table, which must not exist. It sets ID, Version and the
+// times of t.
+func (tx *Tx) CreateTable(t *catalog.Table) error {
+	tx.write.defined = true
+	if _, err := tx.Exec(tableNextID); err != nil {
+		return err
+	}
+	err := tx.Query(tableLastID, nil, func(row []wire.Value) error {
+		t.ID = row[0].Int()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	t.Version = 1
+	t.CreatedAt = tx.db.Now().UnixMicro()
+	t.UpdatedAt = t.CreatedAt
+	definition, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("definition of a table: %w", err)
+	}
+	_, err = tx.Exec(tableInsert, wire.IntValue(t.ID), wire.TextValue(t.Namespace), wire.TextValue(t.Name), wire.TextValue(string(definition)))
+	if err != nil {
+		return err
+	}
+	for _, sql := range createSQL(t) {
+		if err := tx.session.Script(sql); err != nil {
+			return fmt.Errorf("create table: %w", err)
+		}
+	}
+	return nil
+}
+
+// DropTable removes a table and its rows. Its changes stay in the log until
+// they are trimmed.
+func (tx *Tx) DropTable(t *catalog.Table) error {
+	tx.write.defined = true
+	if _, err := tx.Exec(tableDelete, wire.IntValue(t.ID)); err != nil {
+		return err
+	}
+	return tx.session.Script("DROP TABLE " + t.Physical())
+}
+
+// createSQL is the engine's definition of a table: clustered by user and key,
+// with an index that gives the rows of a scope in the order of their versions.
+func createSQL(t *catalog.Table) []string {
+	var cols []string
+	scope := ""
+	if t.Kind.Private() {
+		cols = append(cols, userColumn+" TEXT NOT NULL")
+		scope = userColumn + ","
+	}
+	name := t.Physical()
+	sqls := []string{""}
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		def := c.Physical() + " " + storage(c.Type.Kind)
+		if t.IsKey(i) {
+			def += " NOT NULL"
+		}
+		cols = append(cols, def)
+		if c.Unique {
+			sqls = append(sqls, "CREATE UNIQUE INDEX "+name+"_u"+strconv.Itoa(c.ID)+" ON "+name+"("+scope+c.Physical()+")")
+		}
+	}
+	cols = append(cols, catalog.SeqColumn+" INTEGER NOT NULL", "PRIMARY KEY("+strings.Join(keyColumns(t), ",")+")")
+	sqls[0] = "CREATE TABLE " + name + "(" + strings.Join(cols, ",") + ") STRICT, WITHOUT ROWID"
+	if len(t.Key) > 0 {
+		sqls = append(sqls, "CREATE UNIQUE INDEX "+name+"_seq ON "+name+"("+scope+catalog.SeqColumn+")")
+	}
+	return sqls
+}
+
+// loadCatalog reads what exists and makes it the current catalog.
+func (db *DB) loadCatalog(tx *Tx) error {
+	namespaces := []*catalog.Namespace{{Name: SystemNamespace}}
+	err := tx.Query(namespaceAll, nil, func(row []wire.Value) error {
+		namespaces = append(namespaces, &catalog.Namespace{Name: row[0].Text(), CreatedAt: row[1].Int()})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	tables := append([]*catalog.Table{}, systemTables...)
+	before := db.Catalog()
+	err = tx.Query(tableAll, nil, func(row []wire.Value) error {
+		t := new(catalog.Table)
+		if err := json.Unmarshal([]byte(row[0].Text()), t); err != nil {
+			return fmt.Errorf("definition of a table: %w", err)
+		}
+		// An unchanged table keeps its value, and with it what is cached by it.
+		if before != nil {
+			if old := before.TableByID(t.ID); old != nil && old.Version == t.Version {
+				t = old
+			}
+		}
+		tables = append(tables, t)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	version := int64(1)
+	if before != nil {
+		version = before.Version + 1
+	}
+	next := catalog.NewSnapshot(version, namespaces, tables)
+	db.catalog.Store(next)
+	db.stmts.Range(func(k, _ any) bool {
+		if t := k.(*catalog.Table); next.TableByID(t.ID) != t {
+			db.stmts.Delete(k)
+		}
+		return true
+	})
+	return nil
+}
+
+// OthersHaveRows reports whether another user than this one has a row in a
+// private table.
+func (tx *Tx) OthersHaveRows(t *catalog.Table, user string) (bool, error) {
+	found := false
+	s := &Stmt{
+		SQL:  "SELECT 1 FROM " + t.Physical() + " WHERE " + userColumn + " <> ?1 LIMIT 1",
+		Args: types(wire.Text), Cols: types(wire.Int),
+	}
+	err := tx.Query(s, []wire.Value{wire.TextValue(user)}, func([]wire.Value) error {
+		found = true
+		return nil
+	})
+	return found, err
+}
+
+// Conflict reports whether err is a violated key or unique index of t, and the
+// column of a unique index; "" means the primary key.
+func (db *DB) Conflict(t *catalog.Table, err error) (column string, ok bool) {
+	switch db.driver.Reason(err) {
+	case ReasonKey:
+		return "", true
+	case ReasonUnique:
+		for i := range t.Columns {
+			if strings.HasSuffix(err.Error(), "."+t.Columns[i].Physical()) {
+				return t.Columns[i].Name, true
+			}
+		}
+		return "", true
+	}
+	return "", false
+}

@@ -1,0 +1,238 @@
+package store
+
+import (
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Tx is a transaction: a snapshot in DB.Read, a writing one in DB.Write. It is
+// valid until the function that got it returns.
+type Tx struct {
+	db      *DB
+	session Session
+	write   *write // nil when reading
+}
+
+// Query runs s and calls row for each row; the slice is reused for the next.
+func (tx *Tx) Query(s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
+	return tx.session.Query(s, args, row)
+}
+
+// Exec runs s and returns how many rows it changed. It is for the server's own
+// tables: rows of users go through Insert, Update and Delete, which keep the
+// change log.
+func (tx *Tx) Exec(s *Stmt, args ...wire.Value) (int64, error) {
+	return tx.session.Exec(s, args)
+}
+
+// AfterCommit calls fn once the transaction is on disk and before its caller is
+// answered. fn is quick and waits for nothing.
+func (tx *Tx) AfterCommit(fn func()) {
+	tx.write.after = append(tx.write.after, fn)
+}
+
+// DB returns the database of the transaction.
+func (tx *Tx) DB() *DB { return tx.db }
+
+// Savepoint runs fn so that its changes go when it fails, and only those.
+func (tx *Tx) Savepoint(fn func() error) error {
+	if _, err := tx.session.Exec(innerSavepoint, nil); err != nil {
+		return err
+	}
+	changes, after, defined, total := len(tx.write.changes), len(tx.write.after), tx.write.defined, tx.db.logTotal
+	err := fn()
+	if err == nil {
+		_, err = tx.session.Exec(releaseInner, nil)
+		return err
+	}
+	if tx.session.Active() {
+		tx.session.Exec(rollbackInner, nil)
+		tx.session.Exec(releaseInner, nil)
+	}
+	tx.write.changes, tx.write.after = tx.write.changes[:changes], tx.write.after[:after]
+	tx.write.defined, tx.db.logTotal = defined, total
+	return err
+}
+
+var (
+	innerSavepoint = &Stmt{SQL: "SAVEPOINT inner_"}
+	releaseInner   = &Stmt{SQL: "RELEASE inner_"}
+	rollbackInner  = &Stmt{SQL: "ROLLBACK TO inner_"}
+)
+
+// Insert adds a row to t and to the change log. The row has a value for each of
+// t.Columns, already of its type; user is the owner, "" for a SHARED table.
+func (tx *Tx) Insert(t *catalog.Table, user string, row []wire.Value) (Seq, error) {
+	s := tx.db.tableStmts(t)
+	seq := tx.db.clock.next()
+	if _, err := tx.session.Exec(s.insert, s.rowArgs(user, row, seq)); err != nil {
+		return 0, err
+	}
+	return seq, tx.log(&Change{Seq: seq, Table: t.ID, Version: t.Version, User: user, Op: OpInsert, New: row})
+}
+
+// Update replaces the row whose version is oldSeq. When the key changes the log
+// gets a delete and an insert.
+func (tx *Tx) Update(t *catalog.Table, user string, oldSeq Seq, old, row []wire.Value) (Seq, error) {
+	s := tx.db.tableStmts(t)
+	if !sameKey(t, old, row) {
+		if err := tx.Delete(t, user, oldSeq, old); err != nil {
+			return 0, err
+		}
+		return tx.Insert(t, user, row)
+	}
+	seq := tx.db.clock.next()
+	args := append(s.rowArgs(user, row, seq), s.keyArgs(user, old, oldSeq)...)
+	if _, err := tx.session.Exec(s.update, args); err != nil {
+		return 0, err
+	}
+	return seq, tx.log(&Change{Seq: seq, Table: t.ID, Version: t.Version, User: user, Op: OpUpdate, OldSeq: oldSeq, Old: old, New: row})
+}
+
+// Delete removes the row whose version is oldSeq.
+func (tx *Tx) Delete(t *catalog.Table, user string, oldSeq Seq, old []wire.Value) error {
+	s := tx.db.tableStmts(t)
+	if _, err := tx.session.Exec(s.delete, s.keyArgs(user, old, oldSeq)); err != nil {
+		return err
+	}
+	seq := tx.db.clock.next()
+	return tx.log(&Change{Seq: seq, Table: t.ID, Version: t.Version, User: user, Op: OpDelete, OldSeq: oldSeq, Old: old})
+}
+
+func sameKey(t *catalog.Table, a, b []wire.Value) bool {
+	for _, k := range t.Key {
+		if a[k] != b[k] {
+			return false
+		}
+	}
+	return true
+}
+
+// ---- the change log on disk
+
+var (
+	logInsert = &Stmt{
+		SQL: "INSERT INTO changes(seq, tbl, usr, ver, op, old_seq, old, new, total) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+		Args: types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt,
+			wire.Bytes, wire.Bytes, wire.BigInt),
+	}
+	logNewest = &Stmt{SQL: "SELECT max(seq) FROM changes", Cols: types(wire.BigInt)}
+	logTotal  = &Stmt{SQL: "SELECT total FROM changes ORDER BY seq DESC LIMIT 1", Cols: types(wire.BigInt)}
+	logTrim   = &Stmt{SQL: "SELECT value FROM meta WHERE key = 'log_floor'", Cols: types(wire.Bytes)}
+	logAll    = &Stmt{
+		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+		Args: types(wire.BigInt, wire.BigInt), Cols: changeCols,
+	}
+	logScope = &Stmt{
+		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE tbl = ?1 AND usr = ?2 AND seq > ?3 AND seq <= ?4 ORDER BY seq LIMIT ?5",
+		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt), Cols: changeCols,
+	}
+	changeCols = types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt, wire.Bytes, wire.Bytes)
+)
+
+func types(kinds ...wire.Kind) []wire.Type {
+	out := make([]wire.Type, len(kinds))
+	for i, k := range kinds {
+		out[i].Kind = k
+	}
+	return out
+}
+
+// log appends c to the change log of the transaction.
+func (tx *Tx) log(c *Change) error {
+	old, new := wire.Null, wire.Null
+	n := 64
+	if c.Old != nil {
+		b := appendRow(nil, c.Old)
+		n += len(b)
+		old = wire.BytesValue(b)
+	}
+	if c.New != nil {
+		b := appendRow(nil, c.New)
+		n += len(b)
+		new = wire.BytesValue(b)
+	}
+	tx.db.logTotal += int64(n)
+	_, err := tx.session.Exec(logInsert, []wire.Value{
+		wire.IntValue(c.Seq), wire.IntValue(c.Table), wire.TextValue(c.User), wire.IntValue(int64(c.Version)),
+		wire.IntValue(int64(c.Op)), wire.IntValue(c.OldSeq), old, new, wire.IntValue(tx.db.logTotal),
+	})
+	if err != nil {
+		return err
+	}
+	tx.write.changes = append(tx.write.changes, c)
+	return nil
+}
+
+// Newest is the position of the newest change in this snapshot.
+func (tx *Tx) Newest() (Seq, error) {
+	var newest Seq
+	err := tx.Query(logNewest, nil, func(row []wire.Value) error {
+		newest = row[0].Int()
+		return nil
+	})
+	if err != nil || newest > 0 {
+		return newest, err
+	}
+	return tx.Floor()
+}
+
+// Floor is the position up to which the log has been trimmed: a reader that
+// stands below it has missed changes.
+func (tx *Tx) Floor() (Seq, error) {
+	var floor Seq
+	err := tx.Query(logTrim, nil, func(row []wire.Value) error {
+		v, err := decodeRow(row[0].Raw())
+		if err == nil && len(v) == 1 {
+			floor = v[0].Int()
+		}
+		return err
+	})
+	return floor, err
+}
+
+func (tx *Tx) logTotal() (int64, error) {
+	var total int64
+	err := tx.Query(logTotal, nil, func(row []wire.Value) error {
+		total = row[0].Int()
+		return nil
+	})
+	return total, err
+}
+
+// Changes calls fn for the changes of one table and user with after < Seq <=
+// upTo in order, limit at most.
+func (tx *Tx) Changes(table int64, user string, after, upTo Seq, limit int, fn func(*Change) error) error {
+	args := []wire.Value{wire.IntValue(table), wire.TextValue(user), wire.IntValue(after), wire.IntValue(upTo), wire.IntValue(int64(limit))}
+	return tx.Query(logScope, args, changeFn(fn))
+}
+
+// changes is Changes for all tables and users.
+func (tx *Tx) changes(after Seq, limit int, fn func(*Change) error) error {
+	return tx.Query(logAll, []wire.Value{wire.IntValue(after), wire.IntValue(int64(limit))}, changeFn(fn))
+}
+
+func changeFn(fn func(*Change) error) func([]wire.Value) error {
+	return func(row []wire.Value) error {
+		c := &Change{
+			Seq: row[0].Int(), Table: row[1].Int(), User: row[2].Text(),
+			Version: int(row[3].Int()), Op: Op(row[4].Int()), OldSeq: row[5].Int(),
+		}
+		var err error
+		if !row[6].IsNull() {
+			if c.Old, err = decodeRow(row[6].Raw()); err != nil {
+				return err
+			}
+		}
+		if !row[7].IsNull() {
+			if c.New, err = decodeRow(row[7].Raw()); err != nil {
+				return err
+			}
+		}
+		return fn(c)
+	}
+}
+
+// Catalog returns the catalog that the transaction works on. Inside a writing
+// transaction it is the newest one.
+func (tx *Tx) Catalog() *catalog.Snapshot { return tx.db.Catalog() }
