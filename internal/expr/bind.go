@@ -54,7 +54,7 @@ func (b *binder) bindNode(x dialect.Expr) (Node, error) {
 	case *dialect.Bool:
 		return &constant{wire.BoolValue(x.Value), boolean}, nil
 	case *dialect.Number:
-		return bindNumber(x)
+		return bindNumber(x, "")
 	case *dialect.String:
 		return &untyped{x.Value}, checkText(x.Value)
 	case *dialect.Typed:
@@ -175,25 +175,38 @@ func (b *binder) bindUnary(x *dialect.Unary) (Node, error) {
 		}
 		return &not{n}, nil
 	}
+	if number, sign := signed(x, ""); number != nil {
+		return bindNumber(number, sign)
+	}
 	n, err := b.bind(x.X)
 	if err != nil {
 		return nil, err
 	}
-	if c, ok := n.(*constant); ok && x.Op == "-" && c.t.Kind == wire.Decimal {
-		// A negative literal keeps its precision and scale.
-		d := mustDecimal(c.v)
-		d.c.Neg(&d.c)
-		return &constant{d.value(), c.t}, nil
-	}
 	return b.operator(x.Op, n)
+}
+
+// signed takes the minus signs before a literal into it, as PostgreSQL does;
+// nil if x is anything else.
+func signed(x *dialect.Unary, sign string) (*dialect.Number, string) {
+	if x.Op != "-" {
+		return nil, ""
+	}
+	if sign == "" {
+		sign = "-"
+	} else {
+		sign = ""
+	}
+	switch y := x.X.(type) {
+	case *dialect.Number:
+		return y, sign
+	case *dialect.Unary:
+		return signed(y, sign)
+	}
+	return nil, ""
 }
 
 // operator binds an operator of the table.
 func (b *binder) operator(op string, args ...Node) (Node, error) {
-	args, err := settleParams(args)
-	if err != nil {
-		return nil, err
-	}
 	f, many := choose(operators[op], kindsOf(args))
 	if f == nil {
 		return nil, errNoOperator(op, args, many)
@@ -201,32 +214,22 @@ func (b *binder) operator(op string, args ...Node) (Node, error) {
 	return newCall(f, args)
 }
 
-// settleParams gives parameters the types of their values where no argument
-// has a type that could decide them.
-func settleParams(args []Node) ([]Node, error) {
-	for _, a := range args {
-		if !isOpen(a) {
-			return args, nil
-		}
-	}
-	out := make([]Node, len(args))
-	for i, a := range args {
-		out[i] = a
-		if p, ok := a.(*param); ok && p.ps.Types[p.n-1].Kind != wire.Unknown {
-			n, err := settle(a)
-			if err != nil {
-				return nil, err
-			}
-			out[i] = n
-		}
-	}
-	return out, nil
-}
-
+// kindsOf are the kinds of the arguments for choosing an overload. Where
+// all are open, a parameter counts as what its value is.
 func kindsOf(args []Node) []wire.Kind {
 	kinds := make([]wire.Kind, len(args))
+	open := true
 	for i, a := range args {
 		kinds[i] = kindOf(a)
+		open = open && kinds[i] == wire.Unknown
+	}
+	if !open {
+		return kinds
+	}
+	for i, a := range args {
+		if p, ok := a.(*param); ok {
+			kinds[i] = p.ps.Types[p.n-1].Kind
+		}
 	}
 	return kinds
 }
@@ -525,7 +528,7 @@ func (b *binder) when(operand Node, x dialect.Expr) (Node, error) {
 // concat is ||: of BYTES, or of anything with a text.
 func (b *binder) concat(l, r Node) (Node, error) {
 	lk, rk := kindOf(l), kindOf(r)
-	if lk == wire.Bytes || rk == wire.Bytes {
+	if lk == wire.Bytes && categoryOf(rk) != catString || rk == wire.Bytes && categoryOf(lk) != catString {
 		return b.operator("||", l, r)
 	}
 	if categoryOf(lk) != catString && categoryOf(rk) != catString && lk != wire.Unknown && rk != wire.Unknown {

@@ -50,14 +50,23 @@ func (b *binder) bindCall(x *dialect.Call) (Node, error) {
 	if s, ok := specials[name]; ok {
 		return s(b, name, args)
 	}
-	if args, err = settleParams(args); err != nil {
-		return nil, err
-	}
 	f, many := choose(functions[name], kindsOf(args))
+	if f == nil && !many {
+		f, many = choose(functions[name], openKinds(args))
+	}
 	if f == nil {
 		return nil, errNoFunction(name, args, many)
 	}
 	return newCall(f, args)
+}
+
+// openKinds is kindsOf without a look at the values of parameters.
+func openKinds(args []Node) []wire.Kind {
+	kinds := make([]wire.Kind, len(args))
+	for i, a := range args {
+		kinds[i] = kindOf(a)
+	}
+	return kinds
 }
 
 func qualified(name dialect.Name) string {
@@ -141,13 +150,20 @@ func bindNullif(_ *binder, name string, args []Node) (Node, error) {
 	if len(args) != 2 {
 		return nil, errNoFunction(name, args, false)
 	}
-	a, _, err := resolvePair(args[0], args[1])
+	a, r, err := resolvePair(args[0], args[1])
 	if err != nil {
 		return nil, err
 	}
-	c, err := newComparison("=", a, args[1])
+	c, err := newComparison("=", a, r)
 	if err != nil {
 		return nil, err
+	}
+	// The result has the type as which a compares, as PostgreSQL has it.
+	k := a.Type().Kind
+	if class := classOf(k, r.Type().Kind); isNumeric(k) && class != k && !isInt(class) && !isFloat(k) {
+		if a, err = convert(a, typeOf(class), implicit); err != nil {
+			return nil, err
+		}
 	}
 	return &choice{
 		conds: []Node{c},
@@ -208,13 +224,26 @@ func bindConcat(_ *binder, name string, args []Node) (Node, error) {
 	empty := &constant{wire.TextValue(""), typeOf(wire.Text)}
 	parts := make([]Node, len(args))
 	for i, a := range args {
-		n, err := convert(a, typeOf(wire.Text), explicit)
+		n, err := concatPart(a)
 		if err != nil {
 			return nil, err
 		}
 		parts[i] = &coalesce{[]Node{n, empty}, typeOf(wire.Text)}
 	}
 	return joinAll(parts)
+}
+
+// concatPart is the text of an argument, which for a BOOLEAN is t or f here.
+func concatPart(a Node) (Node, error) {
+	text := typeOf(wire.Text)
+	if kindOf(a) != wire.Boolean {
+		return convert(a, text, explicit)
+	}
+	return &choice{
+		conds: []Node{a, &not{a}},
+		thens: []Node{&constant{wire.TextValue("t"), text}, &constant{wire.TextValue("f"), text}},
+		t:     text,
+	}, nil
 }
 
 // joinAll nests to the logarithm of the number of parts.

@@ -72,15 +72,6 @@ func castList() []*cast {
 		add(from, wire.Double, implicit, "CAST($1 AS REAL)", func(v wire.Value) (wire.Value, error) {
 			return wire.FloatValue(float64(v.Int())), nil
 		})
-		add(from, wire.Boolean, explicit, "($1 <> 0)", func(v wire.Value) (wire.Value, error) {
-			return wire.BoolValue(v.Int() != 0), nil
-		})
-		add(wire.Boolean, from, explicit, "$1", func(v wire.Value) (wire.Value, error) {
-			if v.Bool() {
-				return wire.IntValue(1), nil
-			}
-			return wire.IntValue(0), nil
-		})
 		add(wire.Decimal, from, assignment, "", func(v wire.Value) (wire.Value, error) {
 			return intResult(mustDecimal(v).int(from))
 		})
@@ -88,6 +79,12 @@ func castList() []*cast {
 			add(k, from, assignment, "", func(v wire.Value) (wire.Value, error) { return floatToInt(v.Float(), from) })
 		}
 	}
+	add(wire.Int, wire.Boolean, explicit, "($1 <> 0)", func(v wire.Value) (wire.Value, error) {
+		return wire.BoolValue(v.Int() != 0), nil
+	})
+	add(wire.Boolean, wire.Int, explicit, "$1", func(v wire.Value) (wire.Value, error) {
+		return wire.IntValue(int64(boolInt(v.Bool()))), nil
+	})
 	for _, k := range []wire.Kind{wire.Float, wire.Double} {
 		add(wire.Decimal, k, implicit, "", func(v wire.Value) (wire.Value, error) { return parseFloat(v.Text(), typeOf(k)) })
 	}
@@ -266,3 +263,6 @@ func fitTo(v wire.Value, t wire.Type) (wire.Value, error) {
 func Assign(n Node, t wire.Type) (Node, error) {
 	return convert(n, t, assignment)
 }
+
+// Cast converts n as CAST(n AS t) does. The error is a *wire.Error.
+func Cast(n Node, t wire.Type) (Node, error) { return convert(n, t, explicit) }

@@ -143,15 +143,14 @@ func chooseForOpen(fit []*function, kinds []wire.Kind) []*function {
 		if k != wire.Unknown {
 			continue
 		}
-		fit = best(fit, func(f *function) int {
-			switch c := categoryOf(f.args[i]); {
-			case c == catString:
-				return 2
-			case preferred(f.args[i]):
-				return 1
+		fit = best(fit, func(f *function) int { return boolInt(categoryOf(f.args[i]) == catString) })
+		category := categoryOf(fit[0].args[i])
+		for _, f := range fit {
+			if categoryOf(f.args[i]) != category {
+				return fit
 			}
-			return 0
-		})
+		}
+		fit = best(fit, func(f *function) int { return boolInt(preferred(f.args[i])) })
 	}
 	return fit
 }

@@ -38,7 +38,7 @@ func likeFunction(insensitive, escape bool) *function {
 
 func like(s, pattern, escape string, fold bool) (wire.Value, error) {
 	if utf8.RuneCountInString(escape) > 1 {
-		return wire.Null, wire.NewError(wire.CodeInvalidParameter, "invalid escape string: must be empty or one character")
+		return wire.Null, wire.NewError(wire.CodeInvalidText, "invalid escape string: must be empty or one character")
 	}
 	if fold {
 		s, pattern, escape = strings.ToLower(s), strings.ToLower(pattern), strings.ToLower(escape)
@@ -62,6 +62,9 @@ func matchLike(s, p, escape string) (bool, error) {
 			case escape != "" && strings.HasPrefix(rest, escape):
 				j0 := j + len(escape)
 				if j0 >= len(p) {
+					if i == len(s) {
+						return false, nil
+					}
 					return false, wire.NewError(wire.CodeInvalidText, "LIKE pattern must not end with escape character")
 				}
 				_, n = utf8.DecodeRuneInString(p[j0:])

@@ -119,16 +119,18 @@ func settle(n Node) (Node, error) {
 const maxDecimalDigits = 1000
 
 // bindNumber types a numeric literal: INT if it fits, else BIGINT, else
-// DECIMAL; DECIMAL with a point or an exponent.
-func bindNumber(x *dialect.Number) (Node, error) {
+// DECIMAL; DECIMAL with a point or an exponent. A minus sign before it is part
+// of it.
+func bindNumber(x *dialect.Number, sign string) (Node, error) {
 	text := strings.ReplaceAll(x.Text, "_", "")
 	if len(text) > 2 && text[0] == '0' && strings.ContainsRune("xXoObB", rune(text[1])) {
-		n, err := strconv.ParseInt(text, 0, 64)
+		n, err := strconv.ParseInt(sign+text, 0, 64)
 		if err != nil {
 			return nil, errAt(x.Pos(), wire.CodeNumericOutOfRange, "integer ", cut(text), " is out of range")
 		}
 		return intConst(n), nil
 	}
+	text = sign + text
 	if !strings.ContainsAny(text, ".eE") {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return intConst(n), nil
