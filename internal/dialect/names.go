@@ -120,6 +120,6 @@ func (p *parser) idents(expected string) []Ident {
 	for p.more() {
 		list = append(list, p.ident(expected))
 	}
-	p.expect(")")
+	p.closeList()
 	return list
 }

@@ -170,14 +170,18 @@ func (p *parser) unexpected(expected string) {
 	p.failAt(p.pos(), "expected ", expected, ", found ", p.found())
 }
 
-// found names the current token.
+// found names the current token. Literals are not shown: errors are logged.
 func (p *parser) found() string {
 	t := p.tok
 	text := p.scan.sql[t.start:t.end]
 	switch t.kind {
 	case tokEOF:
 		return "the end of the text"
-	case tokString, tokQuoted:
+	case tokString, tokBytes:
+		return "a text in quotes"
+	case tokNumber:
+		return "a number"
+	case tokQuoted:
 		return clip(text)
 	case tokWord:
 		if t.class == reserved {
@@ -229,6 +233,14 @@ func (p *parser) endsList() bool {
 			"offset", "fetch", "union", "intersect", "except", "on", "returning", "for", "into")
 	}
 	return false
+}
+
+// closeList takes the parenthesis behind a list.
+func (p *parser) closeList() {
+	if !p.is(")") {
+		p.unexpected(`"," or ")"`)
+	}
+	p.advance()
 }
 
 // text takes a text in quotes.

@@ -18,10 +18,7 @@ func (p *parser) call(name Name) Expr {
 			c.OrderBy = p.orderItems()
 		}
 	}
-	if !p.is(")") {
-		p.unexpected(`"," or ")" after an argument`)
-	}
-	p.advance()
+	p.closeList()
 	if p.is("within") && p.peek(1).is("group") {
 		p.unsupported(p.pos(), "WITHIN GROUP is not supported")
 	}

@@ -238,7 +238,7 @@ func (p *parser) in(n *In) Expr {
 		// IN ((SELECT ...)) asks for the rows of the query.
 		n.List, n.Query = nil, p.queryFrom(s.Query)
 	}
-	p.expect(")")
+	p.closeList()
 	return n
 }
 

@@ -67,7 +67,7 @@ func (p *parser) paren() Expr {
 	for p.more() {
 		items = append(items, p.expr())
 	}
-	p.expect(")")
+	p.closeList()
 	if len(items) == 1 {
 		return x
 	}
@@ -119,7 +119,9 @@ func (p *parser) wordOperand() Expr {
 		return p.reference()
 	}
 	if p.tok.class == callable && p.peek(1).is("(") {
-		return p.call(Name{p.takeIdent()})
+		id := p.takeIdent()
+		id.Quoted = false
+		return p.call(Name{id})
 	}
 	p.failAt(at.pos, "expected an expression, found ", p.foundKeyword())
 	return nil

@@ -203,7 +203,7 @@ func (p *parser) selectBlock() *Select {
 		if p.accept("on") {
 			p.expect("(")
 			s.DistinctOn = p.exprs()
-			p.expect(")")
+			p.closeList()
 		} else {
 			s.Distinct = true
 		}
@@ -308,7 +308,7 @@ func (p *parser) values() *Values {
 	for {
 		p.expect("(")
 		v.Rows = append(v.Rows, p.exprs())
-		p.expect(")")
+		p.closeList()
 		if !p.accept(",") || !p.is("(") {
 			return v
 		}

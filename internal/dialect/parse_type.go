@@ -22,7 +22,7 @@ func (p *parser) typeName() TypeName {
 		for p.more() {
 			t.Args = append(t.Args, p.integer())
 		}
-		p.expect(")")
+		p.closeList()
 	}
 	if t.Name == "timestamp" || t.Name == "time" {
 		switch {

@@ -39,7 +39,7 @@ func (p *parser) userAuth(s *CreateUser) {
 	switch p.advance().word {
 	case "password":
 		s.Auth = "PASSWORD"
-		s.Secret = p.text("the password in single quotes")
+		s.Secret = p.password()
 	case "internal":
 		s.Auth = "INTERNAL"
 	default:
@@ -65,7 +65,7 @@ func (p *parser) alterUser(at at) Statement {
 	}
 	switch {
 	case p.accept("password"):
-		s.Action, s.Value = "PASSWORD", p.text("the password in single quotes")
+		s.Action, s.Value = "PASSWORD", p.password()
 	case p.accept("role"):
 		s.Action, s.Value = "ROLE", p.roleName()
 	case p.accept("email"):
@@ -90,6 +90,14 @@ func (p *parser) userName() Ident {
 		p.failAt(id.Pos, "the name of a user cannot be empty")
 	}
 	return id
+}
+
+// password takes a password. The error shows nothing of what stands there.
+func (p *parser) password() string {
+	if p.tok.kind != tokString {
+		p.failAt(p.pos(), "expected the password in single quotes")
+	}
+	return p.stringValue(p.advance())
 }
 
 // roleName takes a role, bare or in quotes, in lower case.

@@ -15,7 +15,7 @@ func (p *parser) insert(at at, w *With) Statement {
 	switch {
 	case p.accept("default"):
 		p.expect("values")
-	case p.startsQuery(), p.is("("):
+	case p.isAny("select", "with", "values", "("):
 		s.Query = p.query()
 	default:
 		p.unexpected("VALUES, a query or DEFAULT VALUES")

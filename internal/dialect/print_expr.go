@@ -187,18 +187,17 @@ func (p *printer) caseExpr(c *Case) {
 }
 
 func (p *printer) call(c *Call) {
-	first := c.Name[0]
-	if len(c.Name) == 1 && !first.Quoted && isNiladic(first.Name) {
+	least := precNone
+	if first := c.Name[0]; len(c.Name) > 1 || first.Quoted {
+		p.name(c.Name)
+	} else {
 		p.put(first.Name)
-		if len(c.Args) == 0 {
+		if len(c.Args) == 0 && isNiladic(first.Name) {
 			return
 		}
-	} else {
-		p.name(c.Name)
-	}
-	least := precNone
-	if len(c.Name) == 1 && !first.Quoted && first.Name == "position" {
-		least = precRange + 1 // its own grammar stops at IN
+		if first.Name == "position" {
+			least = precRange + 1 // its own grammar stops at IN
+		}
 	}
 	p.put("(")
 	p.when(c.Star, "*")

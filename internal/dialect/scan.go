@@ -17,6 +17,7 @@ const (
 	tokNumber
 	tokParam // $1
 	tokOp    // operators and punctuation
+	tokBad   // what is no token, up to the end; of a lax scanner only
 )
 
 // token is a piece of the text. Its value is made on demand, so that scanning
@@ -32,7 +33,8 @@ type token struct {
 type scanner struct {
 	sql string
 	off int
-	// lax makes errors impossible: what is not a token is skipped. For Redact.
+	// lax makes errors impossible: from where the text is not SQL it is one
+	// tokBad.
 	lax bool
 }
 
@@ -82,15 +84,20 @@ func (s *scanner) next() token {
 		s.off = start + n
 		return token{kind: tokOp, start: start, end: s.off, word: s.sql[start:s.off]}
 	}
-	r, size := utf8.DecodeRuneInString(s.sql[start:])
-	s.off = start + size
-	if !s.lax {
-		if r >= utf8.RuneSelf {
-			s.fail(start, "unexpected character ", strconv.QuoteRune(r), "; a name with letters outside ASCII must be quoted")
-		}
-		s.fail(start, "unexpected character ", strconv.QuoteRune(r))
+	r, _ := utf8.DecodeRuneInString(s.sql[start:])
+	if r >= utf8.RuneSelf {
+		return s.bad(start, "unexpected character ", strconv.QuoteRune(r), "; a name with letters outside ASCII must be quoted")
 	}
-	return token{kind: tokOp, start: start, end: s.off, word: s.sql[start:s.off]}
+	return s.bad(start, "unexpected character ", strconv.QuoteRune(r))
+}
+
+// bad fails, or gives the rest of the text as a tokBad.
+func (s *scanner) bad(start int, parts ...string) token {
+	if !s.lax {
+		s.fail(start, parts...)
+	}
+	s.off = len(s.sql)
+	return token{kind: tokBad, start: start, end: s.off}
 }
 
 // skip passes blanks and comments.
@@ -153,8 +160,8 @@ func (s *scanner) wordOrPrefixed(start int) token {
 		upper = upper || 'A' <= s.sql[end] && s.sql[end] <= 'Z'
 		end++
 	}
-	if !s.lax && end < len(s.sql) && s.sql[end] >= utf8.RuneSelf {
-		s.fail(end, "a name with letters outside ASCII must be quoted")
+	if end < len(s.sql) && s.sql[end] >= utf8.RuneSelf {
+		return s.bad(end, "a name with letters outside ASCII must be quoted")
 	}
 	s.off = end
 	t := token{kind: tokWord, start: start, end: end}
@@ -201,15 +208,11 @@ func (s *scanner) quote(k kind, start, open int, q byte, escapes bool) token {
 			return token{kind: k, start: start, end: s.off}
 		}
 	}
-	s.off = len(s.sql)
-	if !s.lax {
-		what := "text"
-		if k == tokQuoted {
-			what = "name"
-		}
-		s.fail(start, "the quoted ", what, " that begins here is not closed")
+	what := "text"
+	if k == tokQuoted {
+		what = "name"
 	}
-	return token{kind: k, start: start, end: s.off}
+	return s.bad(start, "the quoted ", what, " that begins here is not closed")
 }
 
 // dollar passes $1, $$..$$ or $tag$..$tag$.
@@ -219,28 +222,18 @@ func (s *scanner) dollar(start int) token {
 		for isDigit(s.byteAt(i)) {
 			i++
 		}
-		s.off = i
-		s.noTail(start, i)
-		return token{kind: tokParam, start: start, end: i}
+		return s.numeric(tokParam, start, i)
 	}
 	for isLetter(s.byteAt(i)) || i > start+1 && isDigit(s.byteAt(i)) {
 		i++
 	}
 	if s.byteAt(i) != '$' {
-		s.off = start + 1
-		if !s.lax {
-			s.fail(start, `expected a parameter such as $1 or a text in $$ after "$"`)
-		}
-		return token{kind: tokOp, start: start, end: s.off, word: "$"}
+		return s.bad(start, `expected a parameter such as $1 or a text in $$ after "$"`)
 	}
 	tag := s.sql[start : i+1]
 	end := strings.Index(s.sql[i+1:], tag)
 	if end < 0 {
-		s.off = len(s.sql)
-		if !s.lax {
-			s.fail(start, "the text that begins with ", clip(tag), " is not closed")
-		}
-		return token{kind: tokString, start: start, end: s.off}
+		return s.bad(start, "the text that begins with ", clip(tag), " is not closed")
 	}
 	s.off = i + 1 + end + len(tag)
 	return token{kind: tokString, start: start, end: s.off}
@@ -264,8 +257,8 @@ func (s *scanner) number(start int) token {
 		default:
 			digits(func(c byte) bool { return c == '0' || c == '1' })
 		}
-		if i == start+2 && !s.lax {
-			s.fail(start, "the number ", s.sql[start:i], " has no digits")
+		if i == start+2 {
+			return s.bad(start, "the number ", s.sql[start:i], " has no digits")
 		}
 	} else {
 		digits(isDigit)
@@ -286,18 +279,18 @@ func (s *scanner) number(start int) token {
 			}
 		}
 	}
-	s.off = i
-	s.noTail(start, i)
-	return token{kind: tokNumber, start: start, end: i}
+	return s.numeric(tokNumber, start, i)
 }
 
-// noTail refuses letters right behind a number: 12abc.
-func (s *scanner) noTail(start, end int) {
+// numeric ends a number or parameter and refuses letters right behind it:
+// 12abc.
+func (s *scanner) numeric(k kind, start, end int) token {
 	c := s.byteAt(end)
-	if s.lax || !isLetter(c) && !isDigit(c) && c < utf8.RuneSelf {
-		return
+	if isLetter(c) || isDigit(c) || c >= utf8.RuneSelf {
+		return s.bad(start, "unexpected characters right behind a number")
 	}
-	s.fail(start, "unexpected characters right behind the number ", clip(s.sql[start:end]))
+	s.off = end
+	return token{kind: k, start: start, end: end}
 }
 
 // operatorLen is the length of the operator that a text begins with, 0 for none.
