@@ -65,7 +65,7 @@ func CheckName(id Ident) error {
 // isName tells whether the current token can be a name.
 func (p *parser) isName() bool { return p.tok.isName() }
 
-func (t token) isName() bool {
+func (t *token) isName() bool {
 	return t.kind == tokQuoted || t.kind == tokWord && t.class == plain
 }
 

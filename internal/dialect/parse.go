@@ -103,12 +103,12 @@ func (p *parser) advance() token {
 }
 
 // peek is the n-th token behind the current one, from 1.
-func (p *parser) peek(n int) token {
+func (p *parser) peek(n int) *token {
 	for p.aheadN < n {
 		p.ahead[p.aheadN] = p.scan.next()
 		p.aheadN++
 	}
-	return p.ahead[n-1]
+	return &p.ahead[n-1]
 }
 
 func (p *parser) pos() Pos { return Pos(p.tok.start) }
@@ -117,7 +117,7 @@ func (p *parser) here() at { return at{p.pos()} }
 // is tells whether the current token is this keyword or operator.
 func (p *parser) is(text string) bool { return p.tok.is(text) }
 
-func (t token) is(text string) bool {
+func (t *token) is(text string) bool {
 	return (t.kind == tokWord || t.kind == tokOp) && t.word == text
 }
 

@@ -297,8 +297,13 @@ func (p *parser) tableStar() (Name, bool) {
 
 // starAfter tells whether .* comes at an offset.
 func (p *parser) starAfter(off int) bool {
+	if p.scan.byteAt(off) != '.' && !isSpace(p.scan.byteAt(off)) {
+		return false
+	}
 	s := scanner{sql: p.scan.sql, off: off, lax: true}
-	return s.next().is(".") && s.next().is("*")
+	dot := s.next()
+	star := s.next()
+	return dot.is(".") && star.is("*")
 }
 
 // values takes VALUES (..), (..).

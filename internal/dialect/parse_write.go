@@ -34,7 +34,8 @@ func (p *parser) parenQuery() bool {
 	for t.is("(") {
 		t = s.next()
 	}
-	return t.is("select") || t.is("with") || t.is("values") && s.next().is("(")
+	after := s.next()
+	return t.is("select") || t.is("with") || t.is("values") && after.is("(")
 }
 
 // onConflict takes ON CONFLICT [(cols)] DO NOTHING | DO UPDATE SET ....

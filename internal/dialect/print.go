@@ -69,7 +69,7 @@ func isBare(name string) bool {
 			return false
 		}
 	}
-	return words[name].class == plain
+	return classOf(name) == plain
 }
 
 func (p *printer) quoted(text string, q byte) {
@@ -137,7 +137,7 @@ func (p *printer) when(cond bool, text string) {
 // key prints the key of an option, which may be any word.
 func (p *printer) key(key string) {
 	k := strings.ToLower(key)
-	if isBare(k) || words[k].class != plain {
+	if isBare(k) || classOf(k) != plain {
 		p.put(key)
 		return
 	}

@@ -43,16 +43,40 @@ func (s *scanner) fail(pos int, parts ...string) {
 	panic(newError(s.sql, Pos(pos), strings.Join(parts, "")))
 }
 
-func isSpace(c byte) bool {
-	return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' || c == '\v'
-}
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-func isLetter(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
-}
-func isHex(c byte) bool { return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' }
+// What a byte can be in a text.
+const (
+	space  = 1 << iota
+	digit  // 0-9
+	hex    // 0-9, a-f, A-F
+	letter // of an unquoted name: a-z, A-Z, _
+	upper
+)
 
-// at is the byte at an offset, 0 behind the end.
+var charClass = func() (t [256]uint8) {
+	for _, c := range " \n\t\r\f\v" {
+		t[c] = space
+	}
+	for c := '0'; c <= '9'; c++ {
+		t[c] = digit | hex
+	}
+	for c := 'a'; c <= 'z'; c++ {
+		t[c] = letter
+		t[c-'a'+'A'] = letter | upper
+	}
+	for c := 'a'; c <= 'f'; c++ {
+		t[c] |= hex
+		t[c-'a'+'A'] |= hex
+	}
+	t['_'] = letter
+	return t
+}()
+
+func isSpace(c byte) bool  { return charClass[c]&space != 0 }
+func isDigit(c byte) bool  { return charClass[c]&digit != 0 }
+func isHex(c byte) bool    { return charClass[c]&hex != 0 }
+func isLetter(c byte) bool { return charClass[c]&letter != 0 }
+
+// byteAt is the byte at an offset, 0 behind the end.
 func (s *scanner) byteAt(i int) byte {
 	if i < len(s.sql) {
 		return s.sql[i]
@@ -155,30 +179,21 @@ func (s *scanner) wordOrPrefixed(start int) token {
 			return s.quote(tokBytes, start, start+1, '\'', false)
 		}
 	}
-	end, upper := start, false
-	for end < len(s.sql) && (isLetter(s.sql[end]) || isDigit(s.sql[end])) {
-		upper = upper || 'A' <= s.sql[end] && s.sql[end] <= 'Z'
+	end, kinds, hash := start, uint8(0), uint32(0)
+	for end < len(s.sql) && charClass[s.sql[end]]&(letter|digit) != 0 {
+		kinds |= charClass[s.sql[end]]
+		hash = hashByte(hash, s.sql[end])
 		end++
 	}
 	if end < len(s.sql) && s.sql[end] >= utf8.RuneSelf {
 		return s.bad(end, "a name with letters outside ASCII must be quoted")
 	}
 	s.off = end
-	t := token{kind: tokWord, start: start, end: end}
-	text := s.sql[start:end]
-	if len(text) <= longestWord {
-		var folded [longestWord]byte
-		for i := range len(text) {
-			folded[i] = lower(text[i])
-		}
-		if w, ok := words[string(folded[:len(text)])]; ok {
-			t.word, t.class = w.text, w.class
-			return t
-		}
-	}
-	t.word = text
-	if upper {
-		t.word = strings.ToLower(text)
+	t := token{kind: tokWord, start: start, end: end, word: s.sql[start:end]}
+	if w, ok := words.find(t.word, hash); ok {
+		t.word, t.class = w.text, w.class
+	} else if kinds&upper != 0 {
+		t.word = strings.ToLower(t.word)
 	}
 	return t
 }

@@ -16,18 +16,66 @@ type word struct {
 	class class
 }
 
-// longestWord bounds the words that are looked up.
-const longestWord = 24
-
 // words is what the scanner knows: PostgreSQL's reserved words and, to spare
-// allocations only, the words that this grammar uses.
+// allocations only, the words that this grammar uses. It is a hash table with
+// open addressing: the scanner has the hash at hand when it has the word.
 var words = listWords()
 
-func listWords() map[string]word {
-	m := make(map[string]word, 512)
+// wordSlots is the size of the table, a power of two and several times the
+// number of words.
+const wordSlots = 2048
+
+type wordTable [wordSlots]word
+
+// hashByte adds a byte, whatever its case, to the hash of a word.
+func hashByte(h uint32, c byte) uint32 { return (h ^ uint32(c|0x20)) * 0x01000193 }
+
+func hashOf(text string) uint32 {
+	h := uint32(0)
+	for i := range len(text) {
+		h = hashByte(h, text[i])
+	}
+	return h
+}
+
+// find looks a word up; text may have any case and h is its hash.
+func (t *wordTable) find(text string, h uint32) (word, bool) {
+	for i := h % wordSlots; t[i].text != ""; i = (i + 1) % wordSlots {
+		if equalFold(t[i].text, text) {
+			return t[i], true
+		}
+	}
+	return word{}, false
+}
+
+// equalFold compares a folded word with a text.
+func equalFold(folded, text string) bool {
+	if len(folded) != len(text) {
+		return false
+	}
+	for i := range len(text) {
+		if folded[i] != lower(text[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// classOf is the class of a folded word.
+func classOf(folded string) class {
+	w, _ := words.find(folded, hashOf(folded))
+	return w.class
+}
+
+func listWords() *wordTable {
+	m := &wordTable{}
 	add := func(c class, list ...string) {
-		for _, w := range list {
-			m[w] = word{w, c}
+		for _, text := range list {
+			i := hashOf(text) % wordSlots
+			for m[i].text != "" && m[i].text != text {
+				i = (i + 1) % wordSlots
+			}
+			m[i] = word{text, c}
 		}
 	}
 	add(plain, "abs", "ack", "action", "add", "alter", "always", "at", "auto_increment", "avg", "backup", "begin",
