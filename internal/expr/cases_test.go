@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
@@ -47,7 +49,7 @@ func readCases(t testing.TB) []testCase {
 func parse(t testing.TB, sql string) dialect.Expr {
 	x, err := dialect.ParseExpr(sql)
 	if err != nil {
-		t.Fatalf("parse %s: %v", sql, err)
+		t.Fatalf("parse %.60s: %v", sql, err)
 	}
 	return x
 }
@@ -120,4 +122,12 @@ func TestEngineAgreesWithEval(t *testing.T) {
 			t.Errorf("%s: %s\nengine %s (%v)\n  eval %s (%v)\nprinted %s", c.where, c.sql, g, gerr, w, werr, p.SQL())
 		}
 	}
+}
+
+func parseRapid(t *rapid.T, sql string) dialect.Expr {
+	x, err := dialect.ParseExpr(sql)
+	if err != nil {
+		t.Fatalf("parse %.60s: %v", sql, err)
+	}
+	return x
 }

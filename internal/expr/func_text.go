@@ -65,7 +65,7 @@ func makeTextFunctions() []*function {
 		}
 		return substring(a[0].Text(), a[1].Int(), a[2].Int())
 	}, wire.Text, wire.Int, wire.Int)
-	add("replace", wire.Text, "replace($1, $2, $3)", func(a []wire.Value) (wire.Value, error) {
+	add("replace", wire.Text, "", func(a []wire.Value) (wire.Value, error) {
 		if a[1].Text() == "" {
 			return a[0], nil
 		}
