@@ -198,7 +198,7 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 				res, err = r.exec(tx, p, s.params)
 			}
 			if err != nil {
-				return numbered(r.e.visible(err), s.number)
+				return numbered(err, s.number)
 			}
 			results = append(results, res)
 		}
@@ -209,16 +209,12 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 	}
 	var err error
 	if reads {
-		ctx, cancel := context.WithTimeoutCause(ctx, r.e.options.Timeout, errTimeout)
-		defer cancel()
 		err = r.e.db.Read(ctx, fn)
 	} else {
-		ctx, cancel := context.WithTimeoutCause(ctx, r.e.options.WriteTimeout, errWriteTimeout)
-		defer cancel()
 		err = r.e.db.Write(ctx, fn)
 	}
 	if err != nil && !errors.Is(err, errRollback) {
-		return nil, r.e.visible(err)
+		return nil, r.e.visible(err, !reads)
 	}
 	return results, nil
 }

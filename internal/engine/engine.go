@@ -22,14 +22,12 @@ import (
 
 // Options limit what a statement may use. The zero value works.
 type Options struct {
-	MaxSQLBytes   int           // of a request's text; default 1 MiB
-	MaxParams     int           // of a statement; default 50
-	MaxParamBytes int           // of one parameter; default 512 KiB
-	MaxRows       int           // of one result; default 100,000
-	MaxBytes      int           // of one result in memory; default 64 MiB
-	Timeout       time.Duration // of a statement that reads; default 30 s
-	WriteTimeout  time.Duration // of a transaction that writes; default 5 s
-	PlanBytes     int           // of the texts whose plans are kept; default 8 MiB
+	MaxSQLBytes   int // of a request's text; default 1 MiB
+	MaxParams     int // of a statement; default 50
+	MaxParamBytes int // of one parameter; default 512 KiB
+	MaxRows       int // of one result; default 100,000
+	MaxBytes      int // of one result in memory; default 64 MiB
+	PlanBytes     int // of the texts whose plans are kept; default 8 MiB
 	Logger        *slog.Logger
 }
 
@@ -49,8 +47,6 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	def(&o.MaxRows, 100_000)
 	def(&o.MaxBytes, 64<<20)
 	def(&o.PlanBytes, 8<<20)
-	def(&o.Timeout, 30*time.Second)
-	def(&o.WriteTimeout, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -60,7 +56,7 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	})}
 }
 
-func def[T int | time.Duration](v *T, value T) {
+func def(v *int, value int) {
 	if *v == 0 {
 		*v = value
 	}
@@ -191,22 +187,19 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 	}
 	var res wire.Result
 	if p.read() {
-		ctx, cancel := context.WithTimeoutCause(ctx, r.e.options.Timeout, errTimeout)
-		defer cancel()
-		err := r.e.db.Read(ctx, func(tx *store.Tx) error {
-			var err error
-			res, err = r.exec(tx, p, params)
-			return err
-		})
-		return res, r.e.visible(err)
+		env, err := r.env(p, params)
+		if err == nil {
+			res, err = r.query(p, env, func(s *store.Stmt, args []wire.Value, row func([]wire.Value) error) error {
+				return r.e.db.Query(ctx, s, args, row)
+			})
+		}
+		return res, r.e.visible(err, false)
 	}
 	if p.before != nil {
 		if err := p.before(ctx, r); err != nil {
-			return res, r.e.visible(err)
+			return res, r.e.visible(err, true)
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, r.e.options.WriteTimeout, errWriteTimeout)
-	defer cancel()
 	err := r.e.db.Write(ctx, func(tx *store.Tx) error {
 		q, err := r.fresh(tx, p, params)
 		if err != nil {
@@ -215,7 +208,7 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 		res, err = r.exec(tx, q, params)
 		return err
 	})
-	return res, r.e.visible(err)
+	return res, r.e.visible(err, true)
 }
 
 // fresh returns p, or the same statement bound again when the catalog has
@@ -231,8 +224,3 @@ func (r *run) fresh(tx *store.Tx, p *plan, params []wire.Value) (*plan, error) {
 	q.state = p.state
 	return q, r.mayRun(q)
 }
-
-var (
-	errTimeout      = wire.NewError(wire.CodeStatementTimeout, "the statement ran longer than the server allows and was cancelled; narrow it with WHERE or LIMIT")
-	errWriteTimeout = wire.NewError(wire.CodeStatementTimeout, "the write took longer than the server allows and was rolled back; split it into several with a narrower WHERE")
-)

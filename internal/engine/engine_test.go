@@ -17,7 +17,7 @@ var (
 	bob   = &identity.Principal{UserID: "bob", Role: identity.RoleUser}
 )
 
-func open(t *testing.T) *engine.Engine {
+func open(t testing.TB) *engine.Engine {
 	t.Helper()
 	dir := t.TempDir()
 	driver, err := sqlite.Open(dir)
@@ -38,7 +38,7 @@ func open(t *testing.T) *engine.Engine {
 }
 
 // do runs a statement that must succeed and returns its last result.
-func do(t *testing.T, e *engine.Engine, who *identity.Principal, sql string, params ...wire.Value) wire.Result {
+func do(t testing.TB, e *engine.Engine, who *identity.Principal, sql string, params ...wire.Value) wire.Result {
 	t.Helper()
 	res, err := e.Run(context.Background(), who, &wire.Request{SQL: sql, Params: params})
 	if err != nil {

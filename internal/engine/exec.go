@@ -24,7 +24,7 @@ func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, err
 	var res wire.Result
 	switch {
 	case p.query != nil:
-		res, err = r.query(tx, p, env)
+		res, err = r.query(p, env, tx.Query)
 	case p.in != nil:
 		res, err = r.insert(tx, p.in, env)
 	case len(p.ch.Set) > 0:
@@ -36,14 +36,17 @@ func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, err
 	return res, err
 }
 
+// querier runs one statement of the engine.
+type querier func(s *store.Stmt, args []wire.Value, row func([]wire.Value) error) error
+
 // query runs a SELECT.
-func (r *run) query(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) {
+func (r *run) query(p *plan, env *expr.Env, query querier) (wire.Result, error) {
 	if err := p.query.Check(env); err != nil {
 		return wire.Result{}, err
 	}
-	res := wire.Result{Schema: p.query.Fields()}
+	res := wire.Result{Schema: p.query.Fields(), AsUser: env.User}
 	out := rowList{e: r.e, width: len(res.Schema)}
-	if err := tx.Query(p.rows, p.values(env), out.add); err != nil {
+	if err := query(p.rows, p.values(env), out.add); err != nil {
 		return wire.Result{}, err
 	}
 	res.Rows, res.RowCount = out.rows, len(out.rows)
@@ -287,7 +290,7 @@ func (r *run) conflict(t *catalog.Table, err error) error {
 
 // visible turns an error into one that the caller may see: what is not coded
 // is logged under an id and hidden.
-func (e *Engine) visible(err error) error {
+func (e *Engine) visible(err error, write bool) error {
 	if err == nil {
 		return nil
 	}
@@ -295,10 +298,12 @@ func (e *Engine) visible(err error) error {
 	switch {
 	case errors.As(err, &coded):
 		return coded
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, store.ErrTimeout) && write:
+		return wire.NewError(wire.CodeStatementTimeout, "the write took longer than the server allows and was rolled back; split it into several with a narrower WHERE")
+	case errors.Is(err, store.ErrTimeout):
+		return wire.NewError(wire.CodeStatementTimeout, "the statement ran longer than the server allows and was cancelled; narrow it with WHERE or LIMIT")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return wire.NewError(wire.CodeStatementTimeout, "the request was cancelled; a write that was under way has been rolled back")
-	case errors.Is(err, context.DeadlineExceeded):
-		return errTimeout
 	case errors.Is(err, store.ErrClosed):
 		return wire.NewError(wire.CodeUnavailable, "the server is shutting down")
 	}

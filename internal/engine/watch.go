@@ -116,7 +116,7 @@ func (w *Watch) Newest(ctx context.Context) (newest, floor store.Seq, err error)
 		floor, err = tx.Floor()
 		return err
 	})
-	return newest, floor, w.e.visible(err)
+	return newest, floor, w.e.visible(err, false)
 }
 
 // Page reads the rows of the filter with after < _seq <= upTo, limit at most,
@@ -147,19 +147,15 @@ func (w *Watch) Latest(ctx context.Context, upTo store.Seq, limit int) (Page, er
 }
 
 func (w *Watch) read(ctx context.Context, s *store.Stmt, args []expr.Arg, after, upTo store.Seq, limit int, row func([]wire.Value)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.e.options.Timeout, errTimeout)
-	defer cancel()
 	env := w.env
 	env.Now = w.e.db.Now()
 	env.Params = append(slices.Clone(env.Params), wire.IntValue(after), wire.IntValue(upTo), wire.IntValue(int64(limit)))
 	values := (&plan{args: args}).values(&env)
-	err := w.e.db.Read(ctx, func(tx *store.Tx) error {
-		return tx.Query(s, values, func(cells []wire.Value) error {
-			row(cells)
-			return nil
-		})
+	err := w.e.db.Query(ctx, s, values, func(cells []wire.Value) error {
+		row(cells)
+		return nil
 	})
-	return w.e.visible(err)
+	return w.e.visible(err, false)
 }
 
 // Log calls fn for the changes of the watched table and scope with after < Seq
@@ -173,7 +169,7 @@ func (w *Watch) Log(ctx context.Context, after, upTo store.Seq, limit int) ([]*s
 			return nil
 		})
 	})
-	return out, w.e.visible(err)
+	return out, w.e.visible(err, false)
 }
 
 // Event is what a change means to a live query.

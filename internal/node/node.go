@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,6 +67,7 @@ func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
 		n.closeStore()
 		return nil, err
 	}
+	debug.FreeOSMemory() // what opening took is not needed again
 	n.http = &http.Server{
 		Handler: n.edge, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
@@ -91,6 +93,8 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	}
 	n.db, err = store.Open(ctx, driver, store.Options{
 		LogMaxAge: time.Duration(c.Storage.LogMaxAgeHours) * time.Hour, LogMaxSize: c.Storage.LogMaxBytes, Logger: o.Logger,
+		ReadTimeout:  time.Duration(c.Limits.StatementTimeout) * time.Second,
+		WriteTimeout: time.Duration(c.Limits.WriteTimeout) * time.Second,
 	})
 	if err != nil {
 		return err
@@ -104,8 +108,6 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	}
 	e := engine.New(n.db, n.users, engine.Options{
 		MaxRows: c.Limits.MaxRows, MaxBytes: c.Limits.MaxResultBytes, Logger: o.Logger,
-		Timeout:      time.Duration(c.Limits.StatementTimeout) * time.Second,
-		WriteTimeout: time.Duration(c.Limits.WriteTimeout) * time.Second,
 	})
 	if o.Demo {
 		if err := makeDemo(ctx, n.users, e); err != nil {

@@ -30,18 +30,22 @@ var (
 	ErrClosed = errors.New("store: the database is closed")
 	// ErrNewerVersion means that the data was written by a newer server.
 	ErrNewerVersion = errors.New("the data folder was written by a newer version of kalam; use that version or a backup")
+	// ErrTimeout means that a transaction ran longer than the options allow.
+	ErrTimeout = errors.New("store: the transaction took too long")
 	// ErrLocked means that another server has the data folder open.
 	ErrLocked = errors.New("another server is using the data folder")
 )
 
 // Options configure a DB. The zero value works.
 type Options struct {
-	RingBytes  int           // changes kept in memory; default 32 MiB
-	LogMaxAge  time.Duration // changes kept on disk; default 7 days
-	LogMaxSize int64         // bytes of changes kept on disk; default 1 GiB
-	BatchLimit int           // writes that share one commit at most; default 256
-	Now        func() time.Time
-	Logger     *slog.Logger
+	RingBytes    int           // changes kept in memory; default 32 MiB
+	LogMaxAge    time.Duration // changes kept on disk; default 7 days
+	LogMaxSize   int64         // bytes of changes kept on disk; default 1 GiB
+	BatchLimit   int           // writes that share one commit at most; default 256
+	ReadTimeout  time.Duration // of a statement or transaction that reads; default 30 s
+	WriteTimeout time.Duration // of a transaction that writes, once it runs; default 5 s
+	Now          func() time.Time
+	Logger       *slog.Logger
 }
 
 // DB is an open database. It is safe for concurrent use.
@@ -74,6 +78,12 @@ func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
 	}
 	if o.BatchLimit == 0 {
 		o.BatchLimit = 256
+	}
+	if o.ReadTimeout == 0 {
+		o.ReadTimeout = 30 * time.Second
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = 5 * time.Second
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -178,24 +188,40 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 
 // Read runs fn on a snapshot of the database.
 func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
-	s, err := db.driver.Begin(ctx, false)
+	session, err := db.driver.Begin(ctx, ReadMany)
 	if err != nil {
-		return db.engineError(ctx, err)
+		return db.engineError(ctx, err, false)
 	}
-	release := s.Bound(ctx)
-	tx := Tx{db: db, session: s}
-	defer func() {
-		release()
-		s.End(false)
-	}()
-	if err := fn(&tx); err != nil {
-		return db.engineError(ctx, err)
+	session.Bound(ctx, db.options.ReadTimeout)
+	defer session.End(false)
+	err = fn(&Tx{db: db, session: session})
+	late := session.Unbound()
+	if err != nil {
+		return db.engineError(ctx, err, late)
 	}
 	return nil
 }
 
-// engineError gives an error of the engine the code that callers act on.
-func (db *DB) engineError(ctx context.Context, err error) error {
+// Query runs one statement that reads and calls row for each row; the slice is
+// reused for the next. It costs less than a Read with one Tx.Query.
+func (db *DB) Query(ctx context.Context, s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
+	session, err := db.driver.Begin(ctx, ReadOnce)
+	if err != nil {
+		return db.engineError(ctx, err, false)
+	}
+	defer session.End(false)
+	session.Bound(ctx, db.options.ReadTimeout)
+	err = session.Query(s, args, row)
+	late := session.Unbound()
+	if err != nil {
+		return db.engineError(ctx, err, late)
+	}
+	return nil
+}
+
+// engineError gives an error of the engine the code that callers act on. late
+// says that the time limit had passed.
+func (db *DB) engineError(ctx context.Context, err error, late bool) error {
 	var coded *wire.Error
 	if errors.As(err, &coded) {
 		return err
@@ -205,12 +231,24 @@ func (db *DB) engineError(ctx context.Context, err error) error {
 		if e := context.Cause(ctx); e != nil {
 			return e
 		}
+		if late {
+			return ErrTimeout
+		}
 	case ReasonRaised:
+		return db.raised(err)
+	case ReasonFull:
+		return &wire.Error{Code: wire.CodeDatabaseUnavailable, Message: "the disk of the server is full; nothing was written"}
+	}
+	return err
+}
+
+// raised returns the coded error that a function of package expr raised inside
+// the engine, else err.
+func (db *DB) raised(err error) error {
+	if err != nil && db.driver.Reason(err) == ReasonRaised {
 		if e := expr.ErrorFromText(err.Error()); e != nil {
 			return e
 		}
-	case ReasonFull:
-		return &wire.Error{Code: wire.CodeDatabaseUnavailable, Message: "the disk of the server is full; nothing was written"}
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
@@ -17,10 +18,9 @@ type Stmt struct {
 
 // Driver is what an engine supplies. Everything else is written once, in DB.
 type Driver interface {
-	// Begin takes a session. With write it is the one writing session and its
-	// transaction is open for writing; otherwise it is a snapshot for reading.
-	// Begin waits for a free session until ctx ends.
-	Begin(ctx context.Context, write bool) (Session, error)
+	// Begin takes a session and begins its transaction. It waits for a free
+	// session until ctx ends.
+	Begin(ctx context.Context, mode Mode) (Session, error)
 	// Target says which SQL the engine speaks.
 	Target() expr.Target
 	// Migrate brings the server's own schema to this version. It returns
@@ -34,6 +34,18 @@ type Driver interface {
 	Close() error
 }
 
+// Mode is what a session is for.
+type Mode uint8
+
+// The modes of a session. ReadOnce is for exactly one statement, which is a
+// snapshot by itself; ReadMany is one snapshot for several. There is one Write
+// session at a time.
+const (
+	ReadOnce Mode = iota
+	ReadMany
+	Write
+)
+
 // Session is one transaction of an engine. It is used by one goroutine.
 type Session interface {
 	// Query runs s and calls row for each row; the slice is reused for the next.
@@ -42,9 +54,11 @@ type Session interface {
 	Exec(s *Stmt, args []wire.Value) (int64, error)
 	// Script runs one definition, without arguments.
 	Script(sql string) error
-	// Bound makes the following calls end when ctx does; it returns a function
-	// that lifts the bound again.
-	Bound(ctx context.Context) (release func())
+	// Bound makes the following calls fail once ctx has ended or limit has
+	// passed, at most a tenth of a second later.
+	Bound(ctx context.Context, limit time.Duration)
+	// Unbound lifts the bound and reports whether the limit had passed.
+	Unbound() (late bool)
 	// Active reports whether the transaction is still open: an engine may have
 	// rolled back all of it when one statement failed.
 	Active() bool

@@ -73,16 +73,19 @@ func (db *DB) writer() {
 	}
 }
 
-// commit runs first and whatever waits behind it in one transaction.
+// commit runs first and whatever waits behind it in one transaction. Members
+// seldom fail, so they run without savepoints, which cost more than a row; when
+// one does fail, all of them run again in savepoints of their own.
 func (db *DB) commit(first *write) {
-	session, err := db.driver.Begin(context.Background(), true)
+	session, err := db.driver.Begin(context.Background(), Write)
 	if err != nil {
-		first.done <- db.engineError(first.ctx, fmt.Errorf("begin: %w", err))
+		first.done <- db.engineError(first.ctx, fmt.Errorf("begin: %w", err), false)
 		return
 	}
+	total := db.logTotal
 	batch := []*write{first}
-	db.run(session, first)
-	for len(batch) < db.options.BatchLimit && session.Active() && !batch[len(batch)-1].defined {
+	ok := db.run(session, first, false)
+	for ok && len(batch) < db.options.BatchLimit && !batch[len(batch)-1].defined {
 		var w *write
 		select {
 		case w = <-db.writes:
@@ -92,47 +95,46 @@ func (db *DB) commit(first *write) {
 			break
 		}
 		batch = append(batch, w)
-		db.run(session, w)
+		ok = db.run(session, w, false)
 	}
-	if !session.Active() {
-		// The last member's failure made the engine drop the whole transaction:
-		// the others run again in a new one.
+	if ok {
+		db.end(session, batch)
+		return
+	}
+	session.End(false)
+	db.logTotal = total
+	if len(batch) == 1 {
+		first.done <- first.err
+		return
+	}
+	db.again(batch)
+}
+
+// again runs members in savepoints of their own and commits those that do not
+// fail. An engine may drop the whole transaction when one fails: then the
+// others start again without it.
+func (db *DB) again(batch []*write) {
+	session, err := db.driver.Begin(context.Background(), Write)
+	if err != nil {
+		for _, w := range batch {
+			w.done <- db.engineError(w.ctx, fmt.Errorf("begin: %w", err), false)
+		}
+		return
+	}
+	total := db.logTotal
+	for i, w := range batch {
+		if db.run(session, w, true) {
+			continue
+		}
 		session.End(false)
-		db.again(batch)
+		db.logTotal = total
+		w.done <- w.err
+		if rest := append(batch[:i:i], batch[i+1:]...); len(rest) > 0 {
+			db.again(rest)
+		}
 		return
 	}
 	db.end(session, batch)
-}
-
-// again commits the members of a dropped transaction that had not failed.
-func (db *DB) again(batch []*write) {
-	var rest []*write
-	for _, w := range batch {
-		if w.err != nil {
-			w.done <- w.err
-			continue
-		}
-		rest = append(rest, w)
-	}
-	if len(rest) == 0 {
-		return
-	}
-	session, err := db.driver.Begin(context.Background(), true)
-	if err != nil {
-		for _, w := range rest {
-			w.done <- db.engineError(w.ctx, fmt.Errorf("begin: %w", err))
-		}
-		return
-	}
-	for _, w := range rest {
-		db.run(session, w)
-		if !session.Active() {
-			session.End(false)
-			db.again(rest)
-			return
-		}
-	}
-	db.end(session, rest)
 }
 
 // end commits the transaction, hands on what it changed and answers everybody.
@@ -148,7 +150,7 @@ func (db *DB) end(session Session, batch []*write) {
 	if err := session.End(true); err != nil {
 		for _, w := range batch {
 			if w.err == nil {
-				w.err = db.engineError(w.ctx, fmt.Errorf("commit: %w", err))
+				w.err = db.engineError(w.ctx, fmt.Errorf("commit: %w", err), false)
 			}
 			w.done <- w.err
 		}
@@ -173,42 +175,50 @@ func (db *DB) end(session Session, batch []*write) {
 	}
 }
 
-// run executes one member inside the open transaction, in a savepoint of its
-// own, and leaves its outcome in w.
-func (db *DB) run(session Session, w *write) {
+// run executes one member inside the open transaction and leaves its outcome in
+// w. With guard it does so in a savepoint, and a failed member leaves nothing
+// behind. It reports whether the transaction is still good.
+func (db *DB) run(session Session, w *write, guard bool) bool {
 	w.err, w.changes, w.after, w.defined = nil, nil, nil, false
 	if w.ctx.Err() != nil {
 		w.err = context.Cause(w.ctx)
-		return
+		return true
 	}
-	if _, err := session.Exec(savepoint, nil); err != nil {
-		w.err = db.engineError(w.ctx, fmt.Errorf("savepoint: %w", err))
-		return
+	if guard {
+		if _, err := session.Exec(savepoint, nil); err != nil {
+			w.err = db.engineError(w.ctx, fmt.Errorf("savepoint: %w", err), false)
+			return false
+		}
 	}
 	total := db.logTotal
-	release := session.Bound(w.ctx)
-	tx := &Tx{db: db, session: session, write: w}
-	err := call(w.fn, tx)
-	release()
-	end := releaseSavepoint
+	session.Bound(w.ctx, db.options.WriteTimeout)
+	err := call(w.fn, &Tx{db: db, session: session, write: w})
+	late := session.Unbound()
 	if err != nil {
-		w.err = db.engineError(w.ctx, err)
-		db.logTotal = total
-		end = rollbackSavepoint
+		w.err = db.engineError(w.ctx, err, late)
 	}
 	if !session.Active() {
 		if w.err == nil {
 			w.err = errors.New("store: the transaction ended inside a write")
 		}
-		return
+		return false
 	}
-	if _, err := session.Exec(end, nil); err != nil && w.err == nil {
-		w.err = db.engineError(w.ctx, fmt.Errorf("end of savepoint: %w", err))
+	if !guard {
+		return w.err == nil
+	}
+	if w.err != nil {
 		db.logTotal = total
+		if _, err := session.Exec(rollbackSavepoint, nil); err != nil {
+			return false
+		}
 	}
-	if err != nil {
-		session.Exec(releaseSavepoint, nil)
+	if _, err := session.Exec(releaseSavepoint, nil); err != nil {
+		if w.err == nil {
+			w.err = db.engineError(w.ctx, fmt.Errorf("end of savepoint: %w", err), false)
+		}
+		return false
 	}
+	return true
 }
 
 // call runs fn and turns a panic into an error, so that one caller's bug does

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	zs "zombiezen.com/go/sqlite"
 
@@ -22,7 +24,14 @@ type conn struct {
 	stmts map[string]*prepared // by their text
 	order []string             // of stmts, oldest first
 	row   []wire.Value
-	kill  chan struct{} // closed to interrupt the running statement
+	dog   *watchdog
+
+	mu     sync.Mutex
+	ctx    context.Context // mu guards it and the rest; the bound, nil for none
+	until  time.Time
+	late   bool          // the limit has passed
+	kill   chan struct{} // closed to interrupt the running statement
+	killed bool
 }
 
 type prepared struct {
@@ -58,7 +67,10 @@ func openConn(path string, write bool) (*conn, error) {
 	return c, nil
 }
 
+// arm makes the connection fit to run statements. The caller holds mu or is the
+// only one to know c.
 func (c *conn) arm() {
+	c.killed = false
 	c.kill = make(chan struct{})
 	c.sq.SetInterrupt(c.kill)
 }
@@ -174,22 +186,39 @@ func (c *conn) Exec(s *store.Stmt, args []wire.Value) (int64, error) {
 // Script runs one definition.
 func (c *conn) Script(sql string) error { return c.run(sql) }
 
-// Bound makes statements fail once ctx is done.
-func (c *conn) Bound(ctx context.Context) func() {
-	if ctx.Done() == nil {
-		return func() {}
+// Bound makes statements fail once ctx has ended or limit has passed.
+func (c *conn) Bound(ctx context.Context, limit time.Duration) {
+	c.mu.Lock()
+	c.ctx, c.until, c.late = ctx, time.Now().Add(limit), false
+	c.mu.Unlock()
+	c.dog.wake()
+}
+
+// Unbound lifts the bound.
+func (c *conn) Unbound() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ctx = nil
+	if c.killed {
+		c.arm()
 	}
-	fired := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
+	return c.late
+}
+
+// check interrupts the running statement if its bound is reached, and reports
+// whether there is a bound.
+func (c *conn) check(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		return false
+	}
+	late := now.After(c.until)
+	if !c.killed && (late || c.ctx.Err() != nil) {
+		c.late, c.killed = late, true
 		close(c.kill)
-		close(fired)
-	})
-	return func() {
-		if !stop() {
-			<-fired
-			c.arm()
-		}
 	}
+	return true
 }
 
 // Active reports whether the transaction is open.
@@ -197,6 +226,7 @@ func (c *conn) Active() bool { return !c.sq.AutocommitEnabled() }
 
 // End ends the transaction and gives the connection back.
 func (c *conn) End(commit bool) error {
+	c.Unbound() // also after a panic
 	var err error
 	if c.Active() {
 		if commit {
@@ -213,6 +243,8 @@ func (c *conn) End(commit bool) error {
 }
 
 var (
+	beginRead    = &store.Stmt{SQL: "BEGIN"}
+	beginWrite   = &store.Stmt{SQL: "BEGIN IMMEDIATE"}
 	commitStmt   = &store.Stmt{SQL: "COMMIT"}
 	rollbackStmt = &store.Stmt{SQL: "ROLLBACK"}
 )

@@ -39,6 +39,7 @@ type Driver struct {
 	writer  chan *conn // holds the writing connection while it is free
 	readers chan *conn // holds the reading connections that are free
 	open    int        // connections there are
+	dog     *watchdog  // nil until they are all open
 	closed  chan struct{}
 	once    sync.Once
 }
@@ -77,6 +78,7 @@ func (d *Driver) Migrate(ctx context.Context) error {
 	d.open++
 	n := max(4, 2*runtime.GOMAXPROCS(0))
 	d.readers = make(chan *conn, n)
+	all := []*conn{w}
 	for range n {
 		r, err := openConn(d.path(), false)
 		if err != nil {
@@ -84,7 +86,13 @@ func (d *Driver) Migrate(ctx context.Context) error {
 		}
 		d.readers <- r
 		d.open++
+		all = append(all, r)
 	}
+	d.dog = newWatchdog()
+	for _, c := range all {
+		c.dog = d.dog
+	}
+	go d.dog.run(all)
 	return nil
 }
 
@@ -128,10 +136,10 @@ func uriPath(path string) string {
 func (d *Driver) Target() expr.Target { return expr.SQLite }
 
 // Begin opens a transaction on the writing or on a free reading connection.
-func (d *Driver) Begin(ctx context.Context, write bool) (store.Session, error) {
-	from, begin := d.readers, "BEGIN"
-	if write {
-		from, begin = d.writer, "BEGIN IMMEDIATE"
+func (d *Driver) Begin(ctx context.Context, mode store.Mode) (store.Session, error) {
+	from, begin := d.readers, beginRead
+	if mode == store.Write {
+		from, begin = d.writer, beginWrite
 	}
 	select {
 	case <-d.closed:
@@ -147,7 +155,10 @@ func (d *Driver) Begin(ctx context.Context, write bool) (store.Session, error) {
 		return nil, context.Cause(ctx)
 	}
 	c.home = from
-	if err := c.run(begin); err != nil {
+	if mode == store.ReadOnce {
+		return c, nil
+	}
+	if _, err := c.Exec(begin, nil); err != nil {
 		from <- c
 		return nil, err
 	}
@@ -183,8 +194,8 @@ func (d *Driver) Backup(ctx context.Context, path string) error {
 		return err
 	}
 	defer c.close()
-	release := c.Bound(ctx)
-	defer release()
+	stop := context.AfterFunc(ctx, func() { close(c.kill) })
+	defer stop()
 	if err := c.run("VACUUM INTO '" + strings.ReplaceAll(path, "'", "''") + "'"); err != nil {
 		os.Remove(path)
 		return fmt.Errorf("backup: %w", err)
@@ -213,6 +224,9 @@ func (d *Driver) Close() error {
 			case c = <-d.writer:
 			}
 			err = errors.Join(err, c.close())
+		}
+		if d.dog != nil {
+			d.dog.close()
 		}
 		err = errors.Join(err, d.lock.Close())
 	})
