@@ -100,9 +100,27 @@ func (p *parser) label(expected string) Ident {
 	return p.takeIdent()
 }
 
+// namespace takes the name of a namespace. The one that is called default
+// needs no quotes where nothing else can be meant.
+func (p *parser) namespace() Ident {
+	if p.is("default") {
+		return p.takeIdent()
+	}
+	return p.ident("the name of a namespace")
+}
+
 // name takes a possibly qualified name.
 func (p *parser) name(expected string) Name {
-	n := Name{p.ident(expected)}
+	var first Ident
+	if p.is("default") && p.peek(1).is(".") {
+		first = p.namespace()
+	} else {
+		first = p.ident(expected)
+	}
+	if !p.is(".") {
+		return Name{first}
+	}
+	n := append(make(Name, 0, 2), first)
 	for p.is(".") {
 		if len(n) == 3 {
 			p.failAt(p.pos(), "a name has three parts at most")

@@ -14,7 +14,7 @@ func (p *parser) create() Statement {
 	case p.accept("table"):
 		return p.createTable(at, kind)
 	case p.accept("namespace"), p.accept("schema"):
-		return &CreateNamespace{at: at, IfNotExists: p.ifNotExists(), Name: p.ident("the name of a namespace")}
+		return &CreateNamespace{at: at, IfNotExists: p.ifNotExists(), Name: p.namespace()}
 	case p.accept("user"):
 		return p.createUser(at)
 	}
@@ -40,7 +40,7 @@ func (p *parser) drop() Statement {
 		s.Cascade = p.cascade()
 		return s
 	case p.accept("namespace"), p.accept("schema"):
-		s := &DropNamespace{at: at, IfExists: p.ifExists(), Name: p.ident("the name of a namespace")}
+		s := &DropNamespace{at: at, IfExists: p.ifExists(), Name: p.namespace()}
 		s.Cascade = p.cascade()
 		return s
 	case p.accept("user"):

@@ -85,6 +85,9 @@ func (p *parser) wordOperand() Expr {
 	case "true", "false":
 		return &Bool{at: at, Value: p.advance().word == "true"}
 	case "default":
+		if p.peek(1).is(".") {
+			return p.reference()
+		}
 		p.advance()
 		return &Default{at}
 	case "case":

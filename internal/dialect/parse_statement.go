@@ -35,15 +35,15 @@ func (p *parser) statement() Statement {
 		return p.transaction()
 	case "use":
 		p.advance()
-		if p.is("namespace") && p.peek(1).isName() {
+		if next := p.peek(1); p.is("namespace") && (next.isName() || next.is("default")) {
 			p.advance()
 		}
-		return &Use{at: at, Name: p.ident("a namespace")}
+		return &Use{at: at, Name: p.namespace()}
 	case "set":
 		if p.peek(1).is("namespace") {
 			p.advance()
 			p.advance()
-			return &Use{at: at, Name: p.ident("a namespace")}
+			return &Use{at: at, Name: p.namespace()}
 		}
 	}
 	if name := p.knownStatement(); name != "" {
