@@ -2,14 +2,19 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/term"
 )
 
-// version is the version of the program; the build sets commit and date.
+// version is the version of the program; the build sets its date.
 const version = "0.1.0"
 
 var date = "unknown"
@@ -22,7 +27,23 @@ const (
 
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Setup   setupCmd   `cmd:"" help:"Set up a new server: its first admin and the password of root."`
+	Login   loginCmd   `cmd:"" help:"Sign in and keep the session."`
+	Logout  logoutCmd  `cmd:"" help:"End the kept session."`
+	SQL     sqlCmd     `cmd:"" name:"sql" help:"Run statements, follow live queries, or open a shell."`
+	Backup  backupCmd  `cmd:"" help:"Copy the data of a running server."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// Help is what kalam --help says beside the commands.
+func (cli) Help() string {
+	return `A first look, in two terminals:
+
+    kalam serve --demo
+    kalam login alice                             (the password is Secret123!)
+    kalam sql -e "SELECT * FROM chat.messages"
+
+kalam COMMAND --help tells more about a command.`
 }
 
 // streams are where a command reads and writes.
@@ -30,6 +51,17 @@ type streams struct {
 	in       io.Reader
 	out, err io.Writer
 }
+
+// isTerminal reports whether a stream is a person's terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
 
 type versionCmd struct{}
 
@@ -61,9 +93,20 @@ func run(args []string, s *streams) int {
 		fmt.Fprintf(s.err, "kalam: %v\nRun kalam --help to see what there is.\n", err)
 		return exitUsage
 	}
-	if err := ctx.Run(); err != nil {
-		fmt.Fprintln(s.err, "kalam:", err)
-		return exitFailed
+	err = ctx.Run()
+	var usage *usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(s.err, "kalam: %v\nRun kalam %s --help to see how.\n", err, ctx.Selected().Name)
+		return exitUsage
 	}
-	return 0
+	fmt.Fprintln(s.err, "kalam:", err)
+	return exitFailed
+}
+
+// interruptible is the context of a command that Ctrl-C ends.
+func interruptible() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }

@@ -177,38 +177,8 @@ func (d *Driver) Reason(err error) store.Reason {
 		return store.ReasonInterrupted
 	case code.ToPrimary() == zs.ResultFull:
 		return store.ReasonFull
-	case code.ToPrimary() == zs.ResultError:
-		return store.ReasonRaised
 	}
 	return store.ReasonOther
-}
-
-// Backup writes a compact copy with VACUUM INTO, through a connection of its
-// own, and syncs it.
-func (d *Driver) Backup(ctx context.Context, path string) error {
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("backup: %s already exists", path)
-	}
-	c, err := openConn(d.path(), false)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	stop := context.AfterFunc(ctx, func() { close(c.kill) })
-	defer stop()
-	if err := c.run("VACUUM INTO '" + strings.ReplaceAll(path, "'", "''") + "'"); err != nil {
-		os.Remove(path)
-		return fmt.Errorf("backup: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	defer f.Close()
-	if err := f.Chmod(0o600); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	return f.Sync()
 }
 
 // Close waits for the sessions in use, closes the connections and lets go of

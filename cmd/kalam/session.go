@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/kalamdb/kalam-go/auth"
+	"github.com/kalamdb/kalam-go/client"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// session is a signed-in user of a server. The one that kalam login keeps is in
+// a file; the one of kalam sql --user lives as long as the command.
+type session struct {
+	URL     string    `json:"url"`
+	User    string    `json:"user"`
+	Access  string    `json:"access_token"`
+	Refresh string    `json:"refresh_token"`
+	RenewAt time.Time `json:"renew_at"` // by this machine's clock
+}
+
+// configDir is the user's folder of this program, made if there is none.
+func configDir() (string, error) {
+	base, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("find the configuration folder: %w", err)
+	}
+	dir := filepath.Join(base, "kalam")
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+func sessionPath() (string, error) {
+	dir, err := configDir()
+	return filepath.Join(dir, "session.json"), err
+}
+
+// loadSession reads the kept session; nil when there is none.
+func loadSession() (*session, error) {
+	path, err := sessionPath()
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the kept session: %w", err)
+	}
+	s := &session{}
+	if err := json.Unmarshal(b, s); err != nil || s.URL == "" || s.Access == "" {
+		return nil, fmt.Errorf("%s is damaged: sign in again with kalam login", path)
+	}
+	return s, nil
+}
+
+// save keeps the session; the file is replaced as a whole and readable by its
+// owner only.
+func (s *session) save() error {
+	path, err := sessionPath()
+	if err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "session-*.tmp") // mode 0600
+	if err != nil {
+		return fmt.Errorf("keep the session: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(append(b, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("keep the session: %w", err)
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// forgetSession removes the kept session.
+func forgetSession() error {
+	path, err := sessionPath()
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// lockSession keeps other commands from renewing the kept session meanwhile.
+func lockSession() (unlock func(), err error) {
+	dir, err := configDir()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "session.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+// adopt takes the tokens of an answer.
+func (s *session) adopt(l *wire.LoginResponse) {
+	s.User, s.Access, s.Refresh = l.User.ID, l.AccessToken, l.RefreshToken
+	s.RenewAt = time.Now().Add(renewAfter(l.AccessToken)).Round(time.Second)
+}
+
+// renewAfter is how long a new token is used: its life without the last part,
+// whatever the server's clock says.
+func renewAfter(jwt string) time.Duration {
+	const unknown = 5 * time.Minute
+	parts := strings.Split(jwt, ".")
+	if len(parts) != 3 {
+		return unknown
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return unknown
+	}
+	c, err := wire.DecodeClaims(payload)
+	if err != nil || c.ExpiresAt <= c.IssuedAt {
+		return unknown
+	}
+	life := time.Duration(c.ExpiresAt-c.IssuedAt) * time.Second
+	return life - min(2*time.Minute, life/4)
+}
+
+// provider gives the client the token of a session and renews the session when
+// it is time.
+type provider struct {
+	kept bool // renewed tokens go into the file
+	mu   sync.Mutex
+	s    *session
+}
+
+// Auth implements auth.Provider.
+func (p *provider) Auth(ctx context.Context) (auth.Auth, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Now().Before(p.s.RenewAt) {
+		return auth.JWT(p.s.Access), nil
+	}
+	if p.kept {
+		unlock, err := lockSession()
+		if err != nil {
+			return auth.Auth{}, err
+		}
+		defer unlock()
+		// Another command may have renewed it.
+		now, err := loadSession()
+		if err == nil && now != nil && now.URL == p.s.URL && now.User == p.s.User {
+			p.s = now
+		}
+		if time.Now().Before(p.s.RenewAt) {
+			return auth.JWT(p.s.Access), nil
+		}
+	}
+	if err := p.renew(ctx); err != nil {
+		return auth.Auth{}, err
+	}
+	return auth.JWT(p.s.Access), nil
+}
+
+func (p *provider) renew(ctx context.Context) error {
+	c, err := client.New(p.s.URL, auth.Static(auth.Auth{}), client.Options{})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	l, err := c.RefreshToken(ctx, p.s.Refresh)
+	if errors.Is(err, client.ErrUnauthenticated) {
+		return auth.Permanent(errSessionOver)
+	}
+	if err != nil {
+		return err
+	}
+	next := *p.s
+	next.adopt(l)
+	p.s = &next
+	if p.kept {
+		return next.save()
+	}
+	return nil
+}
+
+// current is the session as it is now.
+func (p *provider) current() *session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.s
+}
+
+var errSessionOver = errors.New("the session is over: sign in again with kalam login")
+
+// logIn makes a session of user and password.
+func logIn(ctx context.Context, url, user, password string) (*session, *wire.LoginResponse, error) {
+	c, err := client.New(url, auth.Static(auth.Basic(user, password)), client.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer c.Close()
+	l, err := c.Login(ctx)
+	if err != nil {
+		if isCode(err, wire.CodeInvalidCredentials) {
+			return nil, nil, errors.New("wrong user or password")
+		}
+		return nil, nil, explain(err, url)
+	}
+	s := &session{URL: url}
+	s.adopt(l)
+	return s, l, nil
+}
+
+// end ends the session on the server.
+func (s *session) end(ctx context.Context) error {
+	return call(ctx, "POST", s.URL+"/v1/api/auth/logout", s.Refresh, nil, nil)
+}

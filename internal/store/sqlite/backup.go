@@ -1,0 +1,50 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Backup writes a compact, consistent copy of the database to a new file.
+func (d *Driver) Backup(ctx context.Context, path string) error {
+	return BackupFile(ctx, d.dir, path)
+}
+
+// BackupFile is Backup for a data folder that another process may serve: it
+// takes no lock. The copy holds every write that was acknowledged before the
+// call. It is made with VACUUM INTO, through a connection of its own, and
+// synced; writers do not wait for it.
+func BackupFile(ctx context.Context, dir, path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("backup: %s already exists", path)
+	}
+	from := filepath.Join(dir, fileName)
+	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("backup: %s is no data folder: it has no %s", dir, fileName)
+	}
+	c, err := openConn(from, false)
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	defer c.close()
+	stop := context.AfterFunc(ctx, func() { close(c.kill) })
+	defer stop()
+	if err := c.run("VACUUM INTO '" + strings.ReplaceAll(path, "'", "''") + "'"); err != nil {
+		os.Remove(path)
+		return fmt.Errorf("backup: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	defer f.Close()
+	if err := f.Chmod(0o600); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	return f.Sync()
+}
