@@ -144,6 +144,10 @@ func (s *Service) Valid(p *Principal) bool {
 	return !p.revoked() && !p.expired(s.options.Now())
 }
 
+// Revoked reports whether the session or the user of p has ended or changed,
+// whether or not its token has expired.
+func (s *Service) Revoked(p *Principal) bool { return p.revoked() }
+
 // now is the time in microseconds, as the database keeps it.
 func (s *Service) now() int64 { return s.options.Now().UnixMicro() }
 

@@ -12,7 +12,9 @@ package live
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"sync"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -24,6 +26,8 @@ import (
 type Outlet interface {
 	// Push queues a frame for sub and reports whether there was room.
 	Push(sub *Subscription, frame []byte) bool
+	// End queues the frame that ends sub, whatever waits before it.
+	End(sub *Subscription, frame []byte)
 	// Wait queues a frame for sub as soon as there is room. It fails when ctx
 	// ends.
 	Wait(ctx context.Context, sub *Subscription, frame []byte) error
@@ -32,7 +36,6 @@ type Outlet interface {
 // Options limit subscriptions. The zero value works.
 type Options struct {
 	MaxPerUser  int // default 1,000
-	MaxPerConn  int // default 1,000
 	DefaultRows int // rows of a snapshot batch when the client names none; default 1,000
 	MaxRows     int // rows of a batch at most; default 10,000
 	Logger      *slog.Logger
@@ -50,6 +53,7 @@ type Hub struct {
 	pos     store.Seq          // mu guards it and the rest; every change up to pos was handed out
 	scopes  map[scope][]*group // who watches what
 	perUser map[string]int
+	closed  bool
 }
 
 // scope is the part of the change log that a live query reads.
@@ -69,9 +73,6 @@ type group struct {
 func New(db *store.DB, e *engine.Engine, o Options) *Hub {
 	if o.MaxPerUser == 0 {
 		o.MaxPerUser = 1000
-	}
-	if o.MaxPerConn == 0 {
-		o.MaxPerConn = 1000
 	}
 	if o.DefaultRows == 0 {
 		o.DefaultRows = 1000
@@ -94,10 +95,16 @@ func New(db *store.DB, e *engine.Engine, o Options) *Hub {
 // Close ends the hub's goroutine and waits for those of its subscriptions,
 // which end when their sockets do. It is idempotent.
 func (h *Hub) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
 	h.cancel()
 	h.done.Wait()
 	return nil
 }
+
+// tailRetry is how long the tail waits when the log cannot be read.
+const tailRetry = 250 * time.Millisecond
 
 // tail hands every change to the groups of its scope.
 func (h *Hub) tail(ctx context.Context) {
@@ -108,7 +115,11 @@ func (h *Hub) tail(ctx context.Context) {
 			if ctx.Err() == nil {
 				h.options.Logger.Error("read the change log", "error", err)
 			}
-			return
+			select {
+			case <-time.After(tailRetry):
+			case <-ctx.Done():
+			}
+			continue
 		}
 		if len(changes) == 0 {
 			select {
@@ -144,6 +155,9 @@ func (h *Hub) deliver(c *store.Change) {
 		}
 		tail := changeTail(g.watch, ev)
 		for sub := range g.subs {
+			if c.Seq <= sub.position {
+				continue // its snapshot is newer than what the hub has read
+			}
 			if sub.outlet.Push(sub, sub.frame(tail)) {
 				sub.position = c.Seq
 				continue
@@ -210,13 +224,17 @@ func (h *Hub) leave(sub *Subscription) {
 	}
 }
 
-// enter counts a new subscription of a user against the limit.
-func (h *Hub) enter(who *identity.Principal) bool {
+// enter counts a new subscription of a user against the limit, and for Close.
+func (h *Hub) enter(who *identity.Principal) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.closed {
+		return wire.NewError(wire.CodeSubscriptionFailed, "the server is shutting down")
+	}
 	if h.perUser[who.UserID] >= h.options.MaxPerUser {
-		return false
+		return wire.NewError(wire.CodeSubscriptionLimit, "a user has at most ", strconv.Itoa(h.options.MaxPerUser), " subscriptions; unsubscribe from some first")
 	}
 	h.perUser[who.UserID]++
-	return true
+	h.done.Add(1)
+	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -47,19 +46,20 @@ func (h *Hub) Subscribe(who *identity.Principal, req *wire.Subscription, outlet 
 	if err != nil {
 		return nil, subscribeError(err)
 	}
-	if !h.enter(who) {
-		return nil, wire.NewError(wire.CodeSubscriptionLimit, "a user has at most ", strconv.Itoa(h.options.MaxPerUser), " subscriptions; unsubscribe from some first")
+	if err := h.enter(who); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	sub := &Subscription{ID: req.ID, hub: h, who: who, watch: watch, outlet: outlet, cancel: cancel}
 	sub.head = append([]byte(`{"type":"change","subscription_id":`), wire.AppendString(nil, req.ID)...)
-	h.done.Go(func() {
+	go func() {
+		defer h.done.Done()
 		defer cancel()
 		if err := sub.start(ctx, req.Options); err != nil && ctx.Err() == nil {
 			sub.quit()
 			sub.fail(asError(err), wire.CodeSubscriptionFailed)
 		}
-	})
+	}()
 	return sub, nil
 }
 
@@ -67,12 +67,12 @@ func (h *Hub) checkOptions(o *wire.SubscribeOptions) error {
 	if o == nil {
 		return nil
 	}
-	size := o.BatchSize
-	if size <= 0 {
-		size = h.options.DefaultRows
+	size := h.options.MaxRows
+	if o.BatchSize > 0 {
+		size = min(size, o.BatchSize)
 	}
-	if o.LastRows > size && o.BatchSize > 0 || o.LastRows > h.options.MaxRows {
-		return wire.NewError(wire.CodeUnsupportedOption, "last_rows (", strconv.Itoa(o.LastRows), ") cannot exceed batch_size (", strconv.Itoa(min(size, h.options.MaxRows)), ")")
+	if o.LastRows > size {
+		return wire.NewError(wire.CodeUnsupportedOption, "last_rows (", strconv.Itoa(o.LastRows), ") cannot exceed batch_size (", strconv.Itoa(size), ")")
 	}
 	return nil
 }
@@ -121,13 +121,38 @@ func (s *Subscription) quit() {
 // reason still has its queued frames sent, and then the error.
 func (s *Subscription) Dropped() bool { return s.dropped.Load() }
 
+// Ended reports whether nothing more comes from the subscription.
+func (s *Subscription) Ended() bool { return s.left.Load() }
+
+// errTrimmed means that the log no longer reaches back to a position.
+var errTrimmed = errors.New("the change log was trimmed")
+
 // start sends the snapshot, catches up with the log and joins the hub.
 func (s *Subscription) start(ctx context.Context, o *wire.SubscribeOptions) error {
+	pos, err := s.begin(ctx, o)
+	for err == nil {
+		err = s.catchUp(ctx, pos)
+		if !errors.Is(err, errTrimmed) {
+			return err
+		}
+		// The client reads so slowly that the log was trimmed meanwhile.
+		if o == nil {
+			o = &wire.SubscribeOptions{}
+		}
+		if pos, _, err = s.watch.Newest(ctx); err == nil {
+			err = s.snapshot(ctx, o, pos, true)
+		}
+	}
+	return err
+}
+
+// begin sends the acknowledgement and what comes before the changes after pos.
+func (s *Subscription) begin(ctx context.Context, o *wire.SubscribeOptions) (pos store.Seq, err error) {
 	newest, floor, err := s.watch.Newest(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	pos := newest
+	pos = newest
 	switch {
 	case o == nil:
 		err = s.send(ctx, s.ack(wire.BatchControl{Status: "ready", LastSeqID: newest, HasLastSeqID: true}, false))
@@ -140,10 +165,7 @@ func (s *Subscription) start(ctx context.Context, o *wire.SubscribeOptions) erro
 	default:
 		err = s.snapshot(ctx, o, newest, o.HasFrom && o.From > 0)
 	}
-	if err != nil {
-		return err
-	}
-	return s.catchUp(ctx, pos)
+	return pos, err
 }
 
 // snapshot sends the rows as of position upTo, batch after batch.
@@ -205,6 +227,14 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 			if err != nil {
 				return err
 			}
+			// Asked afterwards: what was there then was read.
+			_, floor, err := s.watch.Newest(ctx)
+			if err != nil {
+				return err
+			}
+			if floor > pos {
+				return errTrimmed
+			}
 			for _, c := range changes {
 				ev, ok, err := s.watch.Event(c)
 				if err != nil {
@@ -248,16 +278,7 @@ func (s *Subscription) slow() {
 	})
 }
 
-// lastWait is how long the frame that ends a subscription may wait for room.
-const lastWait = 30 * time.Second
-
 // last queues the frame that ends the subscription, behind those before it.
 func (s *Subscription) last(f *wire.ServerFrame) {
-	frame := wire.AppendServerFrame(nil, f)
-	s.hub.done.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), lastWait)
-		defer cancel()
-		// Queued for the socket and not for the subscription, which has ended.
-		s.outlet.Wait(ctx, nil, frame)
-	})
+	s.outlet.End(s, wire.AppendServerFrame(nil, f))
 }

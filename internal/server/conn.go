@@ -16,13 +16,19 @@ type wsConn struct{ c *gws.Conn }
 type wsHandler interface {
 	opened(wsConn)
 	message(data []byte, text bool)
-	active() // a ping or a pong came
-	pinged() // a ping came and wants a pong
+	active()               // a ping or a pong came
+	pinged(payload []byte) // a ping came and wants a pong with the same payload
 	disconnected()
 }
 
-// writeTimeout is how long a peer may take to read what is written.
-const writeTimeout = 10 * time.Second
+const (
+	// writeTimeout is how long a peer may take to read a small frame; slowest is
+	// how many bytes a second it reads of a large one.
+	writeTimeout = 10 * time.Second
+	slowest      = 64 << 10
+	// closeWait is how long a peer may take to answer a close frame.
+	closeWait = 2 * time.Second
+)
 
 // upgrader turns requests into connections. Messages up to twice maxMessage are
 // read, so that those over the limit are answered and not cut off.
@@ -52,7 +58,7 @@ func serve(u *gws.Upgrader, w http.ResponseWriter, r *http.Request, h wsHandler)
 
 // write sends one message, text or binary.
 func (c wsConn) write(data []byte, binary bool) error {
-	c.c.SetWriteDeadline(time.Now().Add(writeTimeout))
+	c.c.SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(len(data)/slowest)*time.Second))
 	op := gws.OpcodeText
 	if binary {
 		op = gws.OpcodeBinary
@@ -65,15 +71,26 @@ func (c wsConn) ping() error {
 	return c.c.WritePing(nil)
 }
 
-func (c wsConn) pong() error {
+func (c wsConn) pong(payload []byte) error {
 	c.c.SetWriteDeadline(time.Now().Add(writeTimeout))
-	return c.c.WritePong(nil)
+	return c.c.WritePong(payload)
 }
 
-// close sends a close frame and ends the connection.
-func (c wsConn) close(code uint16, reason string) {
-	c.c.SetWriteDeadline(time.Now().Add(writeTimeout))
-	c.c.WriteClose(code, []byte(reason))
+// close sends a close frame. The connection ends when the peer answers it, or
+// soon. The library would end it at once, and what the peer has not read yet
+// would be lost whenever it sent something that nobody read.
+func (c wsConn) close(code uint16, reason string) error {
+	reason = reason[:min(len(reason), 123)]
+	frame := append([]byte{0x88, byte(2 + len(reason)), byte(code >> 8), byte(code)}, reason...)
+	conn := c.c.NetConn()
+	conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := conn.Write(frame); err != nil {
+		return err
+	}
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+	return conn.SetReadDeadline(time.Now().Add(closeWait))
 }
 
 // cut ends the connection without a word.
@@ -90,10 +107,10 @@ func (wsEvents) OnOpen(*gws.Conn) {}
 
 func (wsEvents) OnClose(c *gws.Conn, _ error) { handler(c).disconnected() }
 
-func (wsEvents) OnPing(c *gws.Conn, _ []byte) {
+func (wsEvents) OnPing(c *gws.Conn, payload []byte) {
 	h := handler(c)
 	h.active()
-	h.pinged()
+	h.pinged(payload)
 }
 
 func (wsEvents) OnPong(c *gws.Conn, _ []byte) { handler(c).active() }

@@ -11,12 +11,15 @@ import (
 )
 
 const (
-	// maxQueue is how many bytes wait for one socket; when they are more, Push
-	// refuses.
+	// maxQueue is how many bytes of changes wait for one socket; when they are
+	// more, put refuses. What wait adds goes at the pace of the reader and is not
+	// counted: a large page of a snapshot makes nobody a slow reader.
 	maxQueue = 4 << 20
 	// easyQueue is how many bytes may wait before the next page of a snapshot is
 	// added, so that snapshots go at the pace of their readers.
 	easyQueue = 256 << 10
+	// frameCost is what a frame takes beside its data.
+	frameCost = 64
 	// gzipFrom is the size from which frames are compressed.
 	gzipFrom = 512
 )
@@ -30,7 +33,10 @@ type frame struct {
 	op    frameOp
 	code  uint16 // of a close
 	plain bool   // never compressed
+	paced bool   // it was added by wait
 }
+
+func (f *frame) cost() int { return len(f.data) + frameCost }
 
 type frameOp uint8
 
@@ -45,31 +51,54 @@ const (
 // while something waits, so that an idle socket costs none.
 type queue struct {
 	write func(frame) error // writes one frame; called by one goroutine at a time
-	ended func()            // called once, when a write failed or a close was written
+	ended func()            // called once, when a write failed
 
 	mu      sync.Mutex
 	frames  []frame       // mu guards this and the rest
-	bytes   int           // of data in frames and in the frame being written
+	bytes   int           // cost of frames and of the frame being written
+	pushed  int           // the part of bytes that is not paced
 	writing bool          // the writer runs
 	closed  bool          // nothing more is taken
 	space   chan struct{} // closed when bytes falls below easyQueue; nil when nobody waits
 }
 
-// put adds a frame unless the queue is full or closed.
+// put adds a frame unless the queue is full or closed. One frame always fits.
 func (q *queue) put(f frame) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || q.bytes+len(f.data) > maxQueue {
+	if q.closed || q.pushed > 0 && q.pushed+f.cost() > maxQueue {
 		return false
 	}
 	q.add(f)
 	return true
 }
 
+// last adds a frame that ends something, however full the queue is, unless it
+// is closed. Frames of this sort are small, and as few as what they end.
+func (q *queue) last(f frame) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.add(f)
+	return true
+}
+
+// over reports whether nothing more is taken.
+func (q *queue) over() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
+}
+
 // add queues f and sees to a writer. The caller holds mu.
 func (q *queue) add(f frame) {
 	q.frames = append(q.frames, f)
-	q.bytes += len(f.data)
+	q.bytes += f.cost()
+	if !f.paced {
+		q.pushed += f.cost()
+	}
 	if f.op == opClose {
 		q.closed = true
 		q.wake()
@@ -80,8 +109,20 @@ func (q *queue) add(f frame) {
 	}
 }
 
+// leave takes the cost of a frame that is gone off. The caller holds mu.
+func (q *queue) leave(f frame) {
+	q.bytes -= f.cost()
+	if !f.paced {
+		q.pushed -= f.cost()
+	}
+	if q.bytes <= easyQueue {
+		q.wake()
+	}
+}
+
 // wait adds a frame as soon as little waits before it.
 func (q *queue) wait(ctx context.Context, f frame) error {
+	f.paced = true
 	for {
 		q.mu.Lock()
 		if q.closed {
@@ -110,19 +151,21 @@ func (q *queue) wait(ctx context.Context, f frame) error {
 func (q *queue) clear() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i := range q.frames {
-		q.bytes -= len(q.frames[i].data)
+	for _, f := range q.frames {
+		q.leave(f)
 	}
 	q.frames = nil
-	q.wake()
 }
 
 // close refuses everything from now on and drops what waits.
 func (q *queue) close() {
-	q.clear()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
+	for _, f := range q.frames {
+		q.leave(f)
+	}
+	q.frames = nil
 	q.wake()
 }
 
@@ -155,18 +198,11 @@ func (q *queue) drain() {
 		}
 
 		q.mu.Lock()
-		q.bytes -= len(f.data)
-		if q.bytes <= easyQueue {
-			q.wake()
-		}
+		q.leave(f)
 		q.mu.Unlock()
-		if err != nil || f.op == opClose {
+		if err != nil {
 			q.close()
-			q.mu.Lock()
-			q.writing = false
-			q.mu.Unlock()
 			q.ended()
-			return
 		}
 	}
 }

@@ -105,10 +105,15 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /v1/api/auth/me", s.me)
 	s.mux.HandleFunc("POST /v1/api/sql", s.sql)
 	s.mux.HandleFunc("GET /v1/ws", s.socket)
-	for _, path := range []string{"/v1/api/sql", "/v1/api/auth/login", "/v1/api/auth/refresh", "/v1/api/auth/logout",
-		"/v1/api/auth/setup", "/v1/api/auth/status", "/v1/api/auth/me", "/v1/ws", "/health"} {
+	for path, methods := range map[string]string{
+		"/health": "GET, HEAD", "/v1/api/healthcheck": "GET, HEAD", "/v1/ws": "GET",
+		"/v1/api/auth/login": "POST", "/v1/api/auth/refresh": "POST", "/v1/api/auth/logout": "POST",
+		"/v1/api/auth/setup": "POST", "/v1/api/auth/status": "GET, HEAD", "/v1/api/auth/me": "GET, HEAD",
+		"/v1/api/sql": "POST",
+	} {
 		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			writeAuthError(w, http.StatusMethodNotAllowed, "method_not_allowed", "this route does not take "+r.Method)
+			w.Header().Set("Allow", methods)
+			writeRouteError(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "this route takes "+methods)
 		})
 	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -124,7 +129,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				panic(p)
 			}
 			s.options.Logger.Error("panic in a request", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-			writeAuthError(w, http.StatusInternalServerError, "internal_error", "internal error")
+			writeRouteError(w, r, http.StatusInternalServerError, "internal_error", "internal error")
 		}
 	}()
 	if !s.origins.apply(w, r) {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -84,20 +85,21 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		writeAuthError(w, http.StatusBadRequest, "invalid_request", "tokens are not accepted in the URL")
 		return
 	}
-	if !s.sockets.add(k) {
+	if s.sockets.isClosing() {
 		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
 		return
 	}
-	if err := serve(s.sockets.upgrader, w, r, k); err != nil {
-		s.sockets.remove(k)
-		return
-	}
+	serve(s.sockets.upgrader, w, r, k) // an error has been answered
 }
 
 // opened runs before the first message is read.
 func (k *socket) opened(c wsConn) {
 	k.conn = c
 	k.active()
+	if !k.s.sockets.add(k) {
+		k.end(closeGoingAway, "Server shutting down")
+		return
+	}
 	if k.header != nil {
 		k.authenticate(k.header.token, wire.Protocol{}, k.header.err)
 		k.header = nil
@@ -111,7 +113,7 @@ func (k *socket) opened(c wsConn) {
 // active notes that the client is there.
 func (k *socket) active() { k.lastSeen.Store(time.Now().UnixMilli()) }
 
-func (k *socket) pinged() { k.queue.put(frame{op: opPong}) }
+func (k *socket) pinged(payload []byte) { k.queue.put(frame{op: opPong, data: payload}) }
 
 // disconnected is the end of the socket: nothing of it stays.
 func (k *socket) disconnected() {
@@ -139,24 +141,31 @@ func (k *socket) write(f frame) error {
 	case opPing:
 		return k.conn.ping()
 	case opPong:
-		return k.conn.pong()
+		return k.conn.pong(f.data)
 	case opClose:
-		k.conn.close(f.code, string(f.data))
-		return nil
+		return k.conn.close(f.code, string(f.data))
 	}
-	if f.sub != nil {
-		k.mu.Lock()
-		valid := k.who != nil && k.s.users.Valid(k.who)
-		k.mu.Unlock()
-		if !valid {
-			return nil // the socket is being closed
-		}
+	k.mu.Lock()
+	mayRead, compress := k.mayRead(), k.compress
+	k.mu.Unlock()
+	if f.sub != nil && !mayRead {
+		return nil // the socket is being closed
 	}
 	data, packed := f.data, false
-	if len(data) >= gzipFrom && !f.plain && k.compress {
+	if len(data) >= gzipFrom && !f.plain && compress {
 		data, packed = pack(data)
 	}
 	return k.conn.write(data, packed)
+}
+
+// mayRead reports whether rows may be sent: the client is authenticated, its
+// session stands, and its token has not been over for longer than the grace in
+// which it may be renewed. The caller holds mu.
+func (k *socket) mayRead() bool {
+	if k.who == nil || k.s.users.Revoked(k.who) {
+		return false
+	}
+	return k.who.ExpiresAt.IsZero() || time.Since(k.who.ExpiresAt) < tokenGrace
 }
 
 // Push implements live.Outlet.
@@ -169,11 +178,16 @@ func (k *socket) Wait(ctx context.Context, sub *live.Subscription, data []byte) 
 	return k.queue.wait(ctx, frame{sub: sub, data: data})
 }
 
+// End implements live.Outlet.
+func (k *socket) End(sub *live.Subscription, data []byte) {
+	k.queue.last(frame{sub: sub, data: data})
+}
+
 // send queues a frame of the socket's own. A client that floods the server and
 // reads no answers is cut off.
 func (k *socket) send(f *wire.ServerFrame) {
 	plain := strings.HasPrefix(f.Type, "auth_")
-	if !k.queue.put(frame{data: wire.AppendServerFrame(nil, f), plain: plain}) {
+	if !k.queue.put(frame{data: wire.AppendServerFrame(nil, f), plain: plain}) && !k.queue.over() {
 		k.cut()
 	}
 }
@@ -182,15 +196,16 @@ func (k *socket) fail(id string, code wire.Code, message string) {
 	k.send(&wire.ServerFrame{Type: "error", SubscriptionID: id, Code: code, Message: message})
 }
 
-// end sends what still waits, and closes.
-func (k *socket) end(code uint16, reason string) {
-	if !k.queue.put(frame{op: opClose, code: code, data: []byte(reason)}) {
-		k.cut()
-	}
+// end sends what still waits, and closes; false when that is under way.
+func (k *socket) end(code uint16, reason string) bool {
+	return k.queue.last(frame{op: opClose, code: code, data: []byte(reason)})
 }
 
 // message handles what the client sent (protocol 2.4).
 func (k *socket) message(data []byte, text bool) {
+	if k.queue.over() {
+		return // what a client says after the close is not heard
+	}
 	k.active()
 	switch {
 	case len(data) > k.s.options.MaxMessage:
@@ -204,6 +219,11 @@ func (k *socket) message(data []byte, text bool) {
 		return
 	}
 	f, err := wire.DecodeClientFrame(data)
+	if err != nil && f != nil {
+		k.unsubscribe(f.Subscription.ID)
+		k.refuseSubscription(f.Subscription.ID, err)
+		return
+	}
 	if err != nil {
 		k.fail("protocol", wire.CodeProtocol, err.Error())
 		k.end(closeProtocol, "undecodable message")
@@ -245,24 +265,13 @@ func (k *socket) message(data []byte, text bool) {
 
 func (k *socket) subscribe(who *identity.Principal, req *wire.Subscription) {
 	k.unsubscribe(req.ID) // the same id replaces
-	k.mu.Lock()
-	full := len(k.subs) >= k.s.options.MaxSubscriptions
-	k.mu.Unlock()
-	if full {
+	if k.full() {
 		k.fail(req.ID, wire.CodeUnsupportedOption, "the connection has too many subscriptions")
 		return
 	}
 	sub, err := k.s.hub.Subscribe(who, req, k)
 	if err != nil {
-		var e *wire.Error
-		if !errors.As(err, &e) {
-			e = wire.NewError(wire.CodeSubscriptionFailed, "the subscription failed")
-		}
-		id := req.ID
-		if e.Code == wire.CodeInvalidSubscriptionID {
-			id = "invalid_subscription"
-		}
-		k.fail(id, e.Code, e.Error())
+		k.refuseSubscription(req.ID, err)
 		return
 	}
 	k.mu.Lock()
@@ -274,6 +283,30 @@ func (k *socket) subscribe(who *identity.Principal, req *wire.Subscription) {
 	if gone {
 		sub.End()
 	}
+}
+
+// full reports whether the socket may have no more subscriptions. Those that
+// ended by themselves are forgotten here.
+func (k *socket) full() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.subs) < k.s.options.MaxSubscriptions {
+		return false
+	}
+	maps.DeleteFunc(k.subs, func(_ string, sub *live.Subscription) bool { return sub.Ended() })
+	return len(k.subs) >= k.s.options.MaxSubscriptions
+}
+
+// refuseSubscription says why there is no subscription of that id.
+func (k *socket) refuseSubscription(id string, err error) {
+	var e *wire.Error
+	if !errors.As(err, &e) {
+		e = wire.NewError(wire.CodeSubscriptionFailed, "the subscription failed")
+	}
+	if e.Code == wire.CodeInvalidSubscriptionID {
+		id = "invalid_subscription"
+	}
+	k.fail(id, e.Code, e.Error())
 }
 
 func (k *socket) unsubscribe(id string) {

@@ -42,6 +42,10 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 		return
 	}
 	k.mu.Lock()
+	if k.gone {
+		k.mu.Unlock()
+		return
+	}
 	k.who = who
 	if before == nil {
 		k.proto = wire.Protocol{Serialization: "json", Compression: "gzip", Renew: proto.Renew}
@@ -66,6 +70,10 @@ func authCode(err error) wire.Code {
 // welcome says who the socket belongs to.
 func (k *socket) welcome() {
 	k.mu.Lock()
+	if k.gone {
+		k.mu.Unlock()
+		return
+	}
 	f := &wire.ServerFrame{Type: "auth_success", User: k.who.UserID, Role: k.who.Role, Protocol: k.proto, ExpiresIn: -1}
 	if !k.who.ExpiresAt.IsZero() {
 		f.ExpiresIn = secondsUntil(k.who.ExpiresAt)
@@ -90,7 +98,8 @@ func (k *socket) refuse(code wire.Code, message string) {
 		sub.End()
 	}
 	k.queue.clear()
-	k.send(&wire.ServerFrame{Type: "auth_error", Code: code, Message: message})
+	said := wire.AppendServerFrame(nil, &wire.ServerFrame{Type: "auth_error", Code: code, Message: message})
+	k.queue.last(frame{data: said, plain: true})
 	k.end(closePolicy, string(code))
 }
 
@@ -144,7 +153,7 @@ func (k *socket) expired() {
 // checkSession closes the socket when its session has ended.
 func (k *socket) checkSession() {
 	k.mu.Lock()
-	ended := !k.gone && k.who != nil && time.Until(k.who.ExpiresAt) > 0 && !k.s.users.Valid(k.who)
+	ended := !k.gone && k.who != nil && k.s.users.Revoked(k.who)
 	k.mu.Unlock()
 	if ended {
 		k.refuse(wire.CodeSessionEnded, "the session has ended")

@@ -26,6 +26,13 @@ func (l *sockets) init(s *Server) {
 	l.empty = make(chan struct{})
 }
 
+func (l *sockets) isClosing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closing
+}
+
+// add takes a socket that is connected; false when the server is closing.
 func (l *sockets) add(k *socket) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,7 +81,9 @@ func (l *sockets) sweep(ctx context.Context) {
 			switch {
 			case silent > l.s.options.ClientTimeout:
 				k.queue.clear()
-				k.end(closeHeartbeat, "Heartbeat timeout")
+				if !k.end(closeHeartbeat, "Heartbeat timeout") {
+					k.cut()
+				}
 			case silent >= l.s.options.Heartbeat/2:
 				k.queue.put(frame{op: opPing})
 			}

@@ -42,8 +42,7 @@ func (s *Server) sql(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		res.Results = nil
-		res.Err = asWireError(err)
-		hideTable(who, res.Err)
+		res.Err = hideTable(who, asWireError(err))
 	}
 	res.Took = float64(time.Since(start).Microseconds()) / 1000
 	buf.out = wire.AppendResponse(buf.out[:0], &res)
@@ -85,10 +84,13 @@ func asWireError(err error) *wire.Error {
 
 // hideTable keeps from ordinary users whether a table that they may not use
 // exists.
-func hideTable(who *identity.Principal, e *wire.Error) {
-	if e.Code == wire.CodeTableNotFound && !who.IsAdmin() {
-		e.Message = "Requested table is not available: it does not exist or you may not use it"
+func hideTable(who *identity.Principal, e *wire.Error) *wire.Error {
+	if e.Code != wire.CodeTableNotFound || who.IsAdmin() {
+		return e
 	}
+	hidden := *e // the error may be somebody else's too
+	hidden.Message = "Requested table is not available: it does not exist or you may not use it"
+	return &hidden
 }
 
 // statusOf is the HTTP status of an answer of the SQL route.
