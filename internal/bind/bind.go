@@ -214,7 +214,7 @@ func (r *relation) Column(name dialect.Name) (*expr.Column, error) {
 func (r *relation) nearest(name string) string {
 	best, at := 3, ""
 	for i := range r.table.Columns {
-		if d := distance(name, r.table.Columns[i].Name); d < best && d < len(name) {
+		if d := distance(name, r.table.Columns[i].Name); d < best && 2*d < len(name) {
 			best, at = d, r.table.Columns[i].Name
 		}
 	}

@@ -247,6 +247,9 @@ func (b *Binder) orderBy(s *Select, list []dialect.OrderItem, core *dialect.Sele
 		if o.node, err = b.orderNode(s, item, core, names, aggregate); err != nil {
 			return err
 		}
+		if expr.IsConst(o.node) {
+			continue // it orders nothing, and an engine might take it for a position
+		}
 		s.order = append(s.order, o)
 	}
 	return nil

@@ -44,6 +44,9 @@ func (r *run) authorise(source string, s dialect.Statement) error {
 		if err != nil {
 			return err
 		}
+		if err := r.noShared(source, s.Inner); err != nil {
+			return err
+		}
 		inner := &run{e: r.e, who: target, namespace: r.namespace}
 		return inner.authorise(source, s.Inner)
 	case *dialect.Query, *dialect.Insert, *dialect.Update, *dialect.Delete:
@@ -55,37 +58,52 @@ func (r *run) authorise(source string, s dialect.Statement) error {
 // authoriseTables checks the right to every table that a statement names.
 func (r *run) authoriseTables(source string, s dialect.Statement) error {
 	snapshot := r.e.db.Catalog()
-	var err error
-	dialect.Walk(s, func(n dialect.Node) bool {
-		if ref, ok := n.(*dialect.TableRef); ok && err == nil {
-			if t := lookup(snapshot, r.namespace, ref.Name); t != nil {
-				if e := mayUse(r.who.Role, t, false); e != nil {
-					err = at(source, ref.Pos(), e)
-				}
-			}
+	_, query := s.(*dialect.Query)
+	for i, name := range tables(s) {
+		t := lookup(snapshot, r.namespace, name)
+		if t == nil {
+			continue
 		}
-		return err == nil
-	})
-	if err != nil {
-		return err
-	}
-	var target dialect.Name
-	switch s := s.(type) {
-	case *dialect.Insert:
-		target = s.Table
-	case *dialect.Update:
-		target = s.Table
-	case *dialect.Delete:
-		target = s.Table
-	default:
-		return nil
-	}
-	if t := lookup(snapshot, r.namespace, target); t != nil {
-		if e := mayUse(r.who.Role, t, true); e != nil {
-			return at(source, target[0].Pos, e)
+		// The first table of a statement that writes is the one it writes to.
+		if e := mayUse(r.who.Role, t, !query && i == 0); e != nil {
+			return at(source, name[0].Pos, e)
 		}
 	}
 	return nil
+}
+
+// noShared refuses EXECUTE AS on a table whose rows belong to nobody.
+func (r *run) noShared(source string, s dialect.Statement) error {
+	for _, name := range tables(s) {
+		if t := lookup(r.e.db.Catalog(), r.namespace, name); t != nil && t.Kind == catalog.Shared {
+			return at(source, name[0].Pos, errShared())
+		}
+	}
+	return nil
+}
+
+func errShared() *wire.Error {
+	return wire.NewError(wire.CodeSQLExecution, "EXECUTE AS USER does not work on SHARED tables, whose rows belong to nobody; run the statement as yourself")
+}
+
+// tables are the names of the tables that a statement reads or writes.
+func tables(s dialect.Statement) []dialect.Name {
+	var out []dialect.Name
+	switch s := s.(type) {
+	case *dialect.Insert:
+		out = append(out, s.Table)
+	case *dialect.Update:
+		out = append(out, s.Table)
+	case *dialect.Delete:
+		out = append(out, s.Table)
+	}
+	dialect.Walk(s, func(n dialect.Node) bool {
+		if ref, ok := n.(*dialect.TableRef); ok {
+			out = append(out, ref.Name)
+		}
+		return true
+	})
+	return out
 }
 
 func lookup(s *catalog.Snapshot, namespace string, name dialect.Name) *catalog.Table {
@@ -128,7 +146,7 @@ func (r *run) mayRun(p *plan) error {
 		}
 		role = identity.RoleUser
 		if p.table != nil && p.table.Kind == catalog.Shared {
-			return wire.NewError(wire.CodeSQLExecution, "EXECUTE AS USER does not work on SHARED tables, whose rows belong to nobody; run the statement as yourself")
+			return errShared()
 		}
 	}
 	if p.table == nil {

@@ -235,11 +235,11 @@ func (r *run) columns(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
 	}
 	for i := range s.Columns {
 		d := &s.Columns[i]
-		if err := r.checkName(p, d.Name); err != nil {
-			return err
-		}
 		if dialect.ReservedColumn(d.Name.Name) {
 			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "'", d.Name.Name, "' is a reserved system column name"))
+		}
+		if err := r.checkName(p, d.Name); err != nil {
+			return err
 		}
 		if t.Column(d.Name.Name) >= 0 {
 			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", d.Name.Name, " is defined twice"))

@@ -91,10 +91,6 @@ type engine struct {
 }
 
 func (e *engine) raise(err error) error {
-	var w *wire.Error
-	if errors.As(err, &w) {
-		err = expr.ErrorFromText("sqlite: " + expr.ErrorText(w))
-	}
 	if e.raised == nil {
 		e.raised = err
 	}

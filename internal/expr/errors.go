@@ -35,33 +35,6 @@ func place(err error, pos dialect.Pos) error {
 	return &BindError{Err: wire.NewError(wire.CodeInternal, err.Error()), Pos: pos}
 }
 
-// An evaluation error travels through the engine as text: mark, code, colon,
-// message, end.
-const (
-	errMark = "kalam:"
-	errEnd  = "\x1e"
-)
-
-// ErrorText writes err so that it survives the engine's own error message.
-func ErrorText(err *wire.Error) string {
-	return errMark + string(err.Code) + ":" + err.Message + errEnd
-}
-
-// ErrorFromText finds an error written by ErrorText in an engine's message;
-// nil if there is none.
-func ErrorFromText(s string) *wire.Error {
-	_, s, ok := strings.Cut(s, errMark)
-	if !ok {
-		return nil
-	}
-	s, _, _ = strings.Cut(s, errEnd)
-	code, message, ok := strings.Cut(s, ":")
-	if !ok {
-		return nil
-	}
-	return wire.NewError(wire.Code(code), message)
-}
-
 // The errors of evaluation that several operators share.
 
 func errRange(k wire.Kind) *wire.Error {

@@ -78,14 +78,3 @@ func TestTextConstantsBecomeArguments(t *testing.T) {
 		t.Errorf("$2 is bound as %s", expr.TypeName(args[1].Type))
 	}
 }
-
-func TestErrorsTravelThroughTheEngine(t *testing.T) {
-	in := wire.NewError(wire.CodeNumericOutOfRange, "integer out of range: a:b")
-	out := expr.ErrorFromText("sqlite: step: " + expr.ErrorText(in) + " (SQLITE_ERROR)")
-	if out == nil || *out != *in {
-		t.Errorf("got %+v", out)
-	}
-	if expr.ErrorFromText("no such table: x") != nil {
-		t.Error("an error of the engine was taken for one of ours")
-	}
-}

@@ -234,21 +234,8 @@ func (db *DB) engineError(ctx context.Context, err error, late bool) error {
 		if late {
 			return ErrTimeout
 		}
-	case ReasonRaised:
-		return db.raised(err)
 	case ReasonFull:
 		return &wire.Error{Code: wire.CodeDatabaseUnavailable, Message: "the disk of the server is full; nothing was written"}
-	}
-	return err
-}
-
-// raised returns the coded error that a function of package expr raised inside
-// the engine, else err.
-func (db *DB) raised(err error) error {
-	if err != nil && db.driver.Reason(err) == ReasonRaised {
-		if e := expr.ErrorFromText(err.Error()); e != nil {
-			return e
-		}
 	}
 	return err
 }

@@ -49,6 +49,7 @@ const (
 // Session is one transaction of an engine. It is used by one goroutine.
 type Session interface {
 	// Query runs s and calls row for each row; the slice is reused for the next.
+	// The error of a function of package expr comes back as it is.
 	Query(s *Stmt, args []wire.Value, row func([]wire.Value) error) error
 	// Exec runs s and returns how many rows it changed.
 	Exec(s *Stmt, args []wire.Value) (int64, error)
@@ -77,5 +78,4 @@ const (
 	ReasonUnique             // a unique index; the error ends with table.column
 	ReasonInterrupted        // the context ended
 	ReasonFull               // no space left
-	ReasonRaised             // a function of package expr failed; the text is in the error
 )

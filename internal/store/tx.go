@@ -15,7 +15,7 @@ type Tx struct {
 
 // Query runs s and calls row for each row; the slice is reused for the next.
 func (tx *Tx) Query(s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
-	return tx.db.raised(tx.session.Query(s, args, row))
+	return tx.session.Query(s, args, row)
 }
 
 // Exec runs s and returns how many rows it changed. It is for the server's own

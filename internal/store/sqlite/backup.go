@@ -32,6 +32,9 @@ func BackupFile(ctx context.Context, dir, path string) error {
 		return fmt.Errorf("backup: %w", err)
 	}
 	defer c.close()
+	if err := c.run("PRAGMA query_only=OFF"); err != nil { // VACUUM counts as a write
+		return fmt.Errorf("backup: %w", err)
+	}
 	stop := context.AfterFunc(ctx, func() { close(c.kill) })
 	defer stop()
 	if err := c.run("VACUUM INTO '" + strings.ReplaceAll(path, "'", "''") + "'"); err != nil {

@@ -19,12 +19,13 @@ const keepStmts = 512
 // conn is one connection with an open transaction. It implements
 // store.Session.
 type conn struct {
-	sq    *zs.Conn
-	home  chan *conn           // where End puts it back
-	stmts map[string]*prepared // by their text
-	order []string             // of stmts, oldest first
-	row   []wire.Value
-	dog   *watchdog
+	sq     *zs.Conn
+	home   chan *conn           // where End puts it back
+	stmts  map[string]*prepared // by their text
+	order  []string             // of stmts, oldest first
+	row    []wire.Value
+	raised error // of a function of package expr in the running statement
+	dog    *watchdog
 
 	mu     sync.Mutex
 	ctx    context.Context // mu guards it and the rest; the bound, nil for none
@@ -60,7 +61,7 @@ func openConn(path string, write bool) (*conn, error) {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
 	}
-	if err := register(sq); err != nil {
+	if err := register(c); err != nil {
 		sq.Close()
 		return nil, err
 	}
@@ -149,6 +150,9 @@ func (c *conn) Query(s *store.Stmt, args []wire.Value, row func([]wire.Value) er
 	defer func() { c.row = cells }()
 	for {
 		more, err := p.Step()
+		if c.raised != nil {
+			err, c.raised = c.raised, nil
+		}
 		if err != nil || !more {
 			return err
 		}

@@ -10,11 +10,15 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// register makes the functions of package expr known to a connection.
-func register(sq *zs.Conn) error {
+// register makes the functions of package expr known to a connection. The
+// library loses the error of a function and goes on with its text as the value
+// (v1.4.2, Context.resultError), so the first one is kept on the connection, and
+// Query returns it after the step.
+func register(c *conn) error {
+	sq := c.sq
 	for _, f := range expr.Functions() {
 		err := sq.CreateFunction(f.Name, &zs.FunctionImpl{
-			NArgs: len(f.Args), Deterministic: true,
+			NArgs: len(f.Args), Deterministic: !f.Volatile,
 			Scalar: func(_ zs.Context, args []zs.Value) (zs.Value, error) {
 				in := make([]wire.Value, len(args))
 				for i, a := range args {
@@ -26,7 +30,8 @@ func register(sq *zs.Conn) error {
 				}
 				out, err := f.Eval(in)
 				if err != nil {
-					return zs.Value{}, raised(err)
+					c.raise(err)
+					return zs.Value{}, nil
 				}
 				return toResult(out, f.Result), nil
 			},
@@ -39,7 +44,7 @@ func register(sq *zs.Conn) error {
 		err := sq.CreateFunction(a.Name, &zs.FunctionImpl{
 			NArgs: 1, Deterministic: true,
 			MakeAggregate: func(zs.Context) (zs.AggregateFunction, error) {
-				return &aggregate{spec: a, acc: a.New()}, nil
+				return &aggregate{c: c, spec: a, acc: a.New()}, nil
 			},
 		})
 		if err != nil {
@@ -50,9 +55,9 @@ func register(sq *zs.Conn) error {
 }
 
 type aggregate struct {
+	c    *conn
 	spec expr.Aggregate
 	acc  expr.Accumulator
-	err  error
 }
 
 func (a *aggregate) Step(_ zs.Context, args []zs.Value) error {
@@ -60,9 +65,8 @@ func (a *aggregate) Step(_ zs.Context, args []zs.Value) error {
 	if err == nil {
 		err = a.acc.Step(v)
 	}
-	if err != nil && a.err == nil {
-		a.err = err
-		return raised(err)
+	if err != nil {
+		a.c.raise(err)
 	}
 	return nil
 }
@@ -74,20 +78,19 @@ func (a *aggregate) WindowInverse(zs.Context, []zs.Value) error {
 func (a *aggregate) WindowValue(zs.Context) (zs.Value, error) {
 	v, err := a.acc.Final()
 	if err != nil {
-		return zs.Value{}, raised(err)
+		a.c.raise(err)
+		return zs.Value{}, nil
 	}
 	return toResult(v, a.spec.Result), nil
 }
 
 func (a *aggregate) Finalize(zs.Context) {}
 
-// raised turns a coded error into the text that travels through SQLite.
-func raised(err error) error {
-	var coded *wire.Error
-	if errors.As(err, &coded) {
-		return errors.New(expr.ErrorText(coded))
+// raise keeps the error of a function for the statement that called it.
+func (c *conn) raise(err error) {
+	if c.raised == nil {
+		c.raised = err
 	}
-	return err
 }
 
 func fromArg(a zs.Value, t wire.Type) (wire.Value, error) {
