@@ -25,7 +25,7 @@ Ctrl-C drops what you typed, or ends what runs. BEGIN; ... COMMIT; runs as a who
 once it is complete.`
 
 // shell reads statements from a person until they leave.
-func (x *executor) shell(ctx context.Context) error {
+func (x *executor) shell() error {
 	rl := readline.NewShell()
 	rl.Prompt.Primary(func() string { return "kalam> " })
 	rl.Prompt.Secondary(func() string { return "    -> " })
@@ -41,7 +41,7 @@ func (x *executor) shell(ctx context.Context) error {
 		rl.History.Add("statements", h)
 	}
 	fmt.Fprintf(x.s.out, "kalam %s, connected to %s. \\? for help, \\q to leave.\n\n", version, x.url)
-	for ctx.Err() == nil {
+	for {
 		line, err := rl.Readline()
 		switch {
 		case errors.Is(err, readline.ErrInterrupt):
@@ -56,7 +56,6 @@ func (x *executor) shell(ctx context.Context) error {
 			return nil
 		}
 	}
-	return nil
 }
 
 // entered runs what a person entered and reports whether they want to leave.

@@ -87,7 +87,8 @@ func (c *sqlCmd) Run(s *streams) error {
 		}
 		return x.script(ctx, string(b))
 	case c.File == "" && isTerminal(s.in):
-		return x.shell(ctx)
+		stop() // Ctrl-C is the shell's
+		return x.shell()
 	}
 	b, err := io.ReadAll(s.in)
 	if err != nil {
