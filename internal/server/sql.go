@@ -46,7 +46,11 @@ func (s *Server) sql(w http.ResponseWriter, r *http.Request) {
 	}
 	res.Took = float64(time.Since(start).Microseconds()) / 1000
 	buf.out = wire.AppendResponse(buf.out[:0], &res)
-	writeJSON(w, statusOf(res.Err), buf.out)
+	status := statusOf(res.Err)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, status, buf.out)
 }
 
 func (s *Server) decodeAndRun(r *http.Request, who *identity.Principal, buf *buffer, res *wire.Response) error {
