@@ -35,7 +35,8 @@ type network struct {
 	passwords map[string]string
 	sockets   []*socketPair
 	dialErr   error
-	onDial    func(*socketPair)
+	moody     wire.Code // refuses every sign-in with this code
+	attempts  int       // at requests, broken ones included
 }
 
 func newNetwork(t *testing.T) *network {
@@ -82,6 +83,7 @@ func (n *network) check(tok string) (string, wire.Code) {
 func (n *network) Do(ctx context.Context, r *client.Request) (*client.Response, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.attempts++
 	for end, err := range n.broken {
 		if strings.HasSuffix(r.URL, end) {
 			return nil, err
@@ -217,6 +219,9 @@ func (p *socketPair) Write(ctx context.Context, b []byte) error {
 	user, code := p.n.check(f.Token)
 	p.signed = append(p.signed, f.Token)
 	renews := p.n.renews
+	if p.n.moody != "" {
+		code = p.n.moody
+	}
 	p.n.mu.Unlock()
 	if code != "" {
 		p.send(&wire.ServerFrame{Type: "auth_error", Code: code, Message: "Invalid credentials"})

@@ -265,6 +265,14 @@ func TestFailedEarlyRefreshKeepsTheToken(t *testing.T) {
 		if time.Since(began) != 0 {
 			t.Errorf("queries waited %v for a refresh that can wait", time.Since(began))
 		}
+		time.Sleep(3 * time.Second)
+		before := n.attempts
+		for range 10 {
+			ask(t, c)
+		}
+		if n.attempts != before+10 {
+			t.Errorf("%d attempts to refresh with %d queries", n.attempts-before-10, 10)
+		}
 	})
 }
 

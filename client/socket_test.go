@@ -166,8 +166,8 @@ func TestReconnectResumesAfterTheLastChange(t *testing.T) {
 		if got := w.last(); got != "2=two 3=three" {
 			t.Errorf("got %q", got)
 		}
-		if n.logins != 1 {
-			t.Errorf("%d logins", n.logins)
+		if n.logins != 1 || n.refreshes != 0 {
+			t.Errorf("%d logins, %d refreshes", n.logins, n.refreshes)
 		}
 	})
 }
@@ -341,10 +341,21 @@ func TestUnknownAuthErrorIsNotFinal(t *testing.T) {
 		defer w.end()
 		for i := range 5 {
 			p := n.socket(i)
-			p.expect("subscribe")
+			p.ack(p.expect("subscribe").Subscription.ID, false, false)
 			p.send(&wire.ServerFrame{Type: "auth_error", Code: "MOON_PHASE", Message: "not now"})
 		}
 		n.socket(5).expect("subscribe")
+		n.locked(func() { n.moody = "MOON_PHASE" })
+		n.socket(5).drop(io.EOF)
+		n.socket(15)
+		n.locked(func() { n.moody = "" })
+		for i := 15; i < 25; i++ {
+			n.socket(i)
+			if synctest.Wait(); len(n.socket(i).out) > 0 {
+				return
+			}
+		}
+		t.Error("the client does not sign in any more")
 	})
 }
 

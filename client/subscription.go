@@ -69,13 +69,6 @@ func (s *subscription) end(err error, discard bool) {
 // queued comes first, unless it belongs to somebody else.
 func (s *subscription) next(ctx context.Context) (item, error) {
 	select {
-	case <-s.done:
-		if s.discard {
-			return item{}, s.err
-		}
-	default:
-	}
-	select {
 	case it := <-s.events:
 		return s.check(it)
 	case <-ctx.Done():
@@ -92,7 +85,7 @@ func (s *subscription) next(ctx context.Context) (item, error) {
 	return item{}, s.err
 }
 
-// check looks again whether the subscription was ended for good while an item
+// check looks whether the subscription was ended for good while an item
 // was being taken.
 func (s *subscription) check(it item) (item, error) {
 	select {
