@@ -121,7 +121,12 @@ func (db *DB) start(ctx context.Context) error {
 		if db.logTotal, err = tx.logTotal(); err != nil {
 			return err
 		}
-		return db.loadCatalog(tx)
+		next, err := db.readCatalog(tx)
+		if err != nil {
+			return err
+		}
+		db.useCatalog(next)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("open: %w", err)

@@ -238,15 +238,15 @@ func createSQL(t *catalog.Table) []string {
 	return sqls
 }
 
-// loadCatalog reads what exists and makes it the current catalog.
-func (db *DB) loadCatalog(tx *Tx) error {
+// readCatalog reads what exists in the transaction.
+func (db *DB) readCatalog(tx *Tx) (*catalog.Snapshot, error) {
 	namespaces := []*catalog.Namespace{{Name: SystemNamespace}}
 	err := tx.Query(namespaceAll, nil, func(row []wire.Value) error {
 		namespaces = append(namespaces, &catalog.Namespace{Name: row[0].Text(), CreatedAt: row[1].Int()})
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	tables := append([]*catalog.Table{}, systemTables...)
 	before := db.Catalog()
@@ -265,13 +265,17 @@ func (db *DB) loadCatalog(tx *Tx) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	version := int64(1)
 	if before != nil {
 		version = before.Version + 1
 	}
-	next := catalog.NewSnapshot(version, namespaces, tables)
+	return catalog.NewSnapshot(version, namespaces, tables), nil
+}
+
+// useCatalog makes next the current catalog.
+func (db *DB) useCatalog(next *catalog.Snapshot) {
 	db.catalog.Store(next)
 	db.stmts.Range(func(k, _ any) bool {
 		if t := k.(*catalog.Table); next.TableByID(t.ID) != t {
@@ -279,7 +283,6 @@ func (db *DB) loadCatalog(tx *Tx) error {
 		}
 		return true
 	})
-	return nil
 }
 
 // OthersHaveRows reports whether another user than this one has a row in a

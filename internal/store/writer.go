@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -98,7 +99,7 @@ func (db *DB) commit(first *write) {
 		ok = db.run(session, w, false)
 	}
 	if ok {
-		db.end(session, batch)
+		db.end(session, batch, total)
 		return
 	}
 	session.End(false)
@@ -134,11 +135,12 @@ func (db *DB) again(batch []*write) {
 		}
 		return
 	}
-	db.end(session, batch)
+	db.end(session, batch, total)
 }
 
 // end commits the transaction, hands on what it changed and answers everybody.
-func (db *DB) end(session Session, batch []*write) {
+// total is the size of the log before the transaction.
+func (db *DB) end(session Session, batch []*write, total int64) {
 	defined := false
 	var changes []*Change
 	for _, w := range batch {
@@ -147,22 +149,28 @@ func (db *DB) end(session Session, batch []*write) {
 			changes = append(changes, w.changes...)
 		}
 	}
-	if err := session.End(true); err != nil {
+	// The catalog is read before the commit, in the same session: after it there
+	// might be no free session to read it with, and no way back.
+	var next *catalog.Snapshot
+	var err error
+	if defined {
+		next, err = db.readCatalog(&Tx{db: db, session: session})
+	}
+	if e := session.End(err == nil); err == nil {
+		err = e
+	}
+	if err != nil {
+		db.logTotal = total
 		for _, w := range batch {
 			if w.err == nil {
 				w.err = db.engineError(w.ctx, fmt.Errorf("commit: %w", err), false)
 			}
 			w.done <- w.err
 		}
-		// What logTotal counted did not happen.
-		db.recount()
 		return
 	}
-	if defined {
-		err := db.Read(context.Background(), db.loadCatalog)
-		if err != nil {
-			db.options.Logger.Error("load the catalog after a definition", "error", err)
-		}
+	if next != nil {
+		db.useCatalog(next)
 	}
 	db.ring.publish(changes)
 	for _, w := range batch {
@@ -231,18 +239,6 @@ func call(fn func(*Tx) error, tx *Tx) (err error) {
 		}
 	}()
 	return fn(tx)
-}
-
-// recount reads the size of the log again after a failed commit.
-func (db *DB) recount() {
-	err := db.Read(context.Background(), func(tx *Tx) error {
-		var err error
-		db.logTotal, err = tx.logTotal()
-		return err
-	})
-	if err != nil {
-		db.options.Logger.Error("read the size of the change log", "error", err)
-	}
 }
 
 var (
