@@ -191,7 +191,7 @@ func (tx *Tx) CreateTable(t *catalog.Table) error {
 		return err
 	}
 	for _, sql := range createSQL(t) {
-		if err := tx.session.Script(sql); err != nil {
+		if err := tx.script(sql); err != nil {
 			return fmt.Errorf("create table: %w", err)
 		}
 	}
@@ -205,7 +205,7 @@ func (tx *Tx) DropTable(t *catalog.Table) error {
 	if _, err := tx.Exec(tableDelete, wire.IntValue(t.ID)); err != nil {
 		return err
 	}
-	return tx.session.Script("DROP TABLE " + t.Physical())
+	return tx.script("DROP TABLE " + t.Physical())
 }
 
 // createSQL is the engine's definition of a table: clustered by user and key,

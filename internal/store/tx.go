@@ -15,6 +15,9 @@ type Tx struct {
 
 // Query runs s and calls row for each row; the slice is reused for the next.
 func (tx *Tx) Query(s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
+	if err := tx.open(); err != nil {
+		return err
+	}
 	return tx.session.Query(s, args, row)
 }
 
@@ -22,7 +25,31 @@ func (tx *Tx) Query(s *Stmt, args []wire.Value, row func([]wire.Value) error) er
 // tables: rows of users go through Insert, Update and Delete, which keep the
 // change log.
 func (tx *Tx) Exec(s *Stmt, args ...wire.Value) (int64, error) {
+	return tx.exec(s, args)
+}
+
+func (tx *Tx) exec(s *Stmt, args []wire.Value) (int64, error) {
+	if err := tx.open(); err != nil {
+		return 0, err
+	}
 	return tx.session.Exec(s, args)
+}
+
+// script runs a definition.
+func (tx *Tx) script(sql string) error {
+	if err := tx.open(); err != nil {
+		return err
+	}
+	return tx.session.Script(sql)
+}
+
+// open fails when the engine has dropped a writing transaction: what a function
+// that overlooked that error still did would be committed by itself.
+func (tx *Tx) open() error {
+	if tx.write != nil && !tx.session.Active() {
+		return errEnded
+	}
+	return nil
 }
 
 // AfterCommit calls fn once the transaction is on disk and before its caller is
@@ -36,13 +63,13 @@ func (tx *Tx) DB() *DB { return tx.db }
 
 // Savepoint runs fn so that its changes go when it fails, and only those.
 func (tx *Tx) Savepoint(fn func() error) error {
-	if _, err := tx.session.Exec(innerSavepoint, nil); err != nil {
+	if _, err := tx.exec(innerSavepoint, nil); err != nil {
 		return err
 	}
 	changes, after, defined, total := len(tx.write.changes), len(tx.write.after), tx.write.defined, tx.db.logTotal
 	err := fn()
 	if err == nil {
-		_, err = tx.session.Exec(releaseInner, nil)
+		_, err = tx.exec(releaseInner, nil)
 		return err
 	}
 	if tx.session.Active() {
@@ -65,7 +92,7 @@ var (
 func (tx *Tx) Insert(t *catalog.Table, user string, row []wire.Value) (Seq, error) {
 	s := tx.db.tableStmts(t)
 	seq := tx.db.clock.next()
-	if _, err := tx.session.Exec(s.insert, s.rowArgs(user, row, seq)); err != nil {
+	if _, err := tx.exec(s.insert, s.rowArgs(user, row, seq)); err != nil {
 		return 0, err
 	}
 	return seq, tx.log(&Change{Seq: seq, Table: t.ID, Version: t.Version, User: user, Op: OpInsert, New: row})
@@ -83,7 +110,7 @@ func (tx *Tx) Update(t *catalog.Table, user string, oldSeq Seq, old, row []wire.
 	}
 	seq := tx.db.clock.next()
 	args := append(s.rowArgs(user, row, seq), s.keyArgs(user, old, oldSeq)...)
-	if _, err := tx.session.Exec(s.update, args); err != nil {
+	if _, err := tx.exec(s.update, args); err != nil {
 		return 0, err
 	}
 	return seq, tx.log(&Change{Seq: seq, Table: t.ID, Version: t.Version, User: user, Op: OpUpdate, OldSeq: oldSeq, Old: old, New: row})
@@ -92,7 +119,7 @@ func (tx *Tx) Update(t *catalog.Table, user string, oldSeq Seq, old, row []wire.
 // Delete removes the row whose version is oldSeq.
 func (tx *Tx) Delete(t *catalog.Table, user string, oldSeq Seq, old []wire.Value) error {
 	s := tx.db.tableStmts(t)
-	if _, err := tx.session.Exec(s.delete, s.keyArgs(user, old, oldSeq)); err != nil {
+	if _, err := tx.exec(s.delete, s.keyArgs(user, old, oldSeq)); err != nil {
 		return err
 	}
 	seq := tx.db.clock.next()
@@ -153,7 +180,7 @@ func (tx *Tx) log(c *Change) error {
 		new = wire.BytesValue(b)
 	}
 	tx.db.logTotal += int64(n)
-	_, err := tx.session.Exec(logInsert, []wire.Value{
+	_, err := tx.exec(logInsert, []wire.Value{
 		wire.IntValue(c.Seq), wire.IntValue(c.Table), wire.TextValue(c.User), wire.IntValue(int64(c.Version)),
 		wire.IntValue(int64(c.Op)), wire.IntValue(c.OldSeq), old, new, wire.IntValue(tx.db.logTotal),
 	})

@@ -183,6 +183,8 @@ func (db *DB) end(session Session, batch []*write, total int64) {
 	}
 }
 
+var errEnded = errors.New("store: the engine has dropped the transaction")
+
 // run executes one member inside the open transaction and leaves its outcome in
 // w. With guard it does so in a savepoint, and a failed member leaves nothing
 // behind. It reports whether the transaction is still good.
@@ -207,7 +209,7 @@ func (db *DB) run(session Session, w *write, guard bool) bool {
 	}
 	if !session.Active() {
 		if w.err == nil {
-			w.err = errors.New("store: the transaction ended inside a write")
+			w.err = errEnded
 		}
 		return false
 	}
