@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -110,7 +112,7 @@ func (tx *Tx) Update(t *catalog.Table, user string, oldSeq Seq, old, row []wire.
 	}
 	seq := tx.db.clock.next()
 	args := append(s.rowArgs(user, row, seq), s.keyArgs(user, old, oldSeq)...)
-	if _, err := tx.exec(s.update, args); err != nil {
+	if err := one(tx.exec(s.update, args)); err != nil {
 		return 0, err
 	}
 	return seq, tx.log(&Change{Seq: seq, Table: t.ID, Version: t.Version, User: user, Op: OpUpdate, OldSeq: oldSeq, Old: old, New: row})
@@ -119,11 +121,20 @@ func (tx *Tx) Update(t *catalog.Table, user string, oldSeq Seq, old, row []wire.
 // Delete removes the row whose version is oldSeq.
 func (tx *Tx) Delete(t *catalog.Table, user string, oldSeq Seq, old []wire.Value) error {
 	s := tx.db.tableStmts(t)
-	if _, err := tx.exec(s.delete, s.keyArgs(user, old, oldSeq)); err != nil {
+	if err := one(tx.exec(s.delete, s.keyArgs(user, old, oldSeq))); err != nil {
 		return err
 	}
 	seq := tx.db.clock.next()
 	return tx.log(&Change{Seq: seq, Table: t.ID, Version: t.Version, User: user, Op: OpDelete, OldSeq: oldSeq, Old: old})
+}
+
+// one takes the outcome of a statement that is about one row. A row that is not
+// there must not get into the change log.
+func one(n int64, err error) error {
+	if err == nil && n != 1 {
+		err = fmt.Errorf("store: a change of one row found %d", n)
+	}
+	return err
 }
 
 func sameKey(t *catalog.Table, a, b []wire.Value) bool {
