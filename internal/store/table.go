@@ -179,6 +179,7 @@ func (tx *Tx) CreateTable(t *catalog.Table) error {
 	if err != nil {
 		return err
 	}
+	tx.db.stmts.Delete(t) // of an earlier try, which failed, under another id
 	t.Version = 1
 	t.CreatedAt = tx.db.Now().UnixMicro()
 	t.UpdatedAt = t.CreatedAt
