@@ -188,6 +188,11 @@ func (db *DB) Changes(ctx context.Context, pos Seq, limit int) ([]*Change, <-cha
 // Backup writes a consistent copy of the database to a new file, while others
 // read and write.
 func (db *DB) Backup(ctx context.Context, path string) error {
+	select {
+	case <-db.closing:
+		return ErrClosed
+	default:
+	}
 	return db.driver.Backup(ctx, path)
 }
 
