@@ -20,6 +20,8 @@ type Native struct {
 	HTTPClient *http.Client
 }
 
+const maxResponse = 512 << 20 // bytes of an answer
+
 type httpTransport struct {
 	client *http.Client
 	own    bool // the connections are ours to close

@@ -9,6 +9,8 @@ import (
 	"io"
 )
 
+const maxMessage = 64 << 20 // bytes of one message, inflated
+
 // inflate undoes the gzip of a binary message. Text in a binary message passes
 // as it is.
 func inflate(b []byte) ([]byte, error) {

@@ -64,8 +64,3 @@ func (e *closeError) Error() string {
 	}
 	return "socket closed: " + e.Reason
 }
-
-const (
-	maxMessage  = 64 << 20  // bytes of one socket message, inflated
-	maxResponse = 512 << 20 // bytes of an HTTP answer
-)

@@ -119,7 +119,7 @@ func explain(err error, url string) error {
 	case errors.Is(err, client.ErrInsecureTransport):
 		return fmt.Errorf("%s: credentials travel over https or to this machine only", url)
 	case errors.As(err, &dns), errors.As(err, &network) && network.Op == "dial":
-		return fmt.Errorf("cannot reach %s: %w\nIs the server running? Start one with kalam serve, or choose another with --url or KALAM_URL.", url, cause(err))
+		return fmt.Errorf("cannot reach %s: %w\nIs the server running? Start one with kalam serve, or choose another with --url or KALAM_URL", url, cause(err))
 	case isCode(err, wire.CodeSetupRequired), isStatus(err, http.StatusPreconditionRequired):
 		return fmt.Errorf("%s is new and nobody can sign in yet: run kalam setup on its machine", url)
 	}
