@@ -1,0 +1,31 @@
+# make run and make test are the two to know; make help shows the rest.
+
+DATE    := $(shell date -u +%Y-%m-%d)
+LDFLAGS := -s -w -X main.date=$(DATE)
+
+# FUZZTIME is how long make fuzz gives each target.
+FUZZTIME ?= 60s
+
+.PHONY: help build run test bench fuzz clean
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: ## build bin/kalam
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/kalam ./cmd/kalam
+
+run: build ## serve demo data from ./demo on http://localhost:8080
+	./bin/kalam serve --demo --data demo
+
+test: ## check everything
+	@.ci/test
+
+bench: build ## measure the server against a bare echo
+	go run ./bench
+
+fuzz: ## fuzz each target for FUZZTIME (60s)
+	@.ci/fuzz $(FUZZTIME)
+
+clean: ## remove what was built, and the demo data
+	rm -rf bin demo
