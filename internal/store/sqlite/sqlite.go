@@ -9,6 +9,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -61,7 +62,46 @@ func Open(dir string) (*Driver, error) {
 		}
 		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}
+	if err := checkFile(filepath.Join(dir, fileName)); err != nil {
+		lock.Close()
+		return nil, err
+	}
 	return &Driver{dir: dir, lock: lock, closed: make(chan struct{})}, nil
+}
+
+const fileMagic = "SQLite format 3\x00"
+
+// checkFile makes sure that the data file is one, before the engine sees it: it
+// would write into some files that are none, and open one read-only that it may
+// not write. A new file is made readable for this user only; the engine gives
+// its log the same rights.
+func checkFile(path string) error {
+	info, err := os.Stat(path)
+	isNew := errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
+	if log, err := os.Stat(path + "-wal"); isNew && err == nil && log.Size() > 0 {
+		// The engine would take the log for a leftover and delete it.
+		return fmt.Errorf("the data file %s is missing or empty, but its log %s-wal has data: restore the file, or move the log away", path, path)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("the data file must be writable: %w", err)
+	}
+	defer f.Close()
+	head := make([]byte, len(fileMagic))
+	n, err := io.ReadFull(f, head)
+	if err == io.EOF {
+		return nil // a new folder
+	}
+	if err != nil && err != io.ErrUnexpectedEOF {
+		return fmt.Errorf("read the data file: %w", err)
+	}
+	if string(head[:n]) == fileMagic {
+		return nil
+	}
+	if _, err := os.Stat(path + "-journal"); err == nil {
+		return nil // a first start that was cut off; the engine repairs it
+	}
+	return fmt.Errorf("%s is not a database of kalam: it does not begin like one", path)
 }
 
 // Migrate brings the schema to this version and opens the connections.
