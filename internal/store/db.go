@@ -193,7 +193,10 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 		return ErrClosed
 	default:
 	}
-	return db.driver.Backup(ctx, path)
+	if err := db.driver.Backup(ctx, path); err != nil {
+		return db.engineError(ctx, err, false)
+	}
+	return nil
 }
 
 // Read runs fn on a snapshot of the database.

@@ -20,9 +20,6 @@ func (d *Driver) Backup(ctx context.Context, path string) error {
 // call. It is made with VACUUM INTO, through a connection of its own, and
 // synced; writers do not wait for it.
 func BackupFile(ctx context.Context, dir, path string) error {
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("backup: %s already exists", path)
-	}
 	from := filepath.Join(dir, fileName)
 	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("backup: %s is no data folder: it has no %s", dir, fileName)
@@ -35,19 +32,24 @@ func BackupFile(ctx context.Context, dir, path string) error {
 	if err := c.run("PRAGMA query_only=OFF"); err != nil { // VACUUM counts as a write
 		return fmt.Errorf("backup: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { close(c.kill) })
-	defer stop()
-	if err := c.run("VACUUM INTO '" + strings.ReplaceAll(path, "'", "''") + "'"); err != nil {
-		os.Remove(path)
-		return fmt.Errorf("backup: %w", err)
+	// VACUUM takes an empty file for none; ours is readable for this user only.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("backup: %s already exists", path)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	defer f.Close()
-	if err := f.Chmod(0o600); err != nil {
+	stop := context.AfterFunc(ctx, func() { close(c.kill) })
+	defer stop()
+	err = c.run("VACUUM INTO '" + strings.ReplaceAll(path, "'", "''") + "'")
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		os.Remove(path)
 		return fmt.Errorf("backup: %w", err)
 	}
-	return f.Sync()
+	return nil
 }
