@@ -36,6 +36,7 @@ type Options struct {
 	AuthTimeout      time.Duration // for a socket to authenticate; default 3 s
 	ClientTimeout    time.Duration // of silence before a socket is closed; default 10 s
 	Heartbeat        time.Duration // between checks and pings; default 5 s
+	TokenGrace       time.Duration // in which a socket may renew a token that has expired; default 25 s
 	MaxSubscriptions int           // of a socket; default 1,000
 
 	Version string
@@ -67,6 +68,7 @@ func New(users *identity.Service, e *engine.Engine, hub *live.Hub, o Options) *S
 	def(&o.AuthTimeout, 3*time.Second)
 	def(&o.ClientTimeout, 10*time.Second)
 	def(&o.Heartbeat, 5*time.Second)
+	def(&o.TokenGrace, 25*time.Second)
 	def(&o.MaxSubscriptions, 1000)
 	def(&o.Version, "dev")
 	if o.Logger == nil {

@@ -26,9 +26,6 @@ const (
 	closeHeartbeat = 4000
 )
 
-// tokenGrace is how long a socket outlives its token.
-const tokenGrace = 25 * time.Second
-
 // socket is one client's WebSocket: who it is, what it watches, what waits to
 // be written. It implements wsHandler for what comes in and live.Outlet for
 // what goes out.
@@ -165,7 +162,7 @@ func (k *socket) mayRead() bool {
 	if k.who == nil || k.s.users.Revoked(k.who) {
 		return false
 	}
-	return k.who.ExpiresAt.IsZero() || time.Since(k.who.ExpiresAt) < tokenGrace
+	return k.who.ExpiresAt.IsZero() || time.Since(k.who.ExpiresAt) < k.s.options.TokenGrace
 }
 
 // Push implements live.Outlet.

@@ -125,7 +125,7 @@ func (k *socket) watchExpiry() {
 		k.timer = time.AfterFunc(left-min(left/5, time.Minute), k.expiring)
 		return
 	}
-	k.timer = time.AfterFunc(left+tokenGrace, k.expired)
+	k.timer = time.AfterFunc(left+k.s.options.TokenGrace, k.expired)
 }
 
 // expiring asks the client for a new token.
@@ -136,7 +136,7 @@ func (k *socket) expiring() {
 		return
 	}
 	f := &wire.ServerFrame{Type: "auth_expiring", ExpiresIn: secondsUntil(k.who.ExpiresAt)}
-	k.timer = time.AfterFunc(time.Until(k.who.ExpiresAt)+tokenGrace, k.expired)
+	k.timer = time.AfterFunc(time.Until(k.who.ExpiresAt)+k.s.options.TokenGrace, k.expired)
 	k.mu.Unlock()
 	k.send(f)
 }

@@ -1,0 +1,140 @@
+package server_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/live"
+	"github.com/kalamdb/kalam-go/internal/server"
+	"github.com/kalamdb/kalam-go/internal/servertest"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/store/sqlite"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// edge is a server put together by hand, for options that a configuration
+// gives in seconds or not at all.
+type edge struct {
+	*servertest.Server
+	db   *store.DB
+	edge *server.Server
+}
+
+func startEdge(t testing.TB, so store.Options, lo live.Options, o server.Options) edge {
+	t.Helper()
+	driver, err := sqlite.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), driver, so)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := identity.New(db, identity.Options{JWTSecret: secret, RootPassword: servertest.Password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := engine.New(db, users, engine.Options{})
+	hub := live.New(db, e, lo)
+	o.AuthRate, o.Loopback = 1000, true
+	s := server.New(users, e, hub, o)
+	h := httptest.NewServer(s)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		s.Close(ctx)
+		h.Close()
+		hub.Close()
+		users.Close()
+		db.Close()
+	})
+	root := &identity.Principal{UserID: identity.Root, Role: identity.RoleSystem, Issuer: identity.Issuer}
+	for _, sql := range []string{
+		"CREATE USER admin WITH PASSWORD 'Secret123!' ROLE dba", "CREATE USER alice WITH PASSWORD 'Secret123!' ROLE user",
+		"CREATE NAMESPACE chat", "CREATE USER TABLE chat.messages (id BIGINT PRIMARY KEY DEFAULT SNOWFLAKE_ID(), body TEXT NOT NULL)",
+	} {
+		if _, err := e.Run(t.Context(), root, &wire.Request{SQL: sql}); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	return edge{&servertest.Server{URL: h.URL}, db, s}
+}
+
+func TestTokenGraceEnds(t *testing.T) {
+	for _, protocol := range []string{"{}", renew} {
+		s := startEdge(t, store.Options{}, live.Options{}, server.Options{TokenGrace: 300 * time.Millisecond})
+		k := dial(t, s.Server, "")
+		k.authenticate(mintFor(t, "alice", 700*time.Millisecond), protocol)
+		k.want("auth_success")
+		k.subscribe("a", "SELECT body FROM chat.messages", "")
+		k.want("subscription_ack")
+		if protocol == renew {
+			k.want("auth_expiring")
+		}
+		k.wantEnd("TOKEN_EXPIRED")
+	}
+}
+
+func TestSilentClientsAreClosedAndLivelyOnesAreNot(t *testing.T) {
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 50 * time.Millisecond, ClientTimeout: 300 * time.Millisecond})
+	silent, lively := open(t, s.Server, "alice"), open(t, s.Server, "alice")
+	silent.mute.Store(true)
+	first := make(chan frame, 1)
+	go func() {
+		f, _ := lively.read() // which answers pings
+		first <- f
+	}()
+	silent.wantClose(4000, "Heartbeat timeout")
+	lively.subscribe("a", "SELECT body FROM chat.messages", "")
+	if f := <-first; f.Type != "subscription_ack" {
+		t.Errorf("a client that answers pings got %q", f.raw)
+	}
+}
+
+func TestClientPingsKeepASocket(t *testing.T) {
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 50 * time.Millisecond, ClientTimeout: 300 * time.Millisecond})
+	k := open(t, s.Server, "alice")
+	k.mute.Store(true)
+	stop := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for n := 0; ; n++ {
+			select {
+			case <-tick.C:
+				k.c.Write(context.Background(), 1, []byte(`{"type":"ping"}`))
+			case <-time.After(patience):
+				return
+			}
+			if n == 12 {
+				close(stop)
+				return
+			}
+		}
+	}()
+	<-stop
+	k.subscribe("a", "SELECT body FROM chat.messages", "")
+	k.want("subscription_ack")
+}
+
+func TestPingsAreAnswered(t *testing.T) {
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{})
+	k := open(t, s.Server, "alice")
+	go k.read() // takes the pong
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := k.c.Ping(ctx); err != nil { // waits for a pong with the payload of the ping
+		t.Fatal(err)
+	}
+}
+
+// clock is a clock that a test moves on.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time      { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) add(d time.Duration) { c.ahead.Add(int64(d)) }
