@@ -113,8 +113,8 @@ func EncodeBasic(user, password string) string {
 
 // Provider gives credentials whenever the client needs some: before the first
 // call, at every connect and reconnect of the socket, shortly before a token
-// expires and after the server rejected one. Calls never overlap for one
-// client. The context ends when the client stops waiting.
+// expires and after the server rejected one. What needs credentials at the same
+// time shares one call. The context ends when the client stops waiting.
 //
 // A failure is taken for a passing one and tried again, unless it is marked
 // with Permanent.

@@ -561,3 +561,48 @@ func TestManySubscriptionsShareASocket(t *testing.T) {
 		until(ctx, t, sets, fmt.Sprint(i%5, "=x"))
 	}
 }
+
+// TestSlowConsumerMissesNothing stops taking events while thousands of rows
+// change, and then finds every one of them, in order; another live query of the
+// same client goes on meanwhile.
+func TestSlowConsumerMissesNothing(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	ctx := within(t)
+	c, err := client.New(s.URL, auth.Static(auth.Basic("alice", servertest.Password)), client.Options{QueueSize: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const total = 3000
+	slept := false
+	next := int64(0)
+	for e, err := range c.Subscribe(ctx, "SELECT id FROM chat.messages WHERE room = 'slow'", client.SubscribeOptions{}) {
+		if err != nil {
+			t.Fatalf("after %d changes: %v", next, err)
+		}
+		if e.Type == client.EventReset {
+			t.Fatalf("reset after %d changes", next)
+		}
+		if e.Ready && !slept {
+			slept = true
+			for i := 0; i < total; i += 100 {
+				var b strings.Builder
+				for j := i; j < i+100; j++ {
+					fmt.Fprintf(&b, "%s(%d, 'slow', 'x')", map[bool]string{true: ",", false: ""}[j > i], j)
+				}
+				mustExec(t, ctx, c, "INSERT INTO chat.messages (id, room, body) VALUES "+b.String())
+			}
+			other := follow(ctx, t, c, "SELECT * FROM chat.messages WHERE room = 'other'", client.LiveOptions{})
+			until(ctx, t, other, "") // the held socket lets it through
+		}
+		for _, r := range e.Rows {
+			if r.Int("id") != next {
+				t.Fatalf("got %d, not %d", r.Int("id"), next)
+			}
+			next++
+		}
+		if next == total {
+			return
+		}
+	}
+}

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -274,6 +275,16 @@ func TestResponseWithRowsBeforeSchema(t *testing.T) {
 	for _, bad := range []string{`<html>`, `{}`, `{"status":"maybe"}`, `{"error":"RATE_LIMIT_EXCEEDED","message":"m"}`} {
 		if _, err := wire.DecodeResponse([]byte(bad)); err == nil {
 			t.Errorf("%s: no error", bad)
+		}
+	}
+}
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	q := wire.LoginRequest{User: "alice", Password: "hunter2"}
+	r := wire.LoginResponse{User: wire.LoginUser{ID: "alice"}, AccessToken: "hunter2", RefreshToken: "hunter2"}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if s := fmt.Sprintf(strings.Repeat(verb, 4), q, &q, r, &r); strings.Contains(s, "hunter2") {
+			t.Errorf("%s: %s", verb, s)
 		}
 	}
 }
