@@ -5,35 +5,29 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// Aggregate is an aggregate function that the driver registers.
-type Aggregate struct {
-	Name   string
-	Arg    wire.Type
-	Result wire.Type
-	New    func() Accumulator
-}
-
-// Accumulator computes one aggregate over one group. Final may come without a
-// Step.
-type Accumulator interface {
-	Step(v wire.Value) error
-	Final() (wire.Value, error)
-}
-
 // aggregation is an aggregate over an argument kind.
 type aggregation struct {
-	name   string
-	arg    wire.Kind // Unknown: any
-	result wire.Kind // Unknown: the type of the argument
-	native string    // SQLite's own function, where it means the same
-	new    func() Accumulator
+	name    string
+	arg     wire.Kind   // Unknown: any
+	rest    []wire.Kind // further arguments
+	result  wire.Kind   // Unknown: the type of the argument
+	native  string      // SQLite's own function, where it means the same
+	new     func() accumulator
+	nulls   bool // takes NULL like any other value
+	ordered bool // ORDER BY of its rows matters
 }
 
-func (a *aggregation) engine() string {
+// engine is the name in the engine. In a window whose frame moves, a function
+// of ours is another one, which can take rows back.
+func (a *aggregation) engine(moving bool) string {
 	if a.native != "" {
 		return a.native
 	}
-	return "k_" + a.name + "_" + kindCodes[a.arg]
+	s := "k_" + a.name + "_" + kindCodes[a.arg]
+	if moving {
+		s += "_w"
+	}
+	return s
 }
 
 var aggregations = makeAggregations()
@@ -50,13 +44,28 @@ func makeAggregations() []*aggregation {
 		{name: "avg", arg: wire.BigInt, result: wire.Decimal, new: newDecimalSum(true, true)},
 		{name: "avg", arg: wire.Decimal, result: wire.Decimal, new: newDecimalSum(true, false)},
 		{name: "avg", arg: wire.Double, result: wire.Double, new: newFloatSum(true, wire.Double)},
+		{name: "bool_and", arg: wire.Boolean, result: wire.Boolean, native: "min"},
+		{name: "every", arg: wire.Boolean, result: wire.Boolean, native: "min"},
+		{name: "bool_or", arg: wire.Boolean, result: wire.Boolean, native: "max"},
+		{name: "string_agg", arg: wire.Text, rest: []wire.Kind{wire.Text}, result: wire.Text, native: "group_concat", ordered: true},
 	}
 	for _, k := range []wire.Kind{wire.SmallInt, wire.Int, wire.BigInt, wire.Float, wire.Double, wire.Decimal,
 		wire.Text, wire.UUID, wire.Bytes, wire.Date, wire.Time, wire.Timestamp, wire.DateTime} {
 		list = append(list, &aggregation{name: "min", arg: k, native: "min"}, &aggregation{name: "max", arg: k, native: "max"})
 	}
+	for _, s := range spreads {
+		list = append(list,
+			&aggregation{name: s.name, arg: wire.BigInt, result: wire.Decimal, new: newDecimalSpread(s, true)},
+			&aggregation{name: s.name, arg: wire.Decimal, result: wire.Decimal, new: newDecimalSpread(s, false)},
+			&aggregation{name: s.name, arg: wire.Double, result: wire.Double, new: newFloatSpread(s)})
+	}
 	return list
 }
+
+// textSet is string_agg(DISTINCT ..), since the engine's own DISTINCT takes one
+// argument only.
+var textSet = &aggregation{name: "string_agg_set", arg: wire.Text, rest: []wire.Kind{wire.Text}, result: wire.Text,
+	new: func() accumulator { return &textSetOf{seen: map[string]wire.Value{}} }}
 
 func isAggregate(name string) bool {
 	for _, a := range aggregations {
@@ -67,119 +76,12 @@ func isAggregate(name string) bool {
 	return false
 }
 
-// Aggregates lists what the driver registers for Printer's output.
-func Aggregates() []Aggregate {
-	var out []Aggregate
-	for _, a := range aggregations {
-		if a.native != "" {
-			continue
-		}
-		arg, result := engineType(a.arg), engineType(a.result)
-		out = append(out, Aggregate{Name: a.engine(), Arg: arg, Result: result, New: func() Accumulator {
-			return &engineAccumulator{a.new(), a.arg, a.result}
-		}})
-	}
-	return out
-}
-
-// engineAccumulator translates the engine's forms of DECIMAL.
-type engineAccumulator struct {
-	acc         Accumulator
-	arg, result wire.Kind
-}
-
-func (e *engineAccumulator) Step(v wire.Value) error {
-	if v.IsNull() {
-		return nil
-	}
-	v, err := fromEngine(v, e.arg)
-	if err != nil {
-		return err
-	}
-	return e.acc.Step(v)
-}
-
-func (e *engineAccumulator) Final() (wire.Value, error) {
-	v, err := e.acc.Final()
-	if err != nil {
-		return wire.Null, err
-	}
-	return toEngine(v, e.result), nil
-}
-
-// decimalSum is sum and avg of integers and DECIMALs.
-type decimalSum struct {
-	sum  *decimal
-	n    int64
-	ints bool
-	mean bool
-}
-
-func newDecimalSum(mean, ints bool) func() Accumulator {
-	return func() Accumulator { return &decimalSum{sum: &decimal{}, ints: ints, mean: mean} }
-}
-
-func (s *decimalSum) Step(v wire.Value) error {
-	d := decimalOfInt(v.Int())
-	if !s.ints {
-		d = mustDecimal(v)
-	}
-	s.sum = addDecimal(s.sum, d)
-	s.n++
-	return nil
-}
-
-func (s *decimalSum) Final() (wire.Value, error) {
-	if s.n == 0 {
-		return wire.Null, nil
-	}
-	d := s.sum
-	if s.mean {
-		var err error
-		if d, err = divDecimal(d, decimalOfInt(s.n)); err != nil {
-			return wire.Null, err
-		}
-	}
-	return d.result()
-}
-
-// floatSum is sum and avg of FLOAT and DOUBLE.
-type floatSum struct {
-	sum  float64
-	n    int64
-	kind wire.Kind
-	mean bool
-}
-
-func newFloatSum(mean bool, kind wire.Kind) func() Accumulator {
-	return func() Accumulator { return &floatSum{kind: kind, mean: mean} }
-}
-
-func (s *floatSum) Step(v wire.Value) error {
-	f, err := finite(s.sum+v.Float(), s.kind)
-	if err != nil {
-		return err
-	}
-	s.sum = f.Float()
-	s.n++
-	return nil
-}
-
-func (s *floatSum) Final() (wire.Value, error) {
-	switch {
-	case s.n == 0:
-		return wire.Null, nil
-	case s.mean:
-		return wire.FloatValue(s.sum / float64(s.n)), nil
-	}
-	return wire.FloatValue(s.sum), nil
-}
-
 // aggregateCall is the use of an aggregate. It only prints.
 type aggregateCall struct {
 	a        *aggregation
-	arg      Node // nil: *
+	args     []Node // none: *
 	distinct bool
+	order    []ordering
 	filter   Node
 	t        wire.Type
 }
@@ -190,13 +92,21 @@ func (b *binder) bindAggregate(name string, x *dialect.Call) (Node, error) {
 		return nil, wire.NewError(wire.CodeInvalidSQL, "aggregate function calls cannot be nested")
 	case !b.o.Aggregates:
 		return nil, wire.NewError(wire.CodeInvalidSQL, "aggregate functions are not allowed here")
-	case len(x.OrderBy) > 0:
-		return nil, unsupported("ORDER BY in an aggregate")
-	case x.Star && name != "count":
-		return nil, errNoFunction(name, nil, false)
 	}
 	b.aggregate = true
 	defer func() { b.aggregate = false }()
+	c, err := b.aggregateCall(name, x)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// aggregateCall binds all of x but OVER.
+func (b *binder) aggregateCall(name string, x *dialect.Call) (*aggregateCall, error) {
+	if x.Star && name != "count" {
+		return nil, errNoFunction(name, nil, false)
+	}
 	c := &aggregateCall{distinct: x.Distinct}
 	if x.Filter != nil {
 		f, err := b.condition(x.Filter, "FILTER")
@@ -213,33 +123,68 @@ func (b *binder) bindAggregate(name string, x *dialect.Call) (Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(args) != 1 {
+	if len(args) == 0 {
 		return nil, errNoFunction(name, args, false)
 	}
-	arg, err := settle(args[0])
-	if err != nil {
+	if args[0], err = settle(args[0]); err != nil {
 		return nil, err
 	}
-	if c.a = chooseAggregation(name, arg.Type().Kind); c.a == nil {
-		return nil, errNoFunction(name, []Node{arg}, false)
+	c.a = chooseAggregation(name, args[0].Type().Kind, len(args))
+	if c.a == nil {
+		return nil, errNoFunction(name, args, false)
+	}
+	c.args, c.t = args, typeOf(c.a.result)
+	if c.a.result == wire.Unknown {
+		c.t = args[0].Type()
 	}
 	if c.a.arg != wire.Unknown && c.a.native == "" {
-		if arg, err = convert(arg, typeOf(c.a.arg), implicit); err != nil {
+		if args[0], err = convert(args[0], typeOf(c.a.arg), implicit); err != nil {
 			return nil, err
 		}
 	}
-	c.arg, c.t = arg, typeOf(c.a.result)
-	if c.a.result == wire.Unknown {
-		c.t = arg.Type()
+	for i, k := range c.a.rest {
+		if args[i+1], err = convert(args[i+1], typeOf(k), implicit); err != nil {
+			return nil, err
+		}
 	}
-	return c, nil
+	return c, b.aggregateOrder(c, x.OrderBy)
+}
+
+// aggregateOrder binds ORDER BY among the arguments, which most aggregates do
+// not need.
+func (b *binder) aggregateOrder(c *aggregateCall, list []dialect.OrderItem) error {
+	order, err := b.orderings(list)
+	if err != nil {
+		return err
+	}
+	if c.distinct {
+		for i, o := range order {
+			if i > 0 || !Equal(o.n, c.args[0]) {
+				return wire.NewError(wire.CodeInvalidSQL, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
+			}
+		}
+	}
+	if !c.a.ordered {
+		return nil
+	}
+	if !c.distinct {
+		c.order = order
+		return nil
+	}
+	if len(order) > 0 && order[0].desc {
+		return unsupported("DISTINCT with a descending ORDER BY in an aggregate")
+	}
+	if c.a.name == "string_agg" {
+		c.a, c.distinct = textSet, false
+	}
+	return nil
 }
 
 // chooseAggregation prefers the argument's own kind, then one it converts to.
-func chooseAggregation(name string, k wire.Kind) *aggregation {
+func chooseAggregation(name string, k wire.Kind, args int) *aggregation {
 	var found *aggregation
 	for _, a := range aggregations {
-		if a.name != name {
+		if a.name != name || len(a.rest)+1 != args {
 			continue
 		}
 		if a.arg == k || a.arg == wire.Unknown {
@@ -258,17 +203,25 @@ func (c *aggregateCall) Eval(*Env) (wire.Value, error) {
 	return wire.Null, wire.NewError(wire.CodeInternal, "an aggregate has no value on one row")
 }
 
-func (c *aggregateCall) print(p *Printer) {
-	p.Raw(c.a.engine() + "(")
+func (c *aggregateCall) print(p *Printer) { c.printFor(p, false) }
+
+func (c *aggregateCall) printFor(p *Printer, moving bool) {
+	p.Raw(c.a.engine(moving) + "(")
 	switch {
-	case c.arg == nil:
+	case len(c.args) == 0:
 		p.Raw("*")
 	case c.distinct:
 		p.Raw("DISTINCT ")
-		p.Node(c.arg)
+		// The engine compares bytes, and a scale is among them.
+		if _, same := scaleOf(c.args[0]); same {
+			p.list(c.args, ", ")
+		} else {
+			p.Key(c.args[0])
+		}
 	default:
-		p.Node(c.arg)
+		p.list(c.args, ", ")
 	}
+	p.orderBy(c.order)
 	p.Raw(")")
 	if c.filter != nil {
 		p.Raw(" FILTER (WHERE ")

@@ -31,6 +31,7 @@ type binder struct {
 	o         BindOptions
 	depth     int
 	aggregate bool // inside the arguments of an aggregate
+	window    bool // inside a window function
 }
 
 // bind gives every error the place of the innermost node it arose in.
@@ -81,8 +82,10 @@ func (b *binder) bindNode(x dialect.Expr) (Node, error) {
 		return b.bindCast(x)
 	case *dialect.Call:
 		return b.bindCall(x)
-	case *dialect.Scalar, *dialect.Exists:
-		return nil, unsupported("sub-queries")
+	case *dialect.Scalar:
+		return b.bindScalar(x)
+	case *dialect.Exists:
+		return b.bindExists(x)
 	case *dialect.Tuple:
 		return nil, unsupported("row values")
 	case *dialect.FileRef:
@@ -256,6 +259,13 @@ func (b *binder) bindBinary(x *dialect.Binary) (Node, error) {
 	switch x.Op {
 	case "AND", "OR":
 		return b.bindJunction(x)
+	case "=", "<>", "<", "<=", ">", ">=":
+		if l, r, ok, err := tuples(x.L, x.R); ok {
+			if err != nil {
+				return nil, err
+			}
+			return b.compareTuples(x.Op, l, r)
+		}
 	}
 	l, err := b.bind(x.L)
 	if err != nil {
@@ -320,6 +330,12 @@ func (b *binder) condition(x dialect.Expr, what string) (Node, error) {
 
 func (b *binder) bindIs(x *dialect.Is) (Node, error) {
 	if x.What == "DISTINCT FROM" {
+		if l, r, ok, err := tuples(x.X, x.R); ok {
+			if err != nil {
+				return nil, err
+			}
+			return b.compareTuples(distinctFrom(x.Not), l, r)
+		}
 		l, err := b.bind(x.X)
 		if err != nil {
 			return nil, err
@@ -328,11 +344,7 @@ func (b *binder) bindIs(x *dialect.Is) (Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		op := "IS NOT"
-		if x.Not {
-			op = "IS"
-		}
-		c, err := newComparison(op, l, r)
+		c, err := newComparison(distinctFrom(x.Not), l, r)
 		if err != nil {
 			return nil, err
 		}
@@ -358,11 +370,21 @@ func (b *binder) bindIs(x *dialect.Is) (Node, error) {
 	return &is{n, x.Not, x.What}, nil
 }
 
+func distinctFrom(not bool) string {
+	if not {
+		return "IS"
+	}
+	return "IS NOT"
+}
+
 // bindIn keeps the list as one where the left side compares with every item as
 // it is, and is a chain of OR otherwise.
 func (b *binder) bindIn(x *dialect.In) (Node, error) {
 	if x.Query != nil {
-		return nil, unsupported("sub-queries")
+		return b.bindInQuery(x)
+	}
+	if t, ok := x.X.(*dialect.Tuple); ok {
+		return b.bindInTuples(x, t)
 	}
 	left, err := b.bind(x.X)
 	if err != nil {

@@ -30,15 +30,18 @@ var specials = map[string]special{
 }
 
 func (b *binder) bindCall(x *dialect.Call) (Node, error) {
-	if x.Over != nil {
-		return nil, unsupported("window functions")
-	}
 	name := x.Name[len(x.Name)-1].Name
 	if len(x.Name) > 1 && (len(x.Name) > 2 || x.Name[0].Name != "pg_catalog") {
 		return nil, errNoFunction(qualified(x.Name), nil, false)
 	}
+	if x.Over != nil {
+		return b.bindWindow(name, x)
+	}
 	if isAggregate(name) {
 		return b.bindAggregate(name, x)
+	}
+	if _, ok := windowFunctions[name]; ok {
+		return nil, wire.NewError(wire.CodeInvalidSQL, "window function ", name, " requires an OVER clause")
 	}
 	if x.Star || x.Distinct || x.Filter != nil || len(x.OrderBy) > 0 {
 		return nil, wire.NewError(wire.CodeInvalidSQL, name, " is not an aggregate function")

@@ -42,6 +42,16 @@ func classOf(a, b wire.Kind) wire.Kind {
 	return wire.Unknown
 }
 
+// Compare makes l op r, where op is "=", "<>", "<", "<=", ">", ">=", "IS" or
+// "IS NOT" (distinct from). The error is a *wire.Error.
+func Compare(op string, l, r Node) (Node, error) {
+	c, err := newComparison(op, l, r)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 // newComparison types both sides.
 func newComparison(op string, l, r Node) (*comparison, error) {
 	l, r, err := resolvePair(l, r)

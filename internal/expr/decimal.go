@@ -318,13 +318,17 @@ func sqrtDecimal(a *decimal) (*decimal, error) {
 	if weight < 0 {
 		sweight = 1 - (1-weight*4)/2
 	}
-	scale := min(max(16-sweight, a.scale, 0), maxDecimalDigits)
+	return rootDecimal(a, min(max(16-sweight, a.scale, 0), maxDecimalDigits)), nil
+}
+
+// rootDecimal is the square root of a, which is not negative.
+func rootDecimal(a *decimal, scale int) *decimal {
 	wide := a.rescale(2*(scale+1), halfAway)
 	root := &decimal{scale: scale + 1}
 	root.c.Sqrt(&wide.c)
 	// The root is cut off after one digit more than wanted, and that digit
 	// alone decides how it is rounded.
-	return root.rescale(scale, halfAway), nil
+	return root.rescale(scale, halfAway)
 }
 
 // compareDecimal compares two decimal values without making numbers of them.

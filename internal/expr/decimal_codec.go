@@ -84,6 +84,22 @@ func DecodeDecimal(b []byte, scale uint8) (string, error) {
 	default:
 		return "", errDecimalForm()
 	}
+	return formatDigits(digits, exp, neg, n)
+}
+
+// decodeOwn reads a stored form. One without a scale shows the digits it has.
+func decodeOwn(b []byte) (string, error) {
+	digits, exp, neg, rest, ok := decodeDigits(b)
+	if !ok || len(rest) != 0 && len(rest) != 2 {
+		return "", errDecimalForm()
+	}
+	if len(rest) == 2 {
+		return formatDigits(digits, exp, neg, int(rest[0])<<8|int(rest[1]))
+	}
+	return formatDigits(digits, exp, neg, max(len(strings.TrimSuffix(digits, "0"))-2*exp, 0))
+}
+
+func formatDigits(digits string, exp int, neg bool, n int) (string, error) {
 	if exp > maxDecimalDigits || exp < -maxDecimalDigits {
 		return "", errDecimalForm()
 	}

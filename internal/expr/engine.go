@@ -24,6 +24,9 @@ const (
 	ownFunction = "k_own" // adds the scale
 	fitFunction = "k_fit" // rounds to a declared scale, checks the precision
 	dimFunction = "k_dim" // checks the dimension of an EMBEDDING
+	oneFunction = "k_one" // refuses more than one row
+	posFunction = "k_pos" // refuses what is not above zero
+	natFunction = "k_nat" // gives a DECIMAL the least scale that shows it
 )
 
 // engineType is how a kind goes into and out of a registered function: a
@@ -39,7 +42,7 @@ func fromEngine(v wire.Value, k wire.Kind) (wire.Value, error) {
 	if k != wire.Decimal || v.IsNull() {
 		return v, nil
 	}
-	s, err := DecodeDecimal([]byte(v.Raw()), 0)
+	s, err := decodeOwn([]byte(v.Raw()))
 	if err != nil {
 		return wire.Null, err
 	}
@@ -144,6 +147,25 @@ func formFunctions() []Function {
 			}
 			return wire.BytesValue(EncodeDecimal(v.Text())), nil
 		})},
+		{Name: natFunction, Args: []wire.Type{bytes}, Result: bytes, Eval: strict(func(a []wire.Value) (wire.Value, error) {
+			v, err := fromEngine(a[0], wire.Decimal)
+			if err != nil {
+				return wire.Null, err
+			}
+			return wire.BytesValue(encodeOwn(naturalText(v.Text()))), nil
+		})},
+		{Name: posFunction, Args: []wire.Type{number}, Result: number, Eval: func(a []wire.Value) (wire.Value, error) {
+			if a[0].Int() <= 0 {
+				return wire.Null, wire.NewError(wire.CodeInvalidParameter, "argument of ntile and nth_value must be greater than zero")
+			}
+			return a[0], nil
+		}},
+		{Name: oneFunction, Args: []wire.Type{number}, Result: boolean, Eval: func(a []wire.Value) (wire.Value, error) {
+			if a[0].Int() > 1 {
+				return wire.Null, wire.NewError(wire.CodeInvalidSQL, "more than one row returned by a sub-query that stands for a value")
+			}
+			return wire.BoolValue(true), nil
+		}},
 		{Name: dimFunction, Args: []wire.Type{bytes, number}, Result: bytes, Eval: strict(func(a []wire.Value) (wire.Value, error) {
 			return fitTo(a[0], wire.Type{Kind: wire.Embedding, Dim: uint16(a[1].Int())})
 		})},

@@ -1,7 +1,6 @@
 package expr_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -124,7 +123,7 @@ func openEngine(t testing.TB) *engine {
 		}
 	}
 	for _, a := range expr.Aggregates() {
-		err := conn.CreateFunction(a.Name, &sqlite.FunctionImpl{NArgs: 1, Deterministic: true,
+		err := conn.CreateFunction(a.Name, &sqlite.FunctionImpl{NArgs: len(a.Args), Deterministic: true,
 			MakeAggregate: func(sqlite.Context) (sqlite.AggregateFunction, error) {
 				return &accumulator{e, a, a.New()}, nil
 			}})
@@ -293,14 +292,25 @@ type accumulator struct {
 }
 
 func (s *accumulator) Step(_ sqlite.Context, args []sqlite.Value) error {
-	if err := s.acc.Step(fromSQLite(args[0], s.a.Arg)); err != nil {
+	if err := s.acc.Step(s.values(args)); err != nil {
 		return s.e.raise(err)
 	}
 	return nil
 }
 
-func (s *accumulator) WindowInverse(sqlite.Context, []sqlite.Value) error {
-	return errors.New("no window")
+func (s *accumulator) values(args []sqlite.Value) []wire.Value {
+	in := make([]wire.Value, len(args))
+	for i, a := range args {
+		in[i] = fromSQLite(a, s.a.Args[i])
+	}
+	return in
+}
+
+func (s *accumulator) WindowInverse(_ sqlite.Context, args []sqlite.Value) error {
+	if err := s.acc.Inverse(s.values(args)); err != nil {
+		return s.e.raise(err)
+	}
+	return nil
 }
 
 func (s *accumulator) WindowValue(sqlite.Context) (sqlite.Value, error) {

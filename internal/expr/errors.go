@@ -30,6 +30,9 @@ func place(err error, pos dialect.Pos) error {
 	case *BindError:
 		return e
 	case *wire.Error:
+		if e.Line > 0 { // of a sub-query, which knows its places
+			return e
+		}
 		return &BindError{Err: e, Pos: pos}
 	}
 	return &BindError{Err: wire.NewError(wire.CodeInternal, err.Error()), Pos: pos}

@@ -69,6 +69,13 @@ type BindOptions struct {
 	Names      Names   // nil: no columns
 	Params     *Params // nil: no parameters
 	Aggregates bool    // count, sum, ... are allowed
+	// Windows says that window functions are allowed; NamedWindows are those of
+	// the WINDOW clause.
+	Windows      bool
+	NamedWindows map[string]*dialect.Window
+	// Query binds a sub-query; nil: none are allowed. An error of it that has a
+	// line is passed on as it is.
+	Query func(q *dialect.Query) (Query, error)
 	// Expect is the type that the place asks for: a bare parameter or untyped
 	// literal takes it. The zero Type asks for nothing.
 	Expect wire.Type

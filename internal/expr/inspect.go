@@ -31,20 +31,41 @@ func children(n Node) []Node {
 		return out
 	case *coalesce:
 		return n.args
-	case *aggregateCall:
+	case *natural:
+		return []Node{n.x}
+	case *inQuery:
 		var out []Node
-		if n.arg != nil {
-			out = append(out, n.arg)
+		for _, t := range n.tests {
+			out = append(out, t.l)
 		}
-		if n.filter != nil {
-			out = append(out, n.filter)
+		return out
+	case *aggregateCall:
+		return n.operands()
+	case *windowCall:
+		out := append(append([]Node(nil), n.args...), n.partition...)
+		if n.agg != nil {
+			out = append(out, n.agg.operands()...)
+		}
+		for _, o := range n.order {
+			out = append(out, o.n)
 		}
 		return out
 	}
 	return nil
 }
 
-// any reports whether test holds for n or a node below it.
+func (c *aggregateCall) operands() []Node {
+	out := append([]Node(nil), c.args...)
+	for _, o := range c.order {
+		out = append(out, o.n)
+	}
+	if c.filter != nil {
+		out = append(out, c.filter)
+	}
+	return out
+}
+
+// contains reports whether test holds for n or a node below it.
 func contains(n Node, test func(Node) bool) bool {
 	if test(n) {
 		return true
@@ -80,7 +101,7 @@ func Columns(n Node, fn func(*Column)) {
 func IsConst(n Node) bool {
 	return !contains(n, func(n Node) bool {
 		switch n := n.(type) {
-		case *column, *param, *environment, *aggregateCall:
+		case *column, *param, *environment, *aggregateCall, *windowCall, *scalarQuery, *exists, *inQuery:
 			return true
 		case *call:
 			return n.f.volatile

@@ -106,6 +106,10 @@ func resolve(n Node, t wire.Type) (Node, error) {
 	return n, nil
 }
 
+// Settle decides the type of a node that nothing else has decided, as the
+// columns of a query must. The error is a *wire.Error.
+func Settle(n Node) (Node, error) { return settle(n) }
+
 // settle gives an open node the type it has without a context: a parameter
 // that of its value, a text literal and a bare NULL that of text.
 func settle(n Node) (Node, error) {

@@ -143,8 +143,10 @@ func formOf(t wire.Type) decimalForm {
 	return asKey
 }
 
-// key prints a side of a comparison: a DECIMAL without its scale.
-func (p *Printer) key(n Node) {
+// Key appends an expression in the form that compares, sorts and groups by
+// value: a computed DECIMAL without its scale, so that 0.5 and 0.50 are one. It
+// is what ORDER BY, GROUP BY and PARTITION BY take.
+func (p *Printer) Key(n Node) {
 	if n.Type() != ownDecimal {
 		p.Node(n)
 		return
@@ -224,9 +226,9 @@ func (f *fit) print(p *Printer) {
 
 func (c *comparison) print(p *Printer) {
 	p.Raw("(")
-	p.key(c.l)
+	p.Key(c.l)
 	p.Raw(" " + c.op + " ")
-	p.key(c.r)
+	p.Key(c.r)
 	p.Raw(")")
 }
 
@@ -268,13 +270,13 @@ func (n *is) print(p *Printer) {
 
 func (n *in) print(p *Printer) {
 	p.Raw("(")
-	p.key(n.x)
+	p.Key(n.x)
 	p.Raw(" IN (")
 	for i, t := range n.tests {
 		if i > 0 {
 			p.Raw(", ")
 		}
-		p.key(t.r)
+		p.Key(t.r)
 	}
 	p.Raw("))")
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"errors"
 	"fmt"
 
 	zs "zombiezen.com/go/sqlite"
@@ -42,7 +41,7 @@ func register(c *conn) error {
 	}
 	for _, a := range expr.Aggregates() {
 		err := sq.CreateFunction(a.Name, &zs.FunctionImpl{
-			NArgs: 1, Deterministic: true,
+			NArgs: len(a.Args), Deterministic: true,
 			MakeAggregate: func(zs.Context) (zs.AggregateFunction, error) {
 				return &aggregate{c: c, spec: a, acc: a.New()}, nil
 			},
@@ -61,18 +60,28 @@ type aggregate struct {
 }
 
 func (a *aggregate) Step(_ zs.Context, args []zs.Value) error {
-	v, err := fromArg(args[0], a.spec.Arg)
-	if err == nil {
-		err = a.acc.Step(v)
-	}
-	if err != nil {
-		a.c.raise(err)
-	}
+	a.pass(args, a.acc.Step)
 	return nil
 }
 
-func (a *aggregate) WindowInverse(zs.Context, []zs.Value) error {
-	return errors.New("not a window function")
+func (a *aggregate) WindowInverse(_ zs.Context, args []zs.Value) error {
+	a.pass(args, a.acc.Inverse)
+	return nil
+}
+
+func (a *aggregate) pass(args []zs.Value, to func([]wire.Value) error) {
+	in := make([]wire.Value, len(args))
+	for i, arg := range args {
+		v, err := fromArg(arg, a.spec.Args[i])
+		if err != nil {
+			a.c.raise(err)
+			return
+		}
+		in[i] = v
+	}
+	if err := to(in); err != nil {
+		a.c.raise(err)
+	}
 }
 
 func (a *aggregate) WindowValue(zs.Context) (zs.Value, error) {

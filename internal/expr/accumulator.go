@@ -1,0 +1,358 @@
+package expr
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Aggregate is an aggregate function that the driver registers.
+type Aggregate struct {
+	Name   string
+	Args   []wire.Type
+	Result wire.Type
+	New    func() Accumulator
+}
+
+// Accumulator computes one aggregate over one group or frame. Final may come
+// without a Step, and more than once.
+type Accumulator interface {
+	Step(args []wire.Value) error
+	// Inverse takes back the oldest Step, where a frame moves.
+	Inverse(args []wire.Value) error
+	Final() (wire.Value, error)
+}
+
+// accumulator is an Accumulator of Go's forms of values. The first argument is
+// not NULL unless the aggregation says so.
+type accumulator interface {
+	step(a []wire.Value) error
+	final() (wire.Value, error)
+}
+
+// inverter is an accumulator that can take a row back.
+type inverter interface {
+	accumulator
+	inverse(a []wire.Value)
+}
+
+// Aggregates lists what the driver registers for Printer's output.
+func Aggregates() []Aggregate {
+	var out []Aggregate
+	for _, a := range append([]*aggregation{textSet}, aggregations...) {
+		if a.native != "" {
+			continue
+		}
+		args := []wire.Type{engineType(a.arg)}
+		for _, k := range a.rest {
+			args = append(args, engineType(k))
+		}
+		for _, moving := range []bool{false, true} {
+			out = append(out, Aggregate{Name: a.engine(moving), Args: args, Result: engineType(a.result), New: func() Accumulator {
+				e := &engineAccumulator{acc: a.new(), a: a}
+				if _, ok := e.acc.(inverter); moving && !ok {
+					e.acc = &frame{new: a.new}
+				}
+				return e
+			}})
+		}
+	}
+	return out
+}
+
+// engineAccumulator translates the engine's forms of DECIMAL.
+type engineAccumulator struct {
+	acc accumulator
+	a   *aggregation
+}
+
+func (e *engineAccumulator) values(args []wire.Value) ([]wire.Value, error) {
+	if args[0].IsNull() && !e.a.nulls {
+		return nil, nil
+	}
+	var err error
+	if args[0], err = fromEngine(args[0], e.a.arg); err != nil {
+		return nil, err
+	}
+	return args, nil
+}
+
+func (e *engineAccumulator) Step(args []wire.Value) error {
+	args, err := e.values(args)
+	if err != nil || args == nil {
+		return err
+	}
+	return e.acc.step(args)
+}
+
+func (e *engineAccumulator) Inverse(args []wire.Value) error {
+	args, err := e.values(args)
+	if err != nil || args == nil {
+		return err
+	}
+	i, ok := e.acc.(inverter)
+	if !ok {
+		return wire.NewError(wire.CodeInternal, e.a.name, " cannot take a row back")
+	}
+	i.inverse(args)
+	return nil
+}
+
+func (e *engineAccumulator) Final() (wire.Value, error) {
+	v, err := e.acc.final()
+	if err != nil {
+		return wire.Null, err
+	}
+	return toEngine(v, e.a.result), nil
+}
+
+// frame computes an aggregate anew for each frame, as PostgreSQL does where
+// taking a row back would not be exact.
+type frame struct {
+	new  func() accumulator
+	rows [][]wire.Value
+}
+
+func (f *frame) step(a []wire.Value) error {
+	f.rows = append(f.rows, slices.Clone(a))
+	return nil
+}
+
+func (f *frame) inverse([]wire.Value) { f.rows = f.rows[1:] }
+
+func (f *frame) final() (wire.Value, error) {
+	acc := f.new()
+	for _, a := range f.rows {
+		if err := acc.step(a); err != nil {
+			return wire.Null, err
+		}
+	}
+	return acc.final()
+}
+
+// decimalSum is sum and avg of integers and DECIMALs.
+type decimalSum struct {
+	sum    *decimal
+	n      int64
+	scales map[int]int64 // how many values have a scale
+	ints   bool
+	mean   bool
+}
+
+func newDecimalSum(mean, ints bool) func() accumulator {
+	return func() accumulator {
+		return &decimalSum{sum: &decimal{}, scales: map[int]int64{}, ints: ints, mean: mean}
+	}
+}
+
+func (s *decimalSum) operand(v wire.Value) *decimal {
+	if s.ints {
+		return decimalOfInt(v.Int())
+	}
+	return mustDecimal(v)
+}
+
+func (s *decimalSum) step(a []wire.Value) error {
+	d := s.operand(a[0])
+	s.sum = addDecimal(s.sum, d)
+	s.n++
+	s.scales[d.scale]++
+	return nil
+}
+
+func (s *decimalSum) inverse(a []wire.Value) {
+	d := s.operand(a[0])
+	s.sum = subDecimal(s.sum, d)
+	s.n--
+	if s.scales[d.scale]--; s.scales[d.scale] == 0 {
+		delete(s.scales, d.scale)
+	}
+}
+
+// final gives the sum the largest scale among the values that are left.
+func (s *decimalSum) final() (wire.Value, error) {
+	if s.n == 0 {
+		return wire.Null, nil
+	}
+	scale := 0
+	for k := range s.scales {
+		scale = max(scale, k)
+	}
+	d := s.sum
+	if d.scale != scale {
+		d = d.rescale(scale, down)
+	}
+	if s.mean {
+		var err error
+		if d, err = divDecimal(d, decimalOfInt(s.n)); err != nil {
+			return wire.Null, err
+		}
+	}
+	return d.result()
+}
+
+// floatSum is sum and avg of FLOAT and DOUBLE.
+type floatSum struct {
+	sum  float64
+	n    int64
+	kind wire.Kind
+	mean bool
+}
+
+func newFloatSum(mean bool, kind wire.Kind) func() accumulator {
+	return func() accumulator { return &floatSum{kind: kind, mean: mean} }
+}
+
+func (s *floatSum) step(a []wire.Value) error {
+	f, err := finite(s.sum+a[0].Float(), s.kind)
+	if err != nil {
+		return err
+	}
+	s.sum = f.Float()
+	s.n++
+	return nil
+}
+
+func (s *floatSum) final() (wire.Value, error) {
+	switch {
+	case s.n == 0:
+		return wire.Null, nil
+	case s.mean:
+		return wire.FloatValue(s.sum / float64(s.n)), nil
+	}
+	return wire.FloatValue(s.sum), nil
+}
+
+// spread is a variance or standard deviation.
+type spread struct {
+	name   string
+	sample bool
+	root   bool
+}
+
+var spreads = []spread{
+	{"stddev", true, true}, {"stddev_samp", true, true}, {"stddev_pop", false, true},
+	{"variance", true, false}, {"var_samp", true, false}, {"var_pop", false, false},
+}
+
+// least is the number of values below which there is no result.
+func (s spread) least() int64 {
+	if s.sample {
+		return 2
+	}
+	return 1
+}
+
+// decimalSpread is exact but for the last division and root.
+type decimalSpread struct {
+	spread
+	ints         bool
+	sum, squares *decimal
+	n            int64
+}
+
+func newDecimalSpread(s spread, ints bool) func() accumulator {
+	return func() accumulator {
+		return &decimalSpread{spread: s, ints: ints, sum: &decimal{}, squares: &decimal{}}
+	}
+}
+
+func (s *decimalSpread) step(a []wire.Value) error {
+	d := decimalOfInt(a[0].Int())
+	if !s.ints {
+		d = mustDecimal(a[0])
+	}
+	s.sum, s.squares = addDecimal(s.sum, d), addDecimal(s.squares, mulDecimal(d, d))
+	s.n++
+	return nil
+}
+
+func (s *decimalSpread) final() (wire.Value, error) {
+	if s.n < s.least() {
+		return wire.Null, nil
+	}
+	n := decimalOfInt(s.n)
+	above := subDecimal(mulDecimal(n, s.squares), mulDecimal(s.sum, s.sum))
+	if above.c.Sign() <= 0 {
+		return wire.TextValue("0"), nil
+	}
+	below := mulDecimal(n, n)
+	if s.sample {
+		below = mulDecimal(n, decimalOfInt(s.n-1))
+	}
+	d, err := divDecimal(above, below)
+	if err != nil {
+		return wire.Null, err
+	}
+	if s.root {
+		d = rootDecimal(d, d.scale)
+	}
+	return d.result()
+}
+
+// floatSpread is the method of Youngs and Cramer, which PostgreSQL uses.
+type floatSpread struct {
+	spread
+	n, sum, squares float64
+}
+
+func newFloatSpread(s spread) func() accumulator {
+	return func() accumulator { return &floatSpread{spread: s} }
+}
+
+func (s *floatSpread) step(a []wire.Value) error {
+	x := a[0].Float()
+	s.n++
+	s.sum += x
+	if s.n > 1 {
+		t := x*s.n - s.sum
+		s.squares += t * t / (s.n * (s.n - 1))
+	}
+	if math.IsInf(s.sum, 0) || math.IsInf(s.squares, 0) {
+		return wire.NewError(wire.CodeNumericOutOfRange, "value out of range: overflow")
+	}
+	return nil
+}
+
+func (s *floatSpread) final() (wire.Value, error) {
+	if s.n < float64(s.least()) {
+		return wire.Null, nil
+	}
+	f := s.squares / s.n
+	if s.sample {
+		f = s.squares / (s.n - 1)
+	}
+	if s.root {
+		f = math.Sqrt(f)
+	}
+	return finite(f, wire.Double)
+}
+
+// textSetOf joins the different texts in their order.
+type textSetOf struct{ seen map[string]wire.Value }
+
+func (s *textSetOf) step(a []wire.Value) error {
+	s.seen[a[0].Text()] = a[1]
+	return nil
+}
+
+func (s *textSetOf) final() (wire.Value, error) {
+	if len(s.seen) == 0 {
+		return wire.Null, nil
+	}
+	texts := make([]string, 0, len(s.seen))
+	for t := range s.seen {
+		texts = append(texts, t)
+	}
+	slices.Sort(texts)
+	var b strings.Builder
+	for i, t := range texts {
+		if i > 0 {
+			b.WriteString(s.seen[t].Text())
+		}
+		b.WriteString(t)
+	}
+	return bounded(b.String())
+}
