@@ -529,7 +529,7 @@ func TestLiveSurvivesARestartOfTheServer(t *testing.T) {
 	sets := follow(ctx, t, c, "SELECT * FROM chat.messages WHERE room = 'r'", client.LiveOptions{})
 	until(ctx, t, sets, "1=one 2=two")
 	s.Close()
-	s = servertest.Start(t, servertest.Options{Dir: s.Dir, Port: s.Port})
+	servertest.Start(t, servertest.Options{Dir: s.Dir, Port: s.Port})
 	mustExec(t, ctx, c, "DELETE FROM chat.messages WHERE id = 1")
 	mustExec(t, ctx, c, "INSERT INTO chat.messages (id, room, body) VALUES (3, 'r', 'three')")
 	until(ctx, t, sets, "2=two 3=three")
