@@ -66,6 +66,7 @@ func TestLoginGivesUserAndTokens(t *testing.T) {
 }
 
 func TestLoginRefusals(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for name, in := range map[string][2]string{
 		"wrong password": {"alice", "wrong"}, "empty password": {"alice", ""}, "unknown user": {"nobody", "Secret123!"},

@@ -66,6 +66,7 @@ func startEdge(t testing.TB, so store.Options, lo live.Options, o server.Options
 }
 
 func TestTokenGraceEnds(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{"{}", renew} {
 		s := startEdge(t, store.Options{}, live.Options{}, server.Options{TokenGrace: 300 * time.Millisecond})
 		k := dial(t, s.Server, "")
@@ -81,6 +82,7 @@ func TestTokenGraceEnds(t *testing.T) {
 }
 
 func TestSilentClientsAreClosedAndLivelyOnesAreNot(t *testing.T) {
+	t.Parallel()
 	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 50 * time.Millisecond, ClientTimeout: 300 * time.Millisecond})
 	silent, lively := open(t, s.Server, "alice"), open(t, s.Server, "alice")
 	silent.mute.Store(true)
@@ -97,6 +99,7 @@ func TestSilentClientsAreClosedAndLivelyOnesAreNot(t *testing.T) {
 }
 
 func TestClientPingsKeepASocket(t *testing.T) {
+	t.Parallel()
 	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 50 * time.Millisecond, ClientTimeout: 300 * time.Millisecond})
 	k := open(t, s.Server, "alice")
 	k.mute.Store(true)

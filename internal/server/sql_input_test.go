@@ -65,6 +65,7 @@ func TestBrokenRequestsSayWhere(t *testing.T) {
 }
 
 func TestHostileTextsGetAnAnswer(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	token := mint(t, "alice")
 	// Within the limits: it works.

@@ -110,6 +110,7 @@ func TestNothingWorksBeforeAuthentication(t *testing.T) {
 }
 
 func TestSilentSocketsTimeOut(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *node.Config) { c.WebSocket.AuthTimeoutSecs = 1 })
 	k := dial(t, s, "")
 	busy := dial(t, s, "")
@@ -138,6 +139,7 @@ func TestGuessingTokensIsSlowedDown(t *testing.T) {
 }
 
 func TestSocketOrigins(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	listed := start(t, func(c *node.Config) { c.Security.CORS.AllowedOrigins = []string{"https://app.example.com"} })
 	for _, c := range []struct {
@@ -169,6 +171,7 @@ func TestSocketOrigins(t *testing.T) {
 const renew = `{"serialization":"json","compression":"gzip","renew":true}`
 
 func TestRenewalInBand(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	k := dial(t, s, "")
 	k.authenticate(mintFor(t, "alice", 2*time.Second), renew)
@@ -190,6 +193,7 @@ func TestRenewalInBand(t *testing.T) {
 }
 
 func TestNothingIsLostBetweenExpiryAndRenewal(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	k := dial(t, s, "")
 	token := mintFor(t, "alice", time.Second)

@@ -151,6 +151,7 @@ func TestLastRows(t *testing.T) {
 }
 
 func TestSubscribeRefusals(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(c *node.Config) { c.RateLimit.MaxSubscriptionsPerUser = 3 })
 	run(t, s, mint(t, "admin"), "CREATE SHARED TABLE chat.board (id INT PRIMARY KEY, t TEXT) WITH (ACCESS_LEVEL='private'); CREATE SHARED TABLE chat.open (id INT PRIMARY KEY) WITH (ACCESS_LEVEL='public')")
 	k := open(t, s, "alice")
