@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -330,11 +332,12 @@ func (s *floatSpread) final() (wire.Value, error) {
 	return finite(f, wire.Double)
 }
 
-// textSetOf joins the different texts in their order.
-type textSetOf struct{ seen map[string]wire.Value }
+// textSetOf joins the different pairs of a text and a separator, in their
+// order.
+type textSetOf struct{ seen map[[2]string]bool }
 
 func (s *textSetOf) step(a []wire.Value) error {
-	s.seen[a[0].Text()] = a[1]
+	s.seen[[2]string{a[0].Text(), a[1].Text()}] = true
 	return nil
 }
 
@@ -342,17 +345,15 @@ func (s *textSetOf) final() (wire.Value, error) {
 	if len(s.seen) == 0 {
 		return wire.Null, nil
 	}
-	texts := make([]string, 0, len(s.seen))
-	for t := range s.seen {
-		texts = append(texts, t)
-	}
-	slices.Sort(texts)
+	pairs := slices.SortedFunc(maps.Keys(s.seen), func(a, b [2]string) int {
+		return cmp.Or(strings.Compare(a[0], b[0]), strings.Compare(a[1], b[1]))
+	})
 	var b strings.Builder
-	for i, t := range texts {
+	for i, p := range pairs {
 		if i > 0 {
-			b.WriteString(s.seen[t].Text())
+			b.WriteString(p[1])
 		}
-		b.WriteString(t)
+		b.WriteString(p[0])
 	}
 	return bounded(b.String())
 }

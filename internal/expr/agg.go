@@ -65,7 +65,7 @@ func makeAggregations() []*aggregation {
 // textSet is string_agg(DISTINCT ..), since the engine's own DISTINCT takes one
 // argument only.
 var textSet = &aggregation{name: "string_agg_set", arg: wire.Text, rest: []wire.Kind{wire.Text}, result: wire.Text,
-	new: func() accumulator { return &textSetOf{seen: map[string]wire.Value{}} }}
+	new: func() accumulator { return &textSetOf{seen: map[[2]string]bool{}} }}
 
 func isAggregate(name string) bool {
 	for _, a := range aggregations {

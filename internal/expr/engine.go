@@ -162,7 +162,7 @@ func formFunctions() []Function {
 		}},
 		{Name: oneFunction, Args: []wire.Type{number}, Result: boolean, Eval: func(a []wire.Value) (wire.Value, error) {
 			if a[0].Int() > 1 {
-				return wire.Null, wire.NewError(wire.CodeInvalidSQL, "more than one row returned by a sub-query that stands for a value")
+				return wire.Null, wire.NewError(wire.CodeSQLExecution, "more than one row returned by a sub-query that stands for a value")
 			}
 			return wire.BoolValue(true), nil
 		}},

@@ -177,29 +177,56 @@ func (e *engine) eval(n expr.Node, env *expr.Env) (wire.Value, error) {
 }
 
 func (e *engine) evalFrom(n expr.Node, env *expr.Env, table string) (wire.Value, error) {
+	values, err := e.evalAll(n, env, table+" AS r")
+	if err != nil || len(values) == 0 {
+		return wire.Null, err
+	}
+	return values[0], nil
+}
+
+// evalAll runs a bound expression on each row of FROM.
+func (e *engine) evalAll(n expr.Node, env *expr.Env, from string) ([]wire.Value, error) {
+	p := expr.NewPrinter(expr.SQLite)
+	p.Raw(from)
+	if from == "many AS r" && !expr.HasAggregate(n) {
+		p.Raw(" ORDER BY r.rowid")
+	}
+	return e.query(p, n, env)
+}
+
+// query runs SELECT n FROM what p holds, which has arguments of its own.
+func (e *engine) query(from *expr.Printer, n expr.Node, env *expr.Env) ([]wire.Value, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p := expr.NewPrinter(expr.SQLite)
-	p.Raw("SELECT ")
 	p.Node(n)
-	p.Raw(" FROM " + table + " AS r")
-	st, _, err := e.conn.PrepareTransient(p.SQL())
+	sql, args := "SELECT "+p.SQL()+" FROM "+from.SQL(), p.Args()
+	if len(args) == 0 {
+		args = from.Args()
+	}
+	st, _, err := e.conn.PrepareTransient(sql)
 	if err != nil {
-		return wire.Null, fmt.Errorf("prepare %s: %w", p.SQL(), err)
+		return nil, fmt.Errorf("prepare %s: %w", sql, err)
 	}
 	defer st.Finalize()
-	for i, a := range p.Args() {
+	for i, a := range args {
 		bindSQLite(st, i+1, a.Resolve(env), a.Type)
 	}
 	e.raised = nil
-	_, err = st.Step()
-	if e.raised != nil {
-		return wire.Null, e.raised
+	var values []wire.Value
+	for {
+		row, err := st.Step()
+		if e.raised != nil {
+			return nil, e.raised
+		}
+		if err != nil {
+			return nil, fmt.Errorf("run %s: %w", sql, err)
+		}
+		if !row {
+			return values, nil
+		}
+		values = append(values, columnValue(st, n.Type()))
 	}
-	if err != nil {
-		return wire.Null, fmt.Errorf("run %s: %w", p.SQL(), err)
-	}
-	return columnValue(st, n.Type()), nil
 }
 
 func columnValue(st *sqlite.Stmt, t wire.Type) wire.Value {

@@ -276,10 +276,15 @@ func (w *windowCall) print(p *Printer) {
 // positive, and an offset that is NULL, which has no default.
 func (w *windowCall) printArg(p *Printer, i int, a Node) {
 	switch {
-	case w.name == "ntile", w.name == "nth_value" && i == 1:
+	case w.name == "ntile":
 		p.Raw(posFunction + "(")
 		p.Node(a)
 		p.Raw(")")
+		return
+	case w.name == "nth_value" && i == 1:
+		p.Raw(posFunction + "(coalesce(")
+		p.Node(a)
+		p.Raw(", 9223372036854775807))")
 		return
 	case i == 2:
 		if _, ok := w.args[1].(*constant); !ok {
