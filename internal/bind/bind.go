@@ -9,6 +9,7 @@ package bind
 
 import (
 	"errors"
+	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
@@ -16,12 +17,27 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// Binder binds the statements of one request text.
+// Binder binds the statements of one request text, each with a Binder of its
+// own.
 type Binder struct {
 	Catalog   *catalog.Snapshot
 	Namespace string // of names without one
 	Params    *expr.Params
 	Source    string // the text that positions refer to
+
+	// Tables are the tables that the statement reads or writes, in the order in
+	// which binding met them.
+	Tables []*catalog.Table
+
+	sources int       // how many items of FROM have got a name
+	ctes    *cteScope // the WITH queries in sight
+	limits  []limit   // every LIMIT and OFFSET, checked before the statement runs
+}
+
+// name makes a name for an item of FROM that no other in the statement has.
+func (b *Binder) name(prefix string) string {
+	b.sources++
+	return prefix + strconv.Itoa(b.sources)
 }
 
 // fail makes an error that points at pos.
@@ -47,18 +63,29 @@ func (b *Binder) placed(err error) error {
 	return &e
 }
 
-// bind types one expression over names.
-func (b *Binder) bind(x dialect.Expr, names expr.Names, aggregates bool) (expr.Node, error) {
-	n, err := expr.Bind(x, expr.BindOptions{Names: names, Params: b.Params, Aggregates: aggregates})
+// bind types one expression over names; want says what the place allows.
+func (b *Binder) bind(x dialect.Expr, names *level, want expr.BindOptions) (expr.Node, error) {
+	want.Params = b.Params
+	if names != nil {
+		want.Names = names
+	}
+	want.Query = func(q *dialect.Query) (expr.Query, error) {
+		sub, err := b.query(q, names)
+		if err != nil {
+			return nil, err
+		}
+		return sub, nil
+	}
+	n, err := expr.Bind(x, want)
 	if err != nil {
 		return nil, b.placed(err)
 	}
 	return n, nil
 }
 
-// assign is bind for a value that goes into a column of type t.
-func (b *Binder) assign(x dialect.Expr, names expr.Names, t wire.Type) (expr.Node, error) {
-	n, err := b.bindFor(x, names, t)
+// assign binds a value that goes into a column of type t.
+func (b *Binder) assign(x dialect.Expr, names *level, t wire.Type) (expr.Node, error) {
+	n, err := b.bind(x, names, expr.BindOptions{Expect: t})
 	if err != nil {
 		return nil, err
 	}
@@ -69,12 +96,15 @@ func (b *Binder) assign(x dialect.Expr, names expr.Names, t wire.Type) (expr.Nod
 	return n, nil
 }
 
-// bindFor binds x where a value of type t is expected: a bare parameter takes
-// that type.
-func (b *Binder) bindFor(x dialect.Expr, names expr.Names, t wire.Type) (expr.Node, error) {
-	n, err := expr.Bind(x, expr.BindOptions{Names: names, Params: b.Params, Expect: t})
+// condition binds a boolean expression.
+func (b *Binder) condition(x dialect.Expr, names *level, clause string, want expr.BindOptions) (expr.Node, error) {
+	want.Expect = wire.Type{Kind: wire.Boolean}
+	n, err := b.bind(x, names, want)
 	if err != nil {
-		return nil, b.placed(err)
+		return nil, err
+	}
+	if k := n.Type().Kind; k != wire.Boolean && k != wire.Unknown {
+		return nil, b.fail(wire.CodeTypeMismatch, x.Pos(), "argument of ", clause, " must be BOOLEAN, not ", expr.TypeName(n.Type()))
 	}
 	return n, nil
 }
@@ -103,119 +133,18 @@ func (b *Binder) Table(name dialect.Name) (*catalog.Table, error) {
 		return nil, b.fail(wire.CodeInvalidSQL, name[0].Pos, "a table name has at most two parts: namespace.table")
 	}
 	if table := b.Catalog.Table(ns, t); table != nil {
+		b.Tables = append(b.Tables, table)
 		return table, nil
 	}
 	return nil, b.fail(wire.CodeTableNotFound, name[0].Pos, "Table not found: ", ns, ".", t)
 }
 
-// relation is a table in a bound statement, limited to the rows of the user who
-// runs it. Only Binder.relation makes one.
-type relation struct {
-	table *catalog.Table
-	as    string // the name that the statement calls it by
-	sql   string // the name that the printed statement calls it by
-}
-
-func (b *Binder) relation(table *catalog.Table, as *dialect.Ident) *relation {
-	r := &relation{table: table, as: table.Name, sql: "r"}
-	if as != nil {
-		r.as = as.Name
-	}
-	return r
-}
-
-// from prints the relation as an item of FROM.
-func (r *relation) from(p *expr.Printer) {
-	p.Raw(r.table.Physical() + " AS " + r.sql)
-}
-
-// scope prints the condition that limits the relation to the caller's rows,
-// and a STREAM table to those that have not expired. It reports whether there
-// is one.
-func (r *relation) scope(p *expr.Printer) bool {
-	if !r.table.Kind.Private() {
-		return false
-	}
-	p.Raw(r.sql + "._user = ")
-	p.Arg(expr.Arg{Kind: expr.ArgUser, Type: wire.Type{Kind: wire.Text}})
-	if r.table.Kind == catalog.Stream && r.table.TTL > 0 {
-		p.Raw(" AND " + r.sql + "._seq >= ((")
-		p.Arg(expr.Arg{Kind: expr.ArgNow, Type: wire.Type{Kind: wire.Timestamp}})
-		p.Raw(" / 1000 - " + itoa(epochMillis+r.table.TTL*1000) + ") << 22)")
-	}
-	return true
-}
-
-// width is the number of columns of a row of the relation, system columns
-// included.
-func (r *relation) width() int {
-	if r.table.Kind == catalog.System {
-		return len(r.table.Columns)
-	}
-	return len(r.table.Columns) + 2
-}
-
-// column is the reference to the column with that index.
-func (r *relation) column(i int) *expr.Column {
-	switch n := len(r.table.Columns); i {
-	case n:
-		return &expr.Column{Index: i, Name: catalog.SeqColumn, T: wire.Type{Kind: wire.BigInt}, SQL: r.sql + "." + catalog.SeqColumn, NotNull: true}
-	case n + 1:
-		return &expr.Column{Index: i, Name: catalog.DeletedColumn, T: wire.Type{Kind: wire.Boolean}, SQL: "0", NotNull: true}
-	}
-	c := &r.table.Columns[i]
-	return &expr.Column{Index: i, Name: c.Name, T: c.Type, SQL: r.sql + "." + c.Physical(), NotNull: c.NotNull || r.table.IsKey(i)}
-}
-
-// field describes the column with that index in a result.
-func (r *relation) field(i int) wire.Field {
-	c := r.column(i)
-	f := wire.Field{Name: c.Name, Type: c.T}
-	if c.NotNull {
-		f.Flags |= wire.FlagNotNull
-	}
-	if i < len(r.table.Columns) {
-		if r.table.IsKey(i) {
-			f.Flags |= wire.FlagPrimaryKey
-			if len(r.table.Key) == 1 {
-				f.Flags |= wire.FlagUnique
-			}
-		}
-		if r.table.Columns[i].Unique {
-			f.Flags |= wire.FlagUnique
-		}
-	}
-	return f
-}
-
-// Column resolves a name in the relation; it makes a relation an expr.Names.
-func (r *relation) Column(name dialect.Name) (*expr.Column, error) {
-	last := name[len(name)-1].Name
-	if len(name) > 1 && name[len(name)-2].Name != r.as || len(name) > 2 && name[0].Name != r.table.Namespace {
-		return nil, wire.NewError(wire.CodeInvalidSQL, "missing FROM-clause entry for table ", name[len(name)-2].Name)
-	}
-	if i := r.table.Column(last); i >= 0 {
-		return r.column(i), nil
-	}
-	if r.table.Kind != catalog.System {
-		switch last {
-		case catalog.SeqColumn:
-			return r.column(len(r.table.Columns)), nil
-		case catalog.DeletedColumn:
-			return r.column(len(r.table.Columns) + 1), nil
-		}
-	}
-	e := wire.NewError(wire.CodeColumnNotFound, "No field named ", last, ": ", r.table.FullName(), " has no such column")
-	e.Hint = r.nearest(last)
-	return nil, e
-}
-
 // nearest is the hint for a misspelt column.
-func (r *relation) nearest(name string) string {
+func nearest(name string, known []string) string {
 	best, at := 3, ""
-	for i := range r.table.Columns {
-		if d := distance(name, r.table.Columns[i].Name); d < best && 2*d < len(name) {
-			best, at = d, r.table.Columns[i].Name
+	for _, k := range known {
+		if d := distance(name, k); d < best && 2*d < len(name) {
+			best, at = d, k
 		}
 	}
 	if at == "" {

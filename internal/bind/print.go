@@ -13,6 +13,9 @@ var epochMillis = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
+// columnName is what the printed statement calls column i of a query.
+func columnName(i int) string { return "x" + strconv.Itoa(i+1) }
+
 // Printed is a statement in an engine's SQL.
 type Printed struct {
 	SQL  string
@@ -20,37 +23,52 @@ type Printed struct {
 	Cols []wire.Type // of the result
 }
 
-// Print writes the query for an engine.
-func (s *Select) Print(target expr.Target) Printed {
+// Printed is the query in an engine's SQL.
+func (s *Select) Printed(target expr.Target) Printed {
 	p := expr.NewPrinter(target)
-	p.Raw("SELECT ")
-	cols := make([]wire.Type, len(s.items))
-	for i, n := range s.items {
-		if i > 0 {
-			p.Raw(",")
-		}
-		p.Node(n)
-		cols[i] = n.Type()
-	}
-	s.rest(p)
-	return Printed{SQL: p.SQL(), Args: p.Args(), Cols: cols}
+	s.print(p, false)
+	return Printed{SQL: p.SQL(), Args: p.Args(), Cols: typesOf(s.nodes())}
 }
 
-// rest writes everything after the select list.
-func (s *Select) rest(p *expr.Printer) {
-	if s.rel != nil {
-		p.Raw(" FROM ")
-		s.rel.from(p)
+// Print writes the query inside an expression.
+func (s *Select) Print(p *expr.Printer) { s.print(p, false) }
+
+func (s *Select) print(p *expr.Printer, named bool) {
+	for i, c := range s.with {
+		switch {
+		case i > 0:
+			p.Raw(", ")
+		case s.recursive:
+			p.Raw("WITH RECURSIVE ")
+		default:
+			p.Raw("WITH ")
+		}
+		c.print(p)
 	}
-	printWhere(p, s.rel, s.where)
+	if len(s.with) > 0 {
+		p.Raw(" ")
+	}
+	_, listed := s.body.(*values)
+	if listed = listed && (len(s.order) > 0 || s.limit != nil || s.offset != nil); listed {
+		p.Raw("SELECT * FROM (")
+	}
+	s.body.print(p, named)
+	if listed {
+		p.Raw(")")
+	}
+	_, plain := s.body.(*core)
 	for i, o := range s.order {
 		if i == 0 {
 			p.Raw(" ORDER BY ")
 		} else {
-			p.Raw(",")
+			p.Raw(", ")
 		}
-		p.Node(o.node)
-		printDirection(p, o)
+		if plain && (o.position == 0 || expr.AsColumn(o.node) != nil) {
+			p.Node(o.node)
+		} else {
+			p.Raw(strconv.Itoa(o.position))
+		}
+		o.printDirection(p)
 	}
 	if s.limit != nil || s.offset != nil {
 		p.Raw(" LIMIT coalesce(")
@@ -59,18 +77,18 @@ func (s *Select) rest(p *expr.Printer) {
 		} else {
 			p.Raw("NULL")
 		}
-		p.Raw(",-1)")
+		p.Raw(", -1)")
 	}
 	if s.offset != nil {
 		p.Raw(" OFFSET coalesce(")
 		p.Node(s.offset)
-		p.Raw(",0)")
+		p.Raw(", 0)")
 	}
 }
 
 // printDirection writes what follows an item of ORDER BY. A column that is
 // never NULL needs no word about NULLs, and without one an index serves it.
-func printDirection(p *expr.Printer, o order) {
+func (o *order) printDirection(p *expr.Printer) {
 	if o.desc {
 		p.Raw(" DESC")
 	}
@@ -84,47 +102,125 @@ func printDirection(p *expr.Printer, o order) {
 	}
 }
 
-// printWhere writes the scope of rel and the condition.
-func printWhere(p *expr.Printer, rel *relation, where expr.Node) {
-	if rel == nil && where == nil || rel != nil && where == nil && !rel.table.Kind.Private() {
-		return
+func (c *cte) print(p *expr.Printer) {
+	p.Raw(c.sql + "(")
+	for i := range c.fields {
+		if i > 0 {
+			p.Raw(", ")
+		}
+		p.Raw(columnName(i))
 	}
-	p.Raw(" WHERE ")
-	scoped := rel != nil && rel.scope(p)
-	if where == nil {
-		return
+	p.Raw(") AS (")
+	if c.parts != nil {
+		c.parts.print(p, true)
+	} else {
+		c.query.print(p, true)
 	}
-	if scoped {
-		p.Raw(" AND ")
-	}
-	p.Raw("(")
-	p.Node(where)
 	p.Raw(")")
 }
 
-// printRows writes the query for the whole rows of rel that match where, with
-// their versions last.
-func printRows(target expr.Target, rel *relation, where expr.Node) Printed {
-	p := expr.NewPrinter(target)
-	cols := printRowColumns(p, rel)
-	p.Raw(" FROM ")
-	rel.from(p)
-	printWhere(p, rel, where)
-	return Printed{SQL: p.SQL(), Args: p.Args(), Cols: cols}
+func (c *core) print(p *expr.Printer, named bool) {
+	p.Raw("SELECT ")
+	if c.distinct {
+		p.Raw("DISTINCT ")
+	}
+	for i, n := range c.items {
+		if i > 0 {
+			p.Raw(", ")
+		}
+		if c.distinct {
+			n = expr.Keyed(n)[0]
+		}
+		p.Node(n)
+		if named {
+			p.Raw(" AS " + columnName(i))
+		}
+	}
+	switch {
+	case c.alone != nil:
+		c.alone.printAlone(p, c.where)
+	default:
+		for i, s := range c.from {
+			if i == 0 {
+				p.Raw(" FROM ")
+			} else {
+				p.Raw(" CROSS JOIN ")
+			}
+			s.print(p)
+		}
+		if c.where != nil {
+			p.Raw(" WHERE ")
+			p.Node(c.where)
+		}
+	}
+	for i, k := range c.groupBy {
+		if i == 0 {
+			p.Raw(" GROUP BY ")
+		} else {
+			p.Raw(", ")
+		}
+		p.Node(expr.Keyed(k)[0])
+	}
+	if c.having != nil {
+		p.Raw(" HAVING ")
+		p.Node(c.having)
+	}
 }
 
-// printRowColumns writes SELECT and the columns of a whole row with its
-// version.
-func printRowColumns(p *expr.Printer, rel *relation) []wire.Type {
-	p.Raw("SELECT ")
-	var cols []wire.Type
-	for i := range len(rel.table.Columns) + 1 {
-		if i > 0 {
-			p.Raw(",")
-		}
-		c := rel.column(i)
-		p.Raw(c.SQL)
-		cols = append(cols, c.T)
+func (s *setOp) print(p *expr.Printer, named bool) {
+	printOperand(p, s.l, named, true)
+	p.Raw(" " + s.op + " ")
+	if s.all {
+		p.Raw("ALL ")
 	}
-	return cols
+	printOperand(p, s.r, named, false)
+}
+
+// printOperand writes a side of a set operation. What the engine would not take
+// there goes into a sub-query.
+func printOperand(p *expr.Printer, b body, named, left bool) {
+	switch b.(type) {
+	case *core:
+		b.print(p, named)
+		return
+	case *setOp:
+		if left {
+			b.print(p, named)
+			return
+		}
+	case *values:
+		b.print(p, named)
+		return
+	}
+	p.Raw("SELECT * FROM (")
+	b.print(p, named)
+	p.Raw(")")
+}
+
+func (v *values) print(p *expr.Printer, named bool) {
+	if named {
+		p.Raw("SELECT ")
+		for i := range v.rows[0] {
+			if i > 0 {
+				p.Raw(", ")
+			}
+			p.Raw("column" + strconv.Itoa(i+1) + " AS " + columnName(i))
+		}
+		p.Raw(" FROM (")
+		defer p.Raw(")")
+	}
+	p.Raw("VALUES ")
+	for i, row := range v.rows {
+		if i > 0 {
+			p.Raw(", ")
+		}
+		p.Raw("(")
+		for k, n := range row {
+			if k > 0 {
+				p.Raw(", ")
+			}
+			p.Node(n)
+		}
+		p.Raw(")")
+	}
 }

@@ -32,41 +32,48 @@ func (b *Binder) Watch(s dialect.Statement) (*Watch, error) {
 	if err != nil {
 		return nil, err
 	}
-	sel, names, err := b.from(core)
+	ref := core.From[0].(*dialect.TableRef)
+	table, err := b.Table(ref.Name)
 	if err != nil {
 		return nil, err
 	}
-	if sel.rel.table.Kind == catalog.System {
-		return nil, b.fail(wire.CodeInvalidSQL, core.From[0].Pos(), "system tables cannot be watched yet")
+	if table.Kind == catalog.System {
+		return nil, b.fail(wire.CodeInvalidSQL, ref.Pos(), "system tables cannot be watched yet")
 	}
-	w := &Watch{rel: sel.rel}
+	w := &Watch{rel: b.relation(table, ref.As)}
+	names := w.rel.level()
 	if core.Where != nil {
-		if w.where, err = b.condition(core.Where, names, "WHERE"); err != nil {
+		if w.where, err = b.condition(core.Where, names, "WHERE", expr.BindOptions{}); err != nil {
 			return nil, err
 		}
 	}
-	if w.Fields, w.items, err = b.outputs(core.Items, w.rel, names, false); err != nil {
+	if w.Fields, w.items, err = b.rowOutputs(core.Items, names); err != nil {
 		return nil, err
 	}
+	for _, n := range append(append([]expr.Node{}, w.items...), w.where) {
+		if n != nil && expr.HasQuery(n) {
+			return nil, b.fail(wire.CodeInvalidSQL, core.Pos(), "a live query has no sub-query: it is SELECT columns FROM namespace.table [WHERE ...]")
+		}
+	}
 	w.Shown = len(w.Fields)
-	for _, k := range w.rel.table.Key {
+	for _, k := range table.Key {
 		w.need(k)
 	}
-	w.need(len(w.rel.table.Columns))
+	w.need(w.rel.seq())
 	return w, nil
 }
 
 // need adds a column that clients need, unless it is there under its name.
 func (w *Watch) need(i int) {
-	f := w.rel.field(i)
+	o := w.rel.cols[i]
 	for k, n := range w.items {
-		if c := expr.AsColumn(n); c != nil && c.Index == i && w.Fields[k].Name == f.Name {
+		if expr.AsColumn(n) == o.column && w.Fields[k].Name == o.field.Name {
 			return
 		}
 	}
-	f.Index = len(w.Fields)
-	w.Fields = append(w.Fields, f)
-	w.items = append(w.items, expr.Ref(w.rel.column(i)))
+	o.field.Index = len(w.Fields)
+	w.Fields = append(w.Fields, o.field)
+	w.items = append(w.items, expr.Ref(o.column))
 }
 
 // watchShape refuses what a live query cannot have.
@@ -79,7 +86,7 @@ func (b *Binder) watchShape(q *dialect.Query) (*dialect.Select, error) {
 	}
 	core, ok := q.Body.(*dialect.Select)
 	if !ok {
-		return refuse(q.Body, bodyName(q.Body))
+		return refuse(q.Body, "set operation or VALUES")
 	}
 	switch {
 	case len(q.OrderBy) > 0:
@@ -103,6 +110,9 @@ func (b *Binder) watchShape(q *dialect.Query) (*dialect.Select, error) {
 	case *dialect.SubqueryRef:
 		return refuse(f, "sub-query")
 	case *dialect.TableRef:
+		if len(f.Columns) > 0 {
+			return refuse(f, "column list after an alias")
+		}
 		if len(f.Name) < 2 {
 			return nil, b.fail(wire.CodeInvalidSQL, f.Pos(), "a live query names its table as namespace.table")
 		}
@@ -123,11 +133,10 @@ func (w *Watch) PrintPage(target expr.Target, n int, newest bool) Printed {
 		p.Raw(",")
 		cols = append(cols, item.Type())
 	}
-	seq := w.rel.column(len(w.rel.table.Columns))
-	p.Raw(seq.SQL + " FROM ")
+	seq := w.rel.cols[w.rel.seq()].column
+	p.Raw(seq.SQL)
 	cols = append(cols, seq.T)
-	w.rel.from(p)
-	printWhere(p, w.rel, w.where)
+	w.rel.printAlone(p, w.where)
 	if w.where == nil && !w.rel.table.Kind.Private() {
 		p.Raw(" WHERE ")
 	} else {

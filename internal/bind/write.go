@@ -7,10 +7,14 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// Insert is a bound INSERT. The engine evaluates it row by row.
+// Insert is a bound INSERT. Its rows are either values, which the engine
+// evaluates one by one, or come from a query.
 type Insert struct {
 	Table     *catalog.Table
-	Rows      [][]expr.Node // one node for each column of the table
+	Rows      [][]expr.Node // one node for each column of the table; nil with Query
+	Query     *Select       // nil with Rows
+	FromQuery []expr.Node   // with Query: the table's columns, computed on a row of it
+	Conflict  *Conflict     // nil: a conflict is an error
 	Returning *Returning    // nil: none
 	checks    []expr.Node
 }
@@ -22,14 +26,17 @@ type Change struct {
 	Set       []Assignment // empty for a DELETE
 	Returning *Returning
 	rel       *relation
+	from      []source // of UPDATE ... FROM and DELETE ... USING
 	where     expr.Node
 	checks    []expr.Node
 }
 
-// Assignment gives the column with that index a value computed from the old row.
+// Assignment gives the column with that index a value: computed in Go from the
+// old row, or, with InQuery, by the query that finds the rows.
 type Assignment struct {
-	Column int
-	Value  expr.Node
+	Column  int
+	Value   expr.Node
+	InQuery bool
 }
 
 // Returning is what a RETURNING clause asks for, over the row with its system
@@ -37,49 +44,6 @@ type Assignment struct {
 type Returning struct {
 	Fields []wire.Field
 	Items  []expr.Node
-}
-
-// Insert binds an INSERT.
-func (b *Binder) Insert(s *dialect.Insert) (*Insert, error) {
-	if s.With != nil {
-		return nil, b.Unsupported(s.With.Pos(), "WITH")
-	}
-	if s.OnConflict != nil {
-		return nil, b.Unsupported(s.OnConflict.Pos(), "ON CONFLICT")
-	}
-	t, err := b.target(s.Table)
-	if err != nil {
-		return nil, err
-	}
-	targets, err := b.targets(t, s.Columns)
-	if err != nil {
-		return nil, err
-	}
-	defaults, err := b.defaults(t)
-	if err != nil {
-		return nil, err
-	}
-	in := &Insert{Table: t}
-	if s.Query == nil {
-		in.Rows = [][]expr.Node{defaults}
-	} else {
-		values, ok := s.Query.Body.(*dialect.Values)
-		if !ok {
-			return nil, b.Unsupported(s.Query.Pos(), "INSERT with a query")
-		}
-		for _, row := range values.Rows {
-			nodes, err := b.row(t, targets, defaults, row, len(s.Columns) > 0)
-			if err != nil {
-				return nil, err
-			}
-			in.Rows = append(in.Rows, nodes)
-		}
-	}
-	if in.checks, err = b.checks(t); err != nil {
-		return nil, err
-	}
-	in.Returning, err = b.returning(b.relation(t, s.As), s.Returning)
-	return in, err
 }
 
 // target is the table that a statement changes.
@@ -94,26 +58,20 @@ func (b *Binder) target(name dialect.Name) (*catalog.Table, error) {
 	return t, nil
 }
 
-// targets are the indexes of the columns that an INSERT gives values to.
-func (b *Binder) targets(t *catalog.Table, list []dialect.Ident) ([]int, error) {
-	var out []int
-	if len(list) == 0 {
-		for i := range t.Columns {
-			out = append(out, i)
-		}
-		return out, nil
+// with binds the WITH clause of a statement that writes. Its queries are in
+// sight for the rest of the statement; they print with the query that reads.
+func (b *Binder) with(w *dialect.With) ([]*cte, error) {
+	if w == nil {
+		return nil, nil
 	}
-	seen := make(map[int]bool)
-	for _, id := range list {
-		i, err := b.columnIndex(t, id)
+	var out []*cte
+	for i := range w.CTEs {
+		c, err := b.cte(&w.CTEs[i], w.Recursive, nil)
 		if err != nil {
 			return nil, err
 		}
-		if seen[i] {
-			return nil, b.fail(wire.CodeInvalidSQL, id.Pos, "column ", id.Name, " is named twice")
-		}
-		seen[i] = true
-		out = append(out, i)
+		out = append(out, c)
+		b.ctes = &cteScope{c, b.ctes}
 	}
 	return out, nil
 }
@@ -127,7 +85,11 @@ func (b *Binder) columnIndex(t *catalog.Table, id dialect.Ident) (int, error) {
 		return 0, b.fail(wire.CodeInvalidSQL, id.Pos, id.Name, " is a system column and cannot be written")
 	}
 	e := b.fail(wire.CodeColumnNotFound, id.Pos, "No field named ", id.Name, ": ", t.FullName(), " has no such column").(*wire.Error)
-	e.Hint = (&relation{table: t}).nearest(id.Name)
+	var known []string
+	for i := range t.Columns {
+		known = append(known, t.Columns[i].Name)
+	}
+	e.Hint = nearest(id.Name, known)
 	return 0, e
 }
 
@@ -148,31 +110,11 @@ func (b *Binder) defaults(t *catalog.Table) ([]expr.Node, error) {
 		if out[i], err = own.assign(x, nil, c.Type); err != nil {
 			return nil, err
 		}
+		if expr.HasQuery(out[i]) {
+			return nil, wire.NewError(wire.CodeUnsupported, "a sub-query is not supported there")
+		}
 	}
 	return out, nil
-}
-
-// row binds one row of VALUES to the columns of the table.
-func (b *Binder) row(t *catalog.Table, targets []int, defaults []expr.Node, row []dialect.Expr, named bool) ([]expr.Node, error) {
-	if len(row) > len(targets) {
-		return nil, b.fail(wire.CodeInvalidSQL, row[len(targets)].Pos(), "INSERT has more values than columns: ", itoa(int64(len(row))), " for ", itoa(int64(len(targets))))
-	}
-	if named && len(row) < len(targets) {
-		return nil, b.fail(wire.CodeInvalidSQL, row[0].Pos(), "INSERT has more columns than values: ", itoa(int64(len(targets))), " for ", itoa(int64(len(row))))
-	}
-	nodes := append([]expr.Node{}, defaults...)
-	for i, x := range row {
-		c := targets[i]
-		if _, ok := x.(*dialect.Default); ok {
-			continue
-		}
-		n, err := b.assign(x, nil, t.Columns[c].Type)
-		if err != nil {
-			return nil, b.forColumn(err, t, c)
-		}
-		nodes[c] = n
-	}
-	return nodes, nil
 }
 
 // forColumn adds the column's name to a type error.
@@ -187,22 +129,32 @@ func (b *Binder) forColumn(err error, t *catalog.Table, i int) error {
 
 // Update binds an UPDATE.
 func (b *Binder) Update(s *dialect.Update) (*Change, error) {
-	switch {
-	case s.With != nil:
-		return nil, b.Unsupported(s.With.Pos(), "WITH")
-	case len(s.From) > 0:
-		return nil, b.Unsupported(s.From[0].Pos(), "UPDATE ... FROM")
-	}
-	c, err := b.change(s.Table, s.As, s.Where, s.Returning)
+	c, names, err := b.change(s.With, s.Table, s.As, s.From, s.Where)
 	if err != nil {
 		return nil, err
 	}
 	if c.Table.Kind == catalog.Stream {
 		return nil, b.fail(wire.CodeUnsupported, s.Pos(), "UPDATE is not supported for STREAM tables; insert a new row instead")
 	}
+	if c.Set, err = b.set(c.Table, s.Set, names); err != nil {
+		return nil, err
+	}
+	for i := range c.Set {
+		c.Set[i].InQuery = len(c.from) > 0 || expr.HasQuery(c.Set[i].Value)
+	}
+	if c.checks, err = b.checks(c.Table); err != nil {
+		return nil, err
+	}
+	c.Returning, err = b.returning(c.rel, s.Returning)
+	return c, err
+}
+
+// set binds the assignments of SET.
+func (b *Binder) set(t *catalog.Table, list []dialect.Assignment, names *level) ([]Assignment, error) {
+	var out []Assignment
 	seen := make(map[int]bool)
-	for _, a := range s.Set {
-		i, err := b.columnIndex(c.Table, a.Column)
+	for _, a := range list {
+		i, err := b.columnIndex(t, a.Column)
 		if err != nil {
 			return nil, err
 		}
@@ -212,55 +164,96 @@ func (b *Binder) Update(s *dialect.Update) (*Change, error) {
 		seen[i] = true
 		var n expr.Node
 		if _, ok := a.Value.(*dialect.Default); ok {
-			defaults, err := b.defaults(c.Table)
+			defaults, err := b.defaults(t)
 			if err != nil {
 				return nil, err
 			}
 			n = defaults[i]
-		} else if n, err = b.assign(a.Value, c.rel, c.Table.Columns[i].Type); err != nil {
-			return nil, b.forColumn(err, c.Table, i)
+		} else if n, err = b.assign(a.Value, names, t.Columns[i].Type); err != nil {
+			return nil, b.forColumn(err, t, i)
 		}
-		c.Set = append(c.Set, Assignment{Column: i, Value: n})
+		out = append(out, Assignment{Column: i, Value: n})
 	}
-	c.checks, err = b.checks(c.Table)
-	return c, err
+	return out, nil
 }
 
 // Delete binds a DELETE.
 func (b *Binder) Delete(s *dialect.Delete) (*Change, error) {
-	switch {
-	case s.With != nil:
-		return nil, b.Unsupported(s.With.Pos(), "WITH")
-	case len(s.Using) > 0:
-		return nil, b.Unsupported(s.Using[0].Pos(), "DELETE ... USING")
-	}
-	return b.change(s.Table, s.As, s.Where, s.Returning)
-}
-
-func (b *Binder) change(name dialect.Name, as *dialect.Ident, where dialect.Expr, returning []dialect.SelectItem) (*Change, error) {
-	t, err := b.target(name)
+	c, _, err := b.change(s.With, s.Table, s.As, s.Using, s.Where)
 	if err != nil {
 		return nil, err
 	}
-	c := &Change{Table: t, rel: b.relation(t, as)}
-	if where != nil {
-		if c.where, err = b.condition(where, c.rel, "WHERE"); err != nil {
-			return nil, err
-		}
-	}
-	c.Returning, err = b.returning(c.rel, returning)
+	c.Returning, err = b.returning(c.rel, s.Returning)
 	return c, err
 }
 
+// change binds what UPDATE and DELETE have in common.
+func (b *Binder) change(with *dialect.With, name dialect.Name, as *dialect.Ident, from []dialect.TableExpr, where dialect.Expr) (*Change, *level, error) {
+	if with != nil {
+		return nil, nil, b.Unsupported(with.Pos(), "WITH before UPDATE and DELETE")
+	}
+	t, err := b.target(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &Change{Table: t, rel: b.relation(t, as)}
+	names := c.rel.level()
+	if len(from) > 0 {
+		// The sources are bound beside the target, whose name they see last.
+		others := &level{}
+		if c.from, err = b.from(from, others); err != nil {
+			return nil, nil, err
+		}
+		if err := b.admit(others, c.rel.as, name[0].Pos); err != nil {
+			return nil, nil, err
+		}
+		names = &level{
+			sources: append(names.sources, others.sources...),
+			star:    append(append([]output{}, names.star...), others.star...),
+		}
+	}
+	if where != nil {
+		if c.where, err = b.condition(where, names, "WHERE", expr.BindOptions{}); err != nil {
+			return nil, nil, err
+		}
+	}
+	return c, names, nil
+}
+
+// returning binds RETURNING over the changed table.
 func (b *Binder) returning(rel *relation, list []dialect.SelectItem) (*Returning, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	fields, items, err := b.outputs(list, rel, rel, false)
+	fields, items, err := b.rowOutputs(list, rel.level())
 	if err != nil {
 		return nil, err
 	}
+	for i, n := range items {
+		if expr.HasQuery(n) {
+			return nil, b.Unsupported(list[min(i, len(list)-1)].At, "a sub-query in RETURNING")
+		}
+	}
 	return &Returning{Fields: fields, Items: items}, nil
+}
+
+// rowOutputs binds a select list that is computed in Go on a row at hand.
+func (b *Binder) rowOutputs(list []dialect.SelectItem, names *level) ([]wire.Field, []expr.Node, error) {
+	c := &core{}
+	fields, err := b.outputs(list, names, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, n := range c.items {
+		if expr.HasAggregate(n) || expr.HasWindow(n) {
+			return nil, nil, b.fail(wire.CodeInvalidSQL, list[min(i, len(list)-1)].At, "aggregate and window functions are not allowed here: there is one row at a time")
+		}
+		fields[i].Index = i
+		if fields[i].Type.Kind == wire.Unknown {
+			fields[i].Type.Kind = wire.Text
+		}
+	}
+	return fields, c.items, nil
 }
 
 // checks binds the CHECK constraints of a table.
@@ -272,9 +265,12 @@ func (b *Binder) checks(t *catalog.Table) ([]expr.Node, error) {
 			return nil, err
 		}
 		own := Binder{Catalog: b.Catalog, Source: c.Expr, Params: new(expr.Params)}
-		n, err := own.condition(x, own.relation(t, nil), "CHECK")
+		n, err := own.condition(x, own.relation(t, nil).level(), "CHECK", expr.BindOptions{})
 		if err != nil {
 			return nil, err
+		}
+		if expr.HasQuery(n) {
+			return nil, wire.NewError(wire.CodeUnsupported, "a sub-query in CHECK is not supported")
 		}
 		out = append(out, n)
 	}
@@ -305,9 +301,42 @@ func inDefinition(err error, clause string) error {
 	return err
 }
 
-// Print writes the query for the rows that the statement touches: the columns
-// of the table and then _seq.
-func (c *Change) Print(target expr.Target) Printed { return printRows(target, c.rel, c.where) }
+// Printed is the query for the rows that the statement touches: the columns
+// of the table, _seq, and then the values of the assignments that are InQuery.
+func (c *Change) Printed(target expr.Target) Printed {
+	p := expr.NewPrinter(target)
+	p.Raw("SELECT ")
+	var cols []wire.Type
+	for i, o := range c.rel.cols[:c.rel.seq()+1] {
+		if i > 0 {
+			p.Raw(", ")
+		}
+		p.Raw(o.column.SQL)
+		cols = append(cols, o.column.T)
+	}
+	for _, a := range c.Set {
+		if a.InQuery {
+			p.Raw(", ")
+			p.Node(a.Value)
+			cols = append(cols, a.Value.Type())
+		}
+	}
+	if len(c.from) == 0 {
+		c.rel.printAlone(p, c.where)
+		return Printed{SQL: p.SQL(), Args: p.Args(), Cols: cols}
+	}
+	p.Raw(" FROM ")
+	c.rel.print(p)
+	for _, s := range c.from {
+		p.Raw(" CROSS JOIN ")
+		s.print(p)
+	}
+	if c.where != nil {
+		p.Raw(" WHERE ")
+		p.Node(c.where)
+	}
+	return Printed{SQL: p.SQL(), Args: p.Args(), Cols: cols}
+}
 
 // Check tests a new row, with its system columns, against NOT NULL and CHECK.
 func (in *Insert) Check(env *expr.Env) error { return check(in.Table, in.checks, env) }

@@ -86,7 +86,8 @@ func errShared() *wire.Error {
 	return wire.NewError(wire.CodeSQLExecution, "EXECUTE AS USER does not work on SHARED tables, whose rows belong to nobody; run the statement as yourself")
 }
 
-// tables are the names of the tables that a statement reads or writes.
+// tables are the names of the tables that a statement reads or writes, the one
+// it writes first. A name of a WITH query is none; binding tells for sure.
 func tables(s dialect.Statement) []dialect.Name {
 	var out []dialect.Name
 	switch s := s.(type) {
@@ -97,8 +98,17 @@ func tables(s dialect.Statement) []dialect.Name {
 	case *dialect.Delete:
 		out = append(out, s.Table)
 	}
+	with := make(map[string]bool)
 	dialect.Walk(s, func(n dialect.Node) bool {
-		if ref, ok := n.(*dialect.TableRef); ok {
+		if w, ok := n.(*dialect.With); ok {
+			for _, c := range w.CTEs {
+				with[c.Name.Name] = true
+			}
+		}
+		return true
+	})
+	dialect.Walk(s, func(n dialect.Node) bool {
+		if ref, ok := n.(*dialect.TableRef); ok && (len(ref.Name) > 1 || !with[ref.Name[0].Name]) {
 			out = append(out, ref.Name)
 		}
 		return true
@@ -137,7 +147,7 @@ func mayUse(role string, t *catalog.Table, write bool) *wire.Error {
 	return wire.NewError(wire.CodePermissionDenied, "permission denied: role ", role, " may not ", verb, " ", t.FullName())
 }
 
-// mayRun checks the right to the table of a plan.
+// mayRun checks the right to the tables of a plan.
 func (r *run) mayRun(p *plan) error {
 	role := r.who.Role
 	if p.asUser != "" {
@@ -145,15 +155,14 @@ func (r *run) mayRun(p *plan) error {
 			return err
 		}
 		role = identity.RoleUser
-		if p.table != nil && p.table.Kind == catalog.Shared {
+	}
+	for _, t := range p.tables {
+		if p.asUser != "" && t.Kind == catalog.Shared {
 			return errShared()
 		}
-	}
-	if p.table == nil {
-		return nil
-	}
-	if e := mayUse(role, p.table, p.query == nil); e != nil {
-		return e
+		if e := mayUse(role, t, t == p.table); e != nil {
+			return e
+		}
 	}
 	return nil
 }

@@ -190,7 +190,7 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 			if err == nil {
 				err = r.mayRun(p)
 			}
-			if err == nil && p.table != nil && p.streamWrite() {
+			if err == nil && p.streamWrite() {
 				err = wire.NewError(wire.CodeUnsupported, "stream tables are not supported inside explicit transactions")
 			}
 			var res wire.Result

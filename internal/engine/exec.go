@@ -26,7 +26,7 @@ func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, err
 	case p.query != nil:
 		res, err = r.query(p, env, tx.Query)
 	case p.in != nil:
-		res, err = r.insert(tx, p.in, env)
+		res, err = r.insert(tx, p, env)
 	case len(p.ch.Set) > 0:
 		res, err = r.update(tx, p, env)
 	default:
@@ -132,47 +132,27 @@ func system(t *catalog.Table, row []wire.Value, seq store.Seq) {
 	row[len(t.Columns)+1] = wire.BoolValue(false)
 }
 
-func (r *run) insert(tx *store.Tx, in *bind.Insert, env *expr.Env) (wire.Result, error) {
-	t, n := in.Table, len(in.Table.Columns)
-	ret := r.returning(in.Returning)
-	for _, nodes := range in.Rows {
-		row := make([]wire.Value, n+2)
-		env.Row = nil
-		for i, node := range nodes {
-			var err error
-			if row[i], err = node.Eval(env); err != nil {
-				return wire.Result{}, err
-			}
-		}
-		env.Row = row
-		if err := in.Check(env); err != nil {
-			return wire.Result{}, err
-		}
-		seq, err := tx.Insert(t, owner(t, env), row[:n:n])
-		if err != nil {
-			return wire.Result{}, r.conflict(t, err)
-		}
-		system(t, row, seq)
-		if err := ret.add(env); err != nil {
-			return wire.Result{}, err
-		}
-	}
-	return ret.result(len(in.Rows), "Inserted"), nil
-}
-
 // touched is a row that an UPDATE or DELETE found.
 type touched struct {
-	old []wire.Value // with room for the system columns
+	old []wire.Value // with the system columns
 	seq store.Seq
+	set []wire.Value // what the query computed for SET
 	new []wire.Value
 }
 
-// touch reads the rows that a change is about.
+// touch reads the rows that a change is about. With FROM or USING a row may
+// match several times: the first counts.
 func (r *run) touch(tx *store.Tx, p *plan, env *expr.Env) ([]touched, error) {
 	n := len(p.table.Columns)
 	var rows []touched
+	seen := make(map[store.Seq]bool)
 	bytes := 0
 	err := tx.Query(p.rows, p.values(env), func(row []wire.Value) error {
+		seq := row[n].Int()
+		if seen[seq] {
+			return nil
+		}
+		seen[seq] = true
 		for _, v := range row {
 			bytes += 32 + len(v.Raw())
 		}
@@ -181,8 +161,8 @@ func (r *run) touch(tx *store.Tx, p *plan, env *expr.Env) ([]touched, error) {
 		}
 		own := make([]wire.Value, n+2)
 		copy(own, row)
-		system(p.table, own, row[n].Int())
-		rows = append(rows, touched{old: own, seq: row[n].Int()})
+		system(p.table, own, seq)
+		rows = append(rows, touched{old: own, seq: seq, set: slices.Clone(row[n+1:])})
 		return nil
 	})
 	return rows, err
@@ -200,7 +180,9 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 		env.Row = row.old
 		next := slices.Clone(row.old)
 		for _, a := range p.ch.Set {
-			if next[a.Column], err = a.Value.Eval(env); err != nil {
+			if a.InQuery {
+				next[a.Column], row.set = row.set[0], row.set[1:]
+			} else if next[a.Column], err = a.Value.Eval(env); err != nil {
 				return wire.Result{}, err
 			}
 		}

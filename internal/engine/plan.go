@@ -35,8 +35,9 @@ type plan struct {
 	source  string
 	stmt    dialect.Statement
 	params  []wire.Type
-	asUser  string         // of EXECUTE AS, else ""
-	table   *catalog.Table // that is read or written, nil for none
+	asUser  string           // of EXECUTE AS, else ""
+	table   *catalog.Table   // that is written, nil for none
+	tables  []*catalog.Table // that are read or written
 
 	query *bind.Select // a SELECT, or
 	in    *bind.Insert // an INSERT, or
@@ -59,7 +60,7 @@ func (p *plan) read() bool { return p.query != nil }
 func (p *plan) keep() bool { return p.other == nil }
 
 func (p *plan) streamWrite() bool {
-	return p.query == nil && p.table.Kind == catalog.Stream
+	return p.table != nil && p.table.Kind == catalog.Stream
 }
 
 // plan binds a statement against the current catalog.
@@ -78,6 +79,7 @@ func (r *run) plan(source string, s dialect.Statement, params []wire.Value) (*pl
 	if err := r.bind(b, p, s); err != nil {
 		return nil, err
 	}
+	p.tables = b.Tables
 	if types.Used < len(params) {
 		return nil, wire.NewError(wire.CodeParameterCount, "the statement has ", itoa(types.Used), " parameters, but ", itoa(len(params)), " values were sent")
 	}
@@ -107,25 +109,27 @@ func (r *run) bind(b *bind.Binder, p *plan, s dialect.Statement) error {
 		if p.query, err = b.Select(s); err != nil {
 			return err
 		}
-		p.table = p.query.Table()
-		p.print(p.query.Print(r.e.db.Target()))
+		p.print(p.query.Printed(r.e.db.Target()))
 	case *dialect.Insert:
 		if p.in, err = b.Insert(s); err != nil {
 			return err
 		}
 		p.table = p.in.Table
+		if p.in.Query != nil {
+			p.print(p.in.Query.Printed(r.e.db.Target()))
+		}
 	case *dialect.Update:
 		if p.ch, err = b.Update(s); err != nil {
 			return err
 		}
 		p.table = p.ch.Table
-		p.print(p.ch.Print(r.e.db.Target()))
+		p.print(p.ch.Printed(r.e.db.Target()))
 	case *dialect.Delete:
 		if p.ch, err = b.Delete(s); err != nil {
 			return err
 		}
 		p.table = p.ch.Table
-		p.print(p.ch.Print(r.e.db.Target()))
+		p.print(p.ch.Printed(r.e.db.Target()))
 	default:
 		if p.asUser != "" {
 			return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "EXECUTE AS USER takes SELECT, INSERT, UPDATE or DELETE"))

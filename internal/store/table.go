@@ -62,6 +62,31 @@ func newTableStmts(t *catalog.Table) *tableStmts {
 	return s
 }
 
+// findStmt reads a row by the values of some columns.
+func findStmt(t *catalog.Table, cols []int) *Stmt {
+	s := &Stmt{}
+	names := make([]string, 0, len(t.Columns)+1)
+	for i := range t.Columns {
+		names = append(names, t.Columns[i].Physical())
+		s.Cols = append(s.Cols, t.Columns[i].Type)
+	}
+	names = append(names, catalog.SeqColumn)
+	s.Cols = append(s.Cols, wire.Type{Kind: wire.BigInt})
+	var where []string
+	equal := func(column string, typ wire.Type) {
+		s.Args = append(s.Args, typ)
+		where = append(where, column+"=?"+strconv.Itoa(len(s.Args)))
+	}
+	if t.Kind.Private() {
+		equal(userColumn, wire.Type{Kind: wire.Text})
+	}
+	for _, c := range cols {
+		equal(t.Columns[c].Physical(), t.Columns[c].Type)
+	}
+	s.SQL = "SELECT " + strings.Join(names, ",") + " FROM " + t.Physical() + " WHERE " + strings.Join(where, " AND ")
+	return s
+}
+
 // keyColumns are the physical columns that identify a row.
 func keyColumns(t *catalog.Table) []string {
 	var cols []string

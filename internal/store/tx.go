@@ -137,6 +137,29 @@ func one(n int64, err error) error {
 	return err
 }
 
+// Find returns the row of user whose values in cols are those of row, and its
+// version; nil if there is none. NULL equals nothing.
+func (tx *Tx) Find(t *catalog.Table, user string, cols []int, row []wire.Value) ([]wire.Value, Seq, error) {
+	var args []wire.Value
+	if t.Kind.Private() {
+		args = append(args, wire.TextValue(user))
+	}
+	for _, c := range cols {
+		if row[c].IsNull() {
+			return nil, 0, nil
+		}
+		args = append(args, row[c])
+	}
+	var found []wire.Value
+	var seq Seq
+	err := tx.session.Query(findStmt(t, cols), args, func(cells []wire.Value) error {
+		n := len(cells) - 1
+		found, seq = append([]wire.Value{}, cells[:n]...), cells[n].Int()
+		return nil
+	})
+	return found, seq, err
+}
+
 func sameKey(t *catalog.Table, a, b []wire.Value) bool {
 	for _, k := range t.Key {
 		if a[k] != b[k] {

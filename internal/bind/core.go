@@ -1,0 +1,355 @@
+package bind
+
+import (
+	"strconv"
+
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// core is one SELECT ... FROM ... block.
+type core struct {
+	distinct  bool
+	items     []expr.Node
+	from      []source
+	alone     *relation // when FROM is exactly one table
+	where     expr.Node
+	groupBy   []expr.Node
+	having    expr.Node
+	aggregate bool // it has GROUP BY, HAVING or an aggregate
+	windows   map[string]*dialect.Window
+	names     *level
+}
+
+func (c *core) nodes() []expr.Node { return c.items }
+
+func (c *core) retype(types []wire.Type) error { return convertAll(c.items, types) }
+
+// allowed is what the select list and ORDER BY may hold.
+func (c *core) allowed() expr.BindOptions {
+	return expr.BindOptions{Aggregates: true, Windows: true, NamedWindows: c.windows}
+}
+
+// core binds a SELECT block.
+func (b *Binder) core(q *dialect.Select, outer *level) (body, []wire.Field, *level, error) {
+	if len(q.DistinctOn) > 0 {
+		return nil, nil, nil, b.Unsupported(q.DistinctOn[0].Pos(), "DISTINCT ON")
+	}
+	c := &core{distinct: q.Distinct, windows: make(map[string]*dialect.Window)}
+	for i := range q.Windows {
+		c.windows[q.Windows[i].Name.Name] = &q.Windows[i].Window
+	}
+	names := &level{outer: outer}
+	var err error
+	if c.from, err = b.from(q.From, names); err != nil {
+		return nil, nil, nil, err
+	}
+	if len(c.from) == 1 {
+		c.alone, _ = c.from[0].(*relation)
+	}
+	if q.Where != nil {
+		if c.where, err = b.condition(q.Where, names, "WHERE", expr.BindOptions{}); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	fields, err := b.outputs(q.Items, names, c)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := b.group(c, q, fields, names); err != nil {
+		return nil, nil, nil, err
+	}
+	c.names = names
+	return c, fields, names, nil
+}
+
+const maxColumns = 1600
+
+// outputs binds the select list into c.items.
+func (b *Binder) outputs(list []dialect.SelectItem, names *level, c *core) ([]wire.Field, error) {
+	var fields []wire.Field
+	for _, item := range list {
+		if item.Star {
+			cols, err := b.star(item, names)
+			if err != nil {
+				return nil, err
+			}
+			for _, col := range cols {
+				fields = append(fields, col.field)
+				c.items = append(c.items, expr.Ref(col.column))
+			}
+			continue
+		}
+		n, err := b.bind(item.X, names, c.allowed())
+		if err != nil {
+			return nil, err
+		}
+		f := wire.Field{Type: n.Type()}
+		if col := expr.AsColumn(n); col != nil {
+			if o := names.output(col); o != nil {
+				f = o.field
+			}
+		}
+		f.Name = outputName(item)
+		fields = append(fields, f)
+		c.items = append(c.items, n)
+	}
+	if len(fields) > maxColumns {
+		return nil, b.fail(wire.CodeInvalidSQL, list[0].At, "a result has at most ", strconv.Itoa(maxColumns), " columns")
+	}
+	return fields, nil
+}
+
+// output finds the visible column behind a reference.
+func (l *level) output(c *expr.Column) *output {
+	for i := range l.star {
+		if l.star[i].column == c {
+			return &l.star[i]
+		}
+	}
+	return nil
+}
+
+// star is what * or t.* stands for.
+func (b *Binder) star(item dialect.SelectItem, names *level) ([]output, error) {
+	if len(item.Table) == 0 {
+		if len(names.sources) == 0 {
+			return nil, b.fail(wire.CodeInvalidSQL, item.At, "SELECT * needs a FROM clause")
+		}
+		return names.star, nil
+	}
+	src := names.source(append(append(dialect.Name{}, item.Table...), dialect.Ident{}))
+	if src == nil {
+		return nil, b.fail(wire.CodeInvalidSQL, item.At, "missing FROM-clause entry for table ", item.Table[len(item.Table)-1].Name)
+	}
+	return src.cols, nil
+}
+
+// outputName names a result column as PostgreSQL does.
+func outputName(item dialect.SelectItem) string {
+	if item.As != nil {
+		return item.As.Name
+	}
+	x := item.X
+	for {
+		switch e := x.(type) {
+		case *dialect.Column:
+			return e.Name[len(e.Name)-1].Name
+		case *dialect.Call:
+			return e.Name[len(e.Name)-1].Name
+		case *dialect.Case:
+			return "case"
+		case *dialect.Exists:
+			return "exists"
+		case *dialect.Typed:
+			return e.Type.Name
+		case *dialect.Scalar:
+			if s, ok := e.Query.Body.(*dialect.Select); ok && len(s.Items) == 1 && !s.Items[0].Star {
+				return outputName(s.Items[0])
+			}
+		case *dialect.Cast:
+			switch e.X.(type) {
+			case *dialect.Column, *dialect.Call, *dialect.Cast:
+				x = e.X
+				continue
+			}
+			return e.Type.Name
+		}
+		return "?column?"
+	}
+}
+
+// group binds GROUP BY and HAVING and checks that no column stands outside an
+// aggregate that is not grouped by.
+func (b *Binder) group(c *core, q *dialect.Select, fields []wire.Field, names *level) error {
+	for _, x := range q.GroupBy {
+		n, err := b.groupKey(c, x, fields, names)
+		if err != nil {
+			return err
+		}
+		c.groupBy = append(c.groupBy, n)
+	}
+	if q.Having != nil {
+		var err error
+		if c.having, err = b.condition(q.Having, names, "HAVING", expr.BindOptions{Aggregates: true}); err != nil {
+			return err
+		}
+	}
+	c.aggregate = len(c.groupBy) > 0 || c.having != nil
+	for _, n := range c.items {
+		c.aggregate = c.aggregate || expr.HasAggregate(n)
+	}
+	for i, n := range c.items {
+		pos := q.Pos()
+		if i < len(q.Items) {
+			pos = q.Items[i].At
+		}
+		if err := b.grouped(c, n, pos); err != nil {
+			return err
+		}
+	}
+	if c.having != nil {
+		return b.grouped(c, c.having, q.Having.Pos())
+	}
+	return nil
+}
+
+// groupKey is an item of GROUP BY: a column of FROM, else the number or the
+// name of a result column, else an expression.
+func (b *Binder) groupKey(c *core, x dialect.Expr, fields []wire.Field, names *level) (expr.Node, error) {
+	if n, ok := x.(*dialect.Number); ok {
+		i, err := strconv.Atoi(n.Text)
+		if err != nil || i < 1 || i > len(c.items) {
+			return nil, b.fail(wire.CodeInvalidSQL, x.Pos(), "GROUP BY position ", n.Text, " is not in the select list")
+		}
+		return b.plainKey(c.items[i-1], x.Pos())
+	}
+	n, err := b.bind(x, names, expr.BindOptions{})
+	if err == nil {
+		return n, nil
+	}
+	if col, ok := x.(*dialect.Column); ok && len(col.Name) == 1 {
+		for i, f := range fields {
+			if f.Name == col.Name[0].Name {
+				return b.plainKey(c.items[i], x.Pos())
+			}
+		}
+	}
+	return nil, err
+}
+
+func (b *Binder) plainKey(n expr.Node, pos dialect.Pos) (expr.Node, error) {
+	if expr.HasAggregate(n) {
+		return nil, b.fail(wire.CodeInvalidSQL, pos, "aggregate functions are not allowed in GROUP BY")
+	}
+	return n, nil
+}
+
+// grouped checks one expression of an aggregate query.
+func (b *Binder) grouped(c *core, n expr.Node, pos dialect.Pos) error {
+	if !c.aggregate && !expr.HasAggregate(n) {
+		return nil
+	}
+	if col := expr.Ungrouped(n, c.groupBy); col != nil {
+		return b.fail(wire.CodeInvalidSQL, pos, "column ", col.Name, " must appear in the GROUP BY clause or be used in an aggregate function")
+	}
+	return nil
+}
+
+// find is the number of the result column that is the same expression, 0 for
+// none.
+func (c *core) find(n expr.Node) int {
+	for i := range c.items {
+		if expr.Equal(c.items[i], n) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// setOp is L op R.
+type setOp struct {
+	op   string
+	all  bool
+	l, r body
+}
+
+func (s *setOp) nodes() []expr.Node { return s.l.nodes() }
+
+func (s *setOp) retype(types []wire.Type) error {
+	if err := s.l.retype(types); err != nil {
+		return err
+	}
+	return s.r.retype(types)
+}
+
+func (b *Binder) setOp(q *dialect.SetOp, outer *level) (*setOp, []wire.Field, error) {
+	if q.All && q.Op != "UNION" {
+		return nil, nil, b.Unsupported(q.Pos(), q.Op+" ALL")
+	}
+	l, fields, _, err := b.body(q.L, outer)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, right, _, err := b.body(q.R, outer)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(fields) != len(right) {
+		return nil, nil, b.fail(wire.CodeInvalidSQL, q.Pos(), "each side of ", q.Op, " must have the same number of columns: ", strconv.Itoa(len(fields)), " and ", strconv.Itoa(len(right)))
+	}
+	s := &setOp{op: q.Op, all: q.All, l: l, r: r}
+	types, err := unify(q.Op, l.nodes(), r.nodes())
+	if err == nil {
+		err = s.retype(types)
+	}
+	if err != nil {
+		return nil, nil, b.placedAt(err, q.Pos())
+	}
+	if !q.All {
+		distinct(l, r)
+	}
+	for i := range fields {
+		fields[i].Type = types[i]
+		fields[i].Flags = 0
+	}
+	return s, fields, nil
+}
+
+// distinct prepares the columns of bodies whose equal rows become one.
+func distinct(bodies ...body) {
+	for i := range bodies[0].nodes() {
+		var column []expr.Node
+		for _, b := range bodies {
+			column = append(column, b.nodes()[i])
+		}
+		for k, n := range expr.Keyed(column...) {
+			bodies[k].nodes()[i] = n
+		}
+	}
+}
+
+// values is VALUES (..), (..).
+type values struct{ rows [][]expr.Node }
+
+func (v *values) nodes() []expr.Node { return v.rows[0] }
+
+func (v *values) retype(types []wire.Type) error {
+	for _, row := range v.rows {
+		if err := convertAll(row, types); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Binder) values(q *dialect.Values, outer *level) (*values, []wire.Field, error) {
+	v := &values{}
+	names := &level{outer: outer}
+	for _, row := range q.Rows {
+		if len(row) != len(q.Rows[0]) {
+			return nil, nil, b.fail(wire.CodeInvalidSQL, row[0].Pos(), "VALUES lists must all be the same length")
+		}
+		nodes := make([]expr.Node, len(row))
+		for i, x := range row {
+			var err error
+			if nodes[i], err = b.bind(x, names, expr.BindOptions{}); err != nil {
+				return nil, nil, err
+			}
+		}
+		v.rows = append(v.rows, nodes)
+	}
+	types, err := unify("VALUES", v.rows...)
+	if err == nil {
+		err = v.retype(types)
+	}
+	if err != nil {
+		return nil, nil, b.placedAt(err, q.Pos())
+	}
+	fields := make([]wire.Field, len(types))
+	for i := range fields {
+		fields[i] = wire.Field{Name: "column" + strconv.Itoa(i+1), Type: types[i]}
+	}
+	return v, fields, nil
+}

@@ -1,0 +1,105 @@
+package bind
+
+import (
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// output is a column that an item of FROM offers.
+type output struct {
+	field  wire.Field
+	column *expr.Column
+}
+
+// visible is an item of FROM as names with a qualifier see it.
+type visible struct {
+	name      string
+	namespace string // of a table, "" for others
+	table     string // its full name for messages, "" for others
+	cols      []output
+}
+
+// level is the names of one query: its own and, behind them, those of the query
+// around it. It implements expr.Names.
+type level struct {
+	sources []visible
+	star    []output // what * and names without a qualifier see
+	outer   *level
+	taken   []*expr.Column // what was resolved in an outer level from here
+}
+
+// Column resolves a name, from the inside out.
+func (l *level) Column(name dialect.Name) (*expr.Column, error) {
+	last := name[len(name)-1].Name
+	for at := l; at != nil; at = at.outer {
+		var cols []output
+		if len(name) == 1 {
+			cols = at.star
+		} else {
+			src := at.source(name)
+			if src == nil {
+				continue
+			}
+			cols = src.cols
+		}
+		var found *expr.Column
+		for _, c := range cols {
+			if c.field.Name != last {
+				continue
+			}
+			if found != nil {
+				return nil, wire.NewError(wire.CodeInvalidSQL, "column reference ", last, " is ambiguous; put the table's name in front")
+			}
+			found = c.column
+		}
+		if found != nil {
+			for in := l; in != at; in = in.outer {
+				in.taken = append(in.taken, found)
+			}
+			return found, nil
+		}
+		if len(name) > 1 {
+			return nil, at.unknown(last, cols)
+		}
+	}
+	if len(name) > 1 {
+		return nil, wire.NewError(wire.CodeInvalidSQL, "missing FROM-clause entry for table ", name[len(name)-2].Name)
+	}
+	return nil, l.unknown(last, l.star)
+}
+
+// source finds the item of FROM that a qualified name means.
+func (l *level) source(name dialect.Name) *visible {
+	qualifier := name[len(name)-2].Name
+	for i := range l.sources {
+		s := &l.sources[i]
+		if s.name == qualifier && (len(name) < 3 || name[0].Name == s.namespace) {
+			return s
+		}
+	}
+	return nil
+}
+
+func (l *level) unknown(column string, cols []output) error {
+	parts := []string{"No field named ", column}
+	if len(l.sources) == 1 && l.sources[0].table != "" {
+		parts = append(parts, ": ", l.sources[0].table, " has no such column")
+	}
+	e := wire.NewError(wire.CodeColumnNotFound, parts...)
+	var known []string
+	for _, c := range cols {
+		known = append(known, c.field.Name)
+	}
+	e.Hint = nearest(column, known)
+	return e
+}
+
+// nullable marks columns as possibly NULL: those of the weak side of an outer
+// join.
+func nullable(cols []output) {
+	for i := range cols {
+		cols[i].column.NotNull = false
+		cols[i].field.Flags &^= wire.FlagNotNull
+	}
+}

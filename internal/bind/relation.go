@@ -1,0 +1,109 @@
+package bind
+
+import (
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// relation is a table in a bound statement, limited to the rows of the user who
+// runs it. Only Binder.relation makes one.
+type relation struct {
+	table *catalog.Table
+	as    string // the name that the statement calls it by
+	sql   string // the name that the printed statement calls it by
+	cols  []output
+}
+
+func (b *Binder) relation(table *catalog.Table, as *dialect.Ident) *relation {
+	r := &relation{table: table, as: table.Name, sql: b.name("r")}
+	if as != nil {
+		r.as = as.Name
+	}
+	for i := range table.Columns {
+		c := &table.Columns[i]
+		notNull := c.NotNull || table.IsKey(i)
+		f := wire.Field{Name: c.Name, Type: c.Type}
+		if table.IsKey(i) {
+			f.Flags |= wire.FlagPrimaryKey
+			if len(table.Key) == 1 {
+				f.Flags |= wire.FlagUnique
+			}
+		}
+		if c.Unique {
+			f.Flags |= wire.FlagUnique
+		}
+		r.add(f, r.sql+"."+c.Physical(), notNull)
+	}
+	if table.Kind != catalog.System {
+		r.add(wire.Field{Name: catalog.SeqColumn, Type: wire.Type{Kind: wire.BigInt}}, r.sql+"."+catalog.SeqColumn, true)
+		r.add(wire.Field{Name: catalog.DeletedColumn, Type: wire.Type{Kind: wire.Boolean}}, "0", true)
+	}
+	return r
+}
+
+func (r *relation) add(f wire.Field, sql string, notNull bool) {
+	if notNull {
+		f.Flags |= wire.FlagNotNull
+	}
+	c := &expr.Column{Index: len(r.cols), Name: f.Name, T: f.Type, SQL: sql, NotNull: notNull}
+	r.cols = append(r.cols, output{field: f, column: c})
+}
+
+// seq is the index of the column _seq.
+func (r *relation) seq() int { return len(r.table.Columns) }
+
+// level is the names of a statement on this table alone.
+func (r *relation) level() *level {
+	return &level{sources: []visible{{name: r.as, namespace: r.table.Namespace, table: r.table.FullName(), cols: r.cols}}, star: r.cols}
+}
+
+// scope prints the condition that limits the relation to the caller's rows,
+// and a STREAM table to those that have not expired. It reports whether there
+// is one.
+func (r *relation) scope(p *expr.Printer, name string) bool {
+	if !r.table.Kind.Private() {
+		return false
+	}
+	p.Raw(name + "._user = ")
+	p.Arg(expr.Arg{Kind: expr.ArgUser, Type: wire.Type{Kind: wire.Text}})
+	if r.table.Kind == catalog.Stream && r.table.TTL > 0 {
+		p.Raw(" AND " + name + "._seq >= ((")
+		p.Arg(expr.Arg{Kind: expr.ArgNow, Type: wire.Type{Kind: wire.Timestamp}})
+		p.Raw(" / 1000 - " + itoa(epochMillis+r.table.TTL*1000) + ") << 22)")
+	}
+	return true
+}
+
+// print writes the relation as an item of FROM among others: a private table as
+// the sub-query of the caller's rows, which holds under every kind of join.
+func (r *relation) print(p *expr.Printer) {
+	if !r.table.Kind.Private() {
+		p.Raw(r.table.Physical() + " AS " + r.sql)
+		return
+	}
+	p.Raw("(SELECT * FROM " + r.table.Physical() + " AS s WHERE ")
+	r.scope(p, "s")
+	p.Raw(") AS " + r.sql)
+}
+
+// printAlone writes the relation as the only item of FROM, with its scope and
+// the condition as WHERE.
+func (r *relation) printAlone(p *expr.Printer, where expr.Node) {
+	p.Raw(" FROM " + r.table.Physical() + " AS " + r.sql)
+	if where == nil && !r.table.Kind.Private() {
+		return
+	}
+	p.Raw(" WHERE ")
+	scoped := r.scope(p, r.sql)
+	if where == nil {
+		return
+	}
+	if scoped {
+		p.Raw(" AND ")
+	}
+	p.Raw("(")
+	p.Node(where)
+	p.Raw(")")
+}

@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// inserting is an INSERT being run.
+type inserting struct {
+	r     *run
+	tx    *store.Tx
+	in    *bind.Insert
+	t     *catalog.Table
+	env   *expr.Env
+	ret   *returned
+	count int
+	made  map[store.Seq]bool // versions that this statement made, for ON CONFLICT
+}
+
+func (r *run) insert(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) {
+	ins := &inserting{r: r, tx: tx, in: p.in, t: p.table, env: env, ret: r.returning(p.in.Returning)}
+	if p.in.Conflict != nil {
+		ins.made = make(map[store.Seq]bool)
+	}
+	if p.in.Query == nil {
+		for _, nodes := range p.in.Rows {
+			if err := ins.row(nil, nodes); err != nil {
+				return wire.Result{}, err
+			}
+		}
+		return ins.ret.result(ins.count, "Inserted"), nil
+	}
+	if err := p.in.Query.Check(env); err != nil {
+		return wire.Result{}, err
+	}
+	// All rows are read before the first is written: the query may read the
+	// table that is written to.
+	list := rowList{e: r.e, width: len(p.rows.Cols)}
+	if err := tx.Query(p.rows, p.values(env), list.add); err != nil {
+		return wire.Result{}, err
+	}
+	for _, from := range list.rows {
+		if err := ins.row(from, p.in.FromQuery); err != nil {
+			return wire.Result{}, err
+		}
+	}
+	return ins.ret.result(ins.count, "Inserted"), nil
+}
+
+// row inserts one row, whose columns are computed on from.
+func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
+	n := len(ins.t.Columns)
+	row := make([]wire.Value, n+2)
+	ins.env.Row = from
+	for i, node := range nodes {
+		var err error
+		if row[i], err = node.Eval(ins.env); err != nil {
+			return err
+		}
+	}
+	ins.env.Row = row
+	if err := ins.in.Check(ins.env); err != nil {
+		return err
+	}
+	if ins.in.Conflict != nil {
+		done, err := ins.onConflict(row)
+		if done || err != nil {
+			return err
+		}
+	}
+	seq, err := ins.tx.Insert(ins.t, owner(ins.t, ins.env), row[:n:n])
+	if err != nil {
+		return ins.r.conflict(ins.t, err)
+	}
+	return ins.done(row, seq)
+}
+
+func (ins *inserting) done(row []wire.Value, seq store.Seq) error {
+	if ins.made != nil {
+		ins.made[seq] = true
+	}
+	ins.count++
+	system(ins.t, row, seq)
+	ins.env.Row = row
+	return ins.ret.add(ins.env)
+}
+
+// onConflict looks for a row that is in the way of row and does what the clause
+// says. done reports that row is not to be inserted.
+func (ins *inserting) onConflict(row []wire.Value) (done bool, err error) {
+	c := ins.in.Conflict
+	user := owner(ins.t, ins.env)
+	targets := [][]int{c.Target}
+	if c.Target == nil {
+		targets = [][]int{ins.t.Key}
+		for i := range ins.t.Columns {
+			if ins.t.Columns[i].Unique {
+				targets = append(targets, []int{i})
+			}
+		}
+	}
+	for _, cols := range targets {
+		if len(cols) == 0 {
+			continue
+		}
+		old, seq, err := ins.tx.Find(ins.t, user, cols, row)
+		if err != nil {
+			return false, err
+		}
+		if old == nil {
+			continue
+		}
+		if c.Nothing {
+			return true, nil
+		}
+		return true, ins.doUpdate(user, old, seq, row)
+	}
+	return false, nil
+}
+
+func (ins *inserting) doUpdate(user string, old []wire.Value, seq store.Seq, row []wire.Value) error {
+	n, c := len(ins.t.Columns), ins.in.Conflict
+	if ins.made[seq] {
+		return wire.NewError(wire.CodeUniqueViolation, "ON CONFLICT DO UPDATE cannot affect a row a second time: two rows of this INSERT have the same key")
+	}
+	full := make([]wire.Value, n+2)
+	copy(full, old)
+	system(ins.t, full, seq)
+	ins.env.Row = append(slices.Clone(full), row...)
+	ok, err := c.Applies(ins.env)
+	if err != nil || !ok {
+		return err
+	}
+	next := slices.Clone(full)
+	for _, a := range c.Set {
+		if next[a.Column], err = a.Value.Eval(ins.env); err != nil {
+			return err
+		}
+	}
+	ins.env.Row = next
+	if err := ins.in.Check(ins.env); err != nil {
+		return err
+	}
+	if !slices.Equal(next, full) {
+		if seq, err = ins.tx.Update(ins.t, user, seq, full[:n:n], next[:n:n]); err != nil {
+			return ins.r.conflict(ins.t, err)
+		}
+	}
+	return ins.done(next, seq)
+}
