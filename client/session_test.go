@@ -266,12 +266,15 @@ func TestFailedEarlyRefreshKeepsTheToken(t *testing.T) {
 			t.Errorf("queries waited %v for a refresh that can wait", time.Since(began))
 		}
 		time.Sleep(3 * time.Second)
-		before := n.attempts
+		var before, after int
+		n.locked(func() { before = n.attempts })
 		for range 10 {
 			ask(t, c)
 		}
-		if n.attempts != before+10 {
-			t.Errorf("%d attempts to refresh with %d queries", n.attempts-before-10, 10)
+		synctest.Wait()
+		n.locked(func() { after = n.attempts })
+		if after != before+10 {
+			t.Errorf("%d attempts to refresh with 10 queries", after-before-10)
 		}
 	})
 }

@@ -333,5 +333,5 @@ func (s *socket) refused(t token, code wire.Code, message string) error {
 		s.rejected, s.repeats = t.text, 0
 	}
 	s.repeats++
-	return &failure{text: "sign in on the socket", cause: classify(401, e), final: known && s.repeats >= 2}
+	return &failure{text: "sign in on the socket", cause: classify(401, e), final: s.repeats >= 2}
 }
