@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -119,18 +120,29 @@ func (w *Watch) Newest(ctx context.Context) (newest, floor store.Seq, err error)
 	return newest, floor, w.e.visible(err, false)
 }
 
-// Page reads the rows of the filter with after < _seq <= upTo, limit at most,
-// in the order of _seq.
+// pageBytes ends a page before its limit of rows, so that pages of large rows
+// are no larger in memory than those of many small ones.
+const pageBytes = 1 << 20
+
+var errPageFull = errors.New("the page is full")
+
+// Page reads the rows of the filter with after < _seq <= upTo in the order of
+// _seq: limit at most, and fewer when they are large.
 func (w *Watch) Page(ctx context.Context, after, upTo store.Seq, limit int) (Page, error) {
 	page := Page{Last: after}
-	err := w.read(ctx, w.page, w.pageArgs, after, upTo, limit+1, func(row []wire.Value) {
-		if len(page.Rows) == limit {
+	size := 0
+	err := w.read(ctx, w.page, w.pageArgs, after, upTo, limit+1, func(row []wire.Value) error {
+		if len(page.Rows) == limit || size >= pageBytes {
 			page.More = true
-			return
+			return errPageFull
 		}
 		n := len(row) - 1
 		page.Last = row[n].Int()
 		page.Rows = append(page.Rows, slices.Clone(row[:n]))
+		for _, v := range row {
+			size += 16 + len(v.Raw())
+		}
+		return nil
 	})
 	return page, err
 }
@@ -139,22 +151,23 @@ func (w *Watch) Page(ctx context.Context, after, upTo store.Seq, limit int) (Pag
 // order of _seq.
 func (w *Watch) Latest(ctx context.Context, upTo store.Seq, limit int) (Page, error) {
 	page := Page{Last: upTo}
-	err := w.read(ctx, w.last, w.lastArgs, 0, upTo, limit, func(row []wire.Value) {
+	err := w.read(ctx, w.last, w.lastArgs, 0, upTo, limit, func(row []wire.Value) error {
 		page.Rows = append(page.Rows, slices.Clone(row[:len(row)-1]))
+		return nil
 	})
 	slices.Reverse(page.Rows)
 	return page, err
 }
 
-func (w *Watch) read(ctx context.Context, s *store.Stmt, args []expr.Arg, after, upTo store.Seq, limit int, row func([]wire.Value)) error {
+func (w *Watch) read(ctx context.Context, s *store.Stmt, args []expr.Arg, after, upTo store.Seq, limit int, row func([]wire.Value) error) error {
 	env := w.env
 	env.Now = w.e.db.Now()
 	env.Params = append(slices.Clone(env.Params), wire.IntValue(after), wire.IntValue(upTo), wire.IntValue(int64(limit)))
 	values := (&plan{args: args}).values(&env)
-	err := w.e.db.Query(ctx, s, values, func(cells []wire.Value) error {
-		row(cells)
+	err := w.e.db.Query(ctx, s, values, row)
+	if errors.Is(err, errPageFull) {
 		return nil
-	})
+	}
 	return w.e.visible(err, false)
 }
 
