@@ -44,13 +44,15 @@ func makeAggregations() []*aggregation {
 		{name: "avg", arg: wire.BigInt, result: wire.Decimal, new: newDecimalSum(true, true)},
 		{name: "avg", arg: wire.Decimal, result: wire.Decimal, new: newDecimalSum(true, false)},
 		{name: "avg", arg: wire.Double, result: wire.Double, new: newFloatSum(true, wire.Double)},
+		{name: "sum", arg: Interval, result: Interval, new: newSpanSum(false)},
+		{name: "avg", arg: Interval, result: Interval, new: newSpanSum(true)},
 		{name: "bool_and", arg: wire.Boolean, result: wire.Boolean, native: "min"},
 		{name: "every", arg: wire.Boolean, result: wire.Boolean, native: "min"},
 		{name: "bool_or", arg: wire.Boolean, result: wire.Boolean, native: "max"},
 		{name: "string_agg", arg: wire.Text, rest: []wire.Kind{wire.Text}, result: wire.Text, native: "group_concat", ordered: true},
 	}
 	for _, k := range []wire.Kind{wire.SmallInt, wire.Int, wire.BigInt, wire.Float, wire.Double, wire.Decimal,
-		wire.Text, wire.UUID, wire.Bytes, wire.Date, wire.Time, wire.Timestamp, wire.DateTime} {
+		wire.Text, wire.UUID, wire.Bytes, wire.Date, wire.Time, wire.Timestamp, wire.DateTime, Interval} {
 		list = append(list, &aggregation{name: "min", arg: k, native: "min"}, &aggregation{name: "max", arg: k, native: "max"})
 	}
 	for _, s := range spreads {

@@ -163,6 +163,9 @@ func castType(t dialect.TypeName) (wire.Type, error) {
 	if IsSerial(t.Name) {
 		return wire.Type{}, errAt(t.Pos, wire.CodeInvalidSQL, `type "`, t.Name, `" does not exist`)
 	}
+	if t.Name == "interval" {
+		return typeOf(Interval), nil
+	}
 	out, err := ParseType(t)
 	if err == nil && out.Kind == wire.Decimal && len(t.Args) == 0 {
 		out = ownDecimal
@@ -211,6 +214,9 @@ func signed(x *dialect.Unary, sign string) (*dialect.Number, string) {
 // operator binds an operator of the table.
 func (b *binder) operator(op string, args ...Node) (Node, error) {
 	f, many := choose(operators[op], kindsOf(args))
+	if many {
+		f, many = choose(likeValues(operators[op], args), openKinds(args))
+	}
 	if f == nil {
 		return nil, errNoOperator(op, args, many)
 	}
@@ -235,6 +241,24 @@ func kindsOf(args []Node) []wire.Kind {
 		}
 	}
 	return kinds
+}
+
+// likeValues are the candidates that take each open parameter for what its
+// value is, a number or a text.
+func likeValues(candidates []*function, args []Node) []*function {
+	var out []*function
+	for _, f := range candidates {
+		like := len(f.args) == len(args)
+		for i, a := range args {
+			if p, ok := a.(*param); ok && like && isOpen(a) {
+				like = categoryOf(f.args[i]) == categoryOf(p.Type().Kind)
+			}
+		}
+		if like {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 func errNoOperator(op string, args []Node, many bool) error {

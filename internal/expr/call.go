@@ -14,8 +14,8 @@ type special func(b *binder, name string, args []Node) (Node, error)
 // specials are looked up before the table of functions.
 var specials = map[string]special{
 	"coalesce": bindCoalesce, "nullif": bindNullif, "greatest": bindExtreme, "least": bindExtreme,
-	"concat": bindConcat,
-	"now":    runtime(ArgNow, wire.DateTime), "current_timestamp": runtime(ArgNow, wire.DateTime),
+	"concat": bindConcat, "age": bindAge,
+	"now": runtime(ArgNow, wire.DateTime), "current_timestamp": runtime(ArgNow, wire.DateTime),
 	"transaction_timestamp": runtime(ArgNow, wire.DateTime), "statement_timestamp": runtime(ArgNow, wire.DateTime),
 	"localtimestamp": converted(wire.Timestamp), "current_date": converted(wire.Date), "localtime": converted(wire.Time),
 	"current_user": runtime(ArgUser, wire.Text), "current_user_id": runtime(ArgUser, wire.Text),
@@ -204,7 +204,7 @@ var extremes = makeExtremes()
 func makeExtremes() table {
 	var list []*function
 	for _, k := range []wire.Kind{wire.SmallInt, wire.Int, wire.BigInt, wire.Float, wire.Double, wire.Decimal,
-		wire.Text, wire.Bytes, wire.UUID, wire.Boolean, wire.Date, wire.Time, wire.Timestamp, wire.DateTime} {
+		wire.Text, wire.Bytes, wire.UUID, wire.Boolean, wire.Date, wire.Time, wire.Timestamp, wire.DateTime, Interval} {
 		for name, sign := range map[string]int{"greatest": 1, "least": -1} {
 			class := classOf(k, k)
 			list = append(list, &function{name: name, args: []wire.Kind{k, k}, result: k, nulls: true,

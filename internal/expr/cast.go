@@ -109,7 +109,16 @@ func castList() []*cast {
 		})
 	}
 
+	add(wire.Time, Interval, implicit, "", func(v wire.Value) (wire.Value, error) { return span{us: v.Int()}.value(), nil })
+	add(Interval, wire.Time, assignment, "", func(v wire.Value) (wire.Value, error) {
+		_, us := splitInstant(spanOf(v).us)
+		return wire.IntValue(us), nil
+	})
+	kinds := []wire.Kind{Interval}
 	for k := wire.Boolean; k <= wire.File; k++ {
+		kinds = append(kinds, k)
+	}
+	for _, k := range kinds {
 		if k == wire.Text {
 			continue
 		}

@@ -36,7 +36,7 @@ func classOf(a, b wire.Kind) wire.Kind {
 		return wire.Unknown
 	}
 	switch a {
-	case wire.Boolean, wire.Time, wire.UUID, wire.Bytes:
+	case wire.Boolean, Interval, wire.Time, wire.UUID, wire.Bytes:
 		return a
 	}
 	return wire.Unknown
@@ -210,6 +210,8 @@ func compareValues(a, b wire.Value, class wire.Kind) int {
 		return compareDecimal(a.Text(), b.Text())
 	case wire.Boolean:
 		return compareOrdered(boolInt(a.Bool()), boolInt(b.Bool()))
+	case Interval:
+		return strings.Compare(a.Raw()[:intervalKey], b.Raw()[:intervalKey])
 	}
 	return strings.Compare(a.Raw(), b.Raw())
 }

@@ -20,19 +20,20 @@ type Function struct {
 // Functions of the engine that no SQL text can name: they change the form of
 // a DECIMAL or check one.
 const (
-	keyFunction = "k_key" // drops the scale
-	ownFunction = "k_own" // adds the scale
-	fitFunction = "k_fit" // rounds to a declared scale, checks the precision
-	dimFunction = "k_dim" // checks the dimension of an EMBEDDING
-	oneFunction = "k_one" // refuses more than one row
-	posFunction = "k_pos" // refuses what is not above zero
-	natFunction = "k_nat" // gives a DECIMAL the least scale that shows it
+	keyFunction  = "k_key"  // drops the scale
+	ownFunction  = "k_own"  // adds the scale
+	fitFunction  = "k_fit"  // rounds to a declared scale, checks the precision
+	dimFunction  = "k_dim"  // checks the dimension of an EMBEDDING
+	oneFunction  = "k_one"  // refuses more than one row
+	posFunction  = "k_pos"  // refuses what is not above zero
+	spanFunction = "k_span" // gives an interval the one form of its length
+	natFunction  = "k_nat"  // gives a DECIMAL the least scale that shows it
 )
 
 // engineType is how a kind goes into and out of a registered function: a
-// DECIMAL as the bytes of its form, which the driver need not know.
+// DECIMAL or INTERVAL as the bytes of its form, which the driver need not know.
 func engineType(k wire.Kind) wire.Type {
-	if k == wire.Decimal {
+	if k == wire.Decimal || k == Interval {
 		k = wire.Bytes
 	}
 	return typeOf(k)
@@ -160,6 +161,9 @@ func formFunctions() []Function {
 			}
 			return a[0], nil
 		}},
+		{Name: spanFunction, Args: []wire.Type{bytes}, Result: bytes, Eval: strict(func(a []wire.Value) (wire.Value, error) {
+			return naturalValue(a[0]), nil
+		})},
 		{Name: oneFunction, Args: []wire.Type{number}, Result: boolean, Eval: func(a []wire.Value) (wire.Value, error) {
 			if a[0].Int() > 1 {
 				return wire.Null, wire.NewError(wire.CodeSQLExecution, "more than one row returned by a sub-query that stands for a value")

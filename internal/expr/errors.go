@@ -47,7 +47,7 @@ func errRange(k wire.Kind) *wire.Error {
 var rangeNames = map[wire.Kind]string{
 	wire.SmallInt: "smallint", wire.Int: "integer", wire.BigInt: "bigint", wire.Float: "real",
 	wire.Double: "double precision", wire.Decimal: "numeric", wire.Date: "date", wire.Time: "time",
-	wire.Timestamp: "timestamp", wire.DateTime: "timestamp",
+	wire.Timestamp: "timestamp", wire.DateTime: "timestamp", Interval: "interval",
 }
 
 func errDivision() *wire.Error {

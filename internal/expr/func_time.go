@@ -43,16 +43,7 @@ func makeTimeFunctions() []*function {
 		return v, err
 	}, wire.Double)
 	add("make_date", wire.Date, func(a []wire.Value) (wire.Value, error) {
-		c := civil{int(a[0].Int()), int(a[1].Int()), int(a[2].Int())}
-		if c.year < 0 {
-			c.year++
-		} else if c.year == 0 {
-			c.month = 0
-		}
-		if c.month < 1 || c.month > 12 || c.day < 1 || c.day > daysInMonth(c.year, c.month) {
-			return wire.Null, wire.NewError(wire.CodeInvalidText, "date field value out of range")
-		}
-		return intResult(checkDay(daysOf(c)))
+		return intResult(makeDate(a))
 	}, wire.Int, wire.Int, wire.Int)
 	return list
 }
@@ -80,7 +71,7 @@ func scaled(n int64, scale int) *decimal {
 func extract(field string, n int64, k wire.Kind) (*decimal, error) {
 	name := fieldNames[strings.ToLower(field)]
 	if name == "" {
-		return nil, wire.NewError(wire.CodeInvalidParameter, `unit "`, cut(field), `" not recognized for type `, TypeName(typeOf(k)))
+		return nil, errField(field, k, false)
 	}
 	days, us := n, int64(0)
 	switch k {
@@ -111,7 +102,15 @@ func extract(field string, n int64, k wire.Kind) (*decimal, error) {
 			return decimalOfInt(v), nil
 		}
 	}
-	return nil, wire.NewError(wire.CodeInvalidParameter, `unit "`, cut(field), `" not supported for type `, TypeName(typeOf(k)))
+	return nil, errField(field, k, true)
+}
+
+func errField(field string, k wire.Kind, known bool) *wire.Error {
+	what := `" not recognized for type `
+	if known {
+		what = `" not supported for type `
+	}
+	return wire.NewError(wire.CodeInvalidParameter, `unit "`, cut(field), what, TypeName(typeOf(k)))
 }
 
 func clockField(name string, us int64) *decimal {

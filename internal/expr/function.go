@@ -27,6 +27,7 @@ var kindCodes = [...]string{
 	wire.Float: "f4", wire.Double: "f8", wire.Decimal: "dec", wire.Text: "text", wire.Bytes: "bytes",
 	wire.JSON: "json", wire.UUID: "uuid", wire.Date: "date", wire.Time: "time", wire.Timestamp: "ts",
 	wire.DateTime: "tz", wire.Embedding: "vec", wire.File: "file",
+	Interval: "iv",
 }
 
 var operatorWords = strings.NewReplacer("->>", "gettext", "->", "get", "+", "add", "-", "sub", "*", "mul",
@@ -56,8 +57,8 @@ func makeTable(lists ...[]*function) table {
 }
 
 var (
-	operators = makeTable(arithmetic, jsonOperators)
-	functions = makeTable(textFunctions, mathFunctions, idFunctions, timeFunctions, jsonFunctions)
+	operators = makeTable(arithmetic, intervalOperators, jsonOperators)
+	functions = makeTable(textFunctions, mathFunctions, idFunctions, timeFunctions, intervalFunctions, jsonFunctions)
 )
 
 // choose picks the overload for the kinds of the arguments, in PostgreSQL's

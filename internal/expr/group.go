@@ -75,10 +75,10 @@ func ungrouped(n Node, keys []fingerprint) *Column {
 // Keyed prepares expressions that stand in one column of what is made distinct:
 // SELECT DISTINCT, or the branches of UNION, INTERSECT and EXCEPT. The engine
 // compares the stored bytes of a computed DECIMAL, scale included, so values
-// that may differ in scale alone take the least scale that shows them. Others
-// are returned as they are.
+// that may differ in scale alone take the least scale that shows them, and
+// intervals the one form of their length. Others are returned as they are.
 func Keyed(nodes ...Node) []Node {
-	if len(nodes) == 0 || nodes[0].Type() != ownDecimal {
+	if len(nodes) == 0 || nodes[0].Type() != ownDecimal && nodes[0].Type().Kind != Interval {
 		return nodes
 	}
 	first, known := scaleOf(nodes[0])
@@ -181,21 +181,36 @@ func (c *call) scale() (int, bool) {
 	return 0, false
 }
 
-// natural is a computed DECIMAL without zeros at its end.
+// natural is a computed DECIMAL without zeros at its end, or an interval with
+// its parts in order: 1 mon for 30 days.
 type natural struct{ x Node }
 
-func (n *natural) Type() wire.Type { return ownDecimal }
+func (n *natural) Type() wire.Type { return n.x.Type() }
 
 func (n *natural) Eval(env *Env) (wire.Value, error) {
 	v, err := n.x.Eval(env)
 	if err != nil || v.IsNull() {
 		return v, err
 	}
-	return wire.TextValue(naturalText(v.Text())), nil
+	return naturalValue(v), nil
+}
+
+func naturalValue(v wire.Value) wire.Value {
+	if v.Tag() != wire.TagBytes {
+		return wire.TextValue(naturalText(v.Text()))
+	}
+	if s, err := spanOf(v).justify(); err == nil {
+		return s.value()
+	}
+	return v
 }
 
 func (n *natural) print(p *Printer) {
-	p.Raw(natFunction + "(")
+	if n.x.Type().Kind == Interval {
+		p.Raw(spanFunction + "(")
+	} else {
+		p.Raw(natFunction + "(")
+	}
 	p.Node(n.x)
 	p.Raw(")")
 }

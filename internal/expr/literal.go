@@ -108,7 +108,14 @@ func resolve(n Node, t wire.Type) (Node, error) {
 
 // Settle decides the type of a node that nothing else has decided, as the
 // columns of a query must. The error is a *wire.Error.
-func Settle(n Node) (Node, error) { return settle(n) }
+// An INTERVAL, which no result and no column holds, becomes its TEXT.
+func Settle(n Node) (Node, error) {
+	n, err := settle(n)
+	if err == nil && n.Type().Kind == Interval {
+		return convert(n, typeOf(wire.Text), explicit)
+	}
+	return n, err
+}
 
 // settle gives an open node the type it has without a context: a parameter
 // that of its value, a text literal and a bare NULL that of text.

@@ -132,6 +132,9 @@ func (p *Printer) arg(a Arg, form decimalForm) {
 	if a.Type.Kind == wire.Decimal {
 		a.Type, a.form = typeOf(wire.Bytes), form
 	}
+	if a.Type.Kind == Interval {
+		a.Type = typeOf(wire.Bytes)
+	}
 	p.Arg(a)
 }
 
@@ -147,6 +150,12 @@ func formOf(t wire.Type) decimalForm {
 // value: a computed DECIMAL without its scale, so that 0.5 and 0.50 are one. It
 // is what ORDER BY, GROUP BY and PARTITION BY take.
 func (p *Printer) Key(n Node) {
+	if n.Type().Kind == Interval {
+		p.Raw("substr(")
+		p.Node(n)
+		p.Raw(", 1, " + strconv.Itoa(intervalKey) + ")")
+		return
+	}
 	if n.Type() != ownDecimal {
 		p.Node(n)
 		return

@@ -41,6 +41,8 @@ func parseInput(text string, t wire.Type) (wire.Value, error) {
 		return intResult(parseDateTime(text))
 	case wire.Time:
 		return intResult(parseTime(text))
+	case Interval:
+		return spanResult(parseSpan(text))
 	case wire.UUID:
 		return parseUUID(text)
 	case wire.JSON:
@@ -213,6 +215,8 @@ func formatValue(v wire.Value, k wire.Kind) string {
 		return formatInstant(v.Int(), "+00")
 	case wire.Time:
 		return string(appendTime(nil, v.Int()))
+	case Interval:
+		return formatSpan(spanOf(v))
 	case wire.Bytes:
 		return `\x` + hex.EncodeToString([]byte(v.Raw()))
 	case wire.Embedding:

@@ -56,6 +56,9 @@ func ParseType(t dialect.TypeName) (wire.Type, error) {
 	if !ok {
 		kind, ok = serials[t.Name]
 	}
+	if t.Name == "interval" {
+		return wire.Type{}, errAt(t.Pos, wire.CodeUnsupported, "a column of type INTERVAL is not supported; store text, or a number of seconds")
+	}
 	if !ok {
 		return wire.Type{}, errAt(t.Pos, wire.CodeInvalidSQL, `type "`, t.Name, `" does not exist`)
 	}
@@ -121,7 +124,7 @@ var kindSQL = [...]string{
 	wire.BigInt: "BIGINT", wire.Float: "FLOAT", wire.Double: "DOUBLE", wire.Decimal: "DECIMAL",
 	wire.Text: "TEXT", wire.Bytes: "BYTES", wire.JSON: "JSON", wire.UUID: "UUID", wire.Date: "DATE",
 	wire.Time: "TIME", wire.Timestamp: "TIMESTAMP", wire.DateTime: "DATETIME",
-	wire.Embedding: "EMBEDDING", wire.File: "FILE",
+	wire.Embedding: "EMBEDDING", wire.File: "FILE", Interval: "INTERVAL",
 }
 
 // TypeName writes a type in SQL: BIGINT, DECIMAL(10,2), EMBEDDING(3). A
@@ -155,6 +158,7 @@ const (
 	catString
 	catBoolean
 	catTime
+	catSpan
 	catOther
 )
 
@@ -170,13 +174,15 @@ func categoryOf(k wire.Kind) category {
 		return catBoolean
 	case wire.Date, wire.Time, wire.Timestamp, wire.DateTime:
 		return catTime
+	case Interval:
+		return catSpan
 	}
 	return catOther
 }
 
 // preferred is the kind of its category that wins when several would do.
 func preferred(k wire.Kind) bool {
-	return k == wire.Double || k == wire.Text || k == wire.Boolean || k == wire.DateTime
+	return k == wire.Double || k == wire.Text || k == wire.Boolean || k == wire.DateTime || k == Interval
 }
 
 func isInt(k wire.Kind) bool {
