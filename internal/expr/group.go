@@ -86,7 +86,7 @@ func Keyed(nodes ...Node) []Node {
 		scale, ok := scaleOf(n)
 		known = known && ok && scale == first
 	}
-	if known {
+	if known && nodes[0].Type() == ownDecimal {
 		return nodes
 	}
 	out := make([]Node, len(nodes))
