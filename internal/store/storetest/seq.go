@@ -87,8 +87,8 @@ func seqClockBack(t *testing.T, h *harness) {
 	// More than one millisecond's worth, forwards and backwards.
 	for round := range int64(6) {
 		h.write(func(tx *store.Tx) error {
-			for i := range int64(1000) {
-				if err := insert(tbl, "", pair(round*1000+i, ""))(tx); err != nil {
+			for i := range int64(750) {
+				if err := insert(tbl, "", pair(round*750+i, ""))(tx); err != nil {
 					return err
 				}
 			}
@@ -101,8 +101,8 @@ func seqClockBack(t *testing.T, h *harness) {
 		}
 	}
 	got := h.logged(tbl, "")
-	if len(got) != 6000 {
-		t.Errorf("%d changes, want 6000", len(got))
+	if len(got) != 4500 {
+		t.Errorf("%d changes, want 4500", len(got))
 	}
 	ascending(t, got)
 }

@@ -275,16 +275,19 @@ func ascending(t *testing.T, changes []*store.Change) {
 	}
 }
 
-// agree checks that the change log of a table's scopes, applied to nothing,
-// gives exactly the rows of the table: every change is there once, in order.
+// agree is Agree on the database of the case.
 func (h *harness) agree(t *catalog.Table, users ...string) {
 	h.t.Helper()
-	if err := agree(h.DB, t, users...); err != nil {
+	if err := Agree(h.DB, t, users...); err != nil {
 		h.t.Error(err)
 	}
 }
 
-func agree(db *store.DB, t *catalog.Table, users ...string) error {
+// Agree checks that the change log of a table's scopes, applied to nothing,
+// gives exactly the rows of the table: every change is there once, in order. The
+// scopes are those of the users, "" for a SHARED table, and the log has not been
+// trimmed.
+func Agree(db *store.DB, t *catalog.Table, users ...string) error {
 	return db.Read(context.Background(), func(tx *store.Tx) error {
 		rows, err := versions(tx, t)
 		if err != nil {

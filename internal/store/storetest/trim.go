@@ -140,7 +140,7 @@ func trimChunks(t *testing.T, h *harness) {
 	c := h.clock(noon)
 	tbl := h.shared("t")
 	h.write(func(tx *store.Tx) error {
-		for i := range int64(4500) {
+		for i := range int64(2500) {
 			if err := insert(tbl, "", pair(i, ""))(tx); err != nil {
 				return err
 			}
@@ -148,8 +148,8 @@ func trimChunks(t *testing.T, h *harness) {
 		return nil
 	})
 	c.add(time.Hour)
-	if n := h.trimAll(); n != 3 {
-		t.Errorf("%d rounds for 4500 changes, want 3", n)
+	if n := h.trimAll(); n != 2 {
+		t.Errorf("%d rounds for 2500 changes, want 2", n)
 	}
 	h.wantLog(tbl, []store.Seq{h.Newest()})
 }
