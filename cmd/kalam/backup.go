@@ -100,7 +100,7 @@ func addFolder(t *tar.Writer, dir, name string) error {
 	if err != nil {
 		return err
 	}
-	header := &tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o700, ModTime: time.Now()}
+	header := &tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o700, ModTime: time.Now().Truncate(time.Second)}
 	if err := t.WriteHeader(header); err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func addFile(t *tar.Writer, path, name string) error {
 	if err != nil {
 		return err
 	}
-	header := &tar.Header{Name: name, Mode: 0o600, Size: info.Size(), ModTime: info.ModTime()}
+	header := &tar.Header{Name: name, Mode: 0o600, Size: info.Size(), ModTime: info.ModTime().Truncate(time.Second)}
 	if err := t.WriteHeader(header); err != nil {
 		return err
 	}
