@@ -12,10 +12,12 @@ package live
 import (
 	"context"
 	"log/slog"
+	"math"
 	"strconv"
 	"sync"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -54,6 +56,8 @@ type Hub struct {
 	scopes  map[scope][]*group // who watches what
 	perUser map[string]int
 	closed  bool
+
+	catalog *catalog.Snapshot // what the tables were compared with last; the tail's
 }
 
 // scope is the part of the change log that a live query reads.
@@ -103,13 +107,21 @@ func (h *Hub) Close() error {
 	return nil
 }
 
-// tailRetry is how long the tail waits when the log cannot be read.
-const tailRetry = 250 * time.Millisecond
+const (
+	// tailRetry is how long the tail waits when the log cannot be read.
+	tailRetry = 250 * time.Millisecond
+	// tableCheck is how soon live queries learn that their table was altered or
+	// dropped, when no change tells them before.
+	tableCheck = 500 * time.Millisecond
+)
 
 // tail hands every change to the groups of its scope.
 func (h *Hub) tail(ctx context.Context) {
 	pos := h.pos
+	tick := time.NewTicker(tableCheck)
+	defer tick.Stop()
 	for ctx.Err() == nil {
+		h.checkTables()
 		changes, wait, err := h.db.Changes(ctx, pos, 1024)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -124,6 +136,7 @@ func (h *Hub) tail(ctx context.Context) {
 		if len(changes) == 0 {
 			select {
 			case <-wait:
+			case <-tick.C:
 			case <-ctx.Done():
 			}
 			continue
@@ -142,6 +155,10 @@ func (h *Hub) tail(ctx context.Context) {
 // subscriptions. The caller holds mu; queues never block.
 func (h *Hub) deliver(c *store.Change) {
 	for _, g := range h.scopes[scope{c.Table, c.User}] {
+		if c.Version != g.watch.Table.Version {
+			h.restart(g, c.Seq)
+			continue
+		}
 		ev, ok, err := g.watch.Event(c)
 		if err != nil {
 			for sub := range g.subs {
@@ -168,16 +185,50 @@ func (h *Hub) deliver(c *store.Change) {
 	}
 }
 
-// join adds a subscription that has caught up to pos, unless the log has moved
-// on: then it returns where to.
-func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, ok bool) {
+// checkTables starts the live queries again whose table is another one than
+// they were bound for.
+func (h *Hub) checkTables() {
+	now := h.db.Catalog()
+	if now == h.catalog {
+		return
+	}
+	h.catalog = now
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for _, groups := range h.scopes {
+		for _, g := range groups {
+			if t := g.watch.Table; now.TableByID(t.ID) != t {
+				h.restart(g, math.MaxInt64)
+			}
+		}
+	}
+}
+
+// restart starts the subscriptions of a group again that have not come as far
+// as upTo. The caller holds mu.
+func (h *Hub) restart(g *group, upTo store.Seq) {
+	for sub := range g.subs {
+		if sub.position < upTo {
+			h.ungroup(sub)
+			sub.launch(true)
+		}
+	}
+}
+
+// join adds a subscription that has caught up to pos, unless the log has moved
+// on: then it returns where to. It fails with errReset when the table is not the
+// one that the subscription was bound for.
+func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.db.Catalog().TableByID(sub.watch.Table.ID) != sub.watch.Table {
+		return 0, errReset
+	}
 	if h.pos > pos {
-		return h.pos, false
+		return h.pos, nil
 	}
 	if sub.left.Load() {
-		return 0, true
+		return 0, nil
 	}
 	sub.position = pos
 	key := scope{sub.watch.Table.ID, sub.watch.Scope}
@@ -185,12 +236,12 @@ func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, ok bool)
 		if g.watch.Key == sub.watch.Key && g.watch.Table == sub.watch.Table {
 			g.subs[sub] = struct{}{}
 			sub.group = g
-			return 0, true
+			return 0, nil
 		}
 	}
 	sub.group = &group{watch: sub.watch, subs: map[*Subscription]struct{}{sub: {}}}
 	h.scopes[key] = append(h.scopes[key], sub.group)
-	return 0, true
+	return 0, nil
 }
 
 // leave removes a subscription. The caller holds mu.
@@ -201,10 +252,16 @@ func (h *Hub) leave(sub *Subscription) {
 	if h.perUser[sub.who.UserID]--; h.perUser[sub.who.UserID] <= 0 {
 		delete(h.perUser, sub.who.UserID)
 	}
+	h.ungroup(sub)
+}
+
+// ungroup takes a subscription out of its group. The caller holds mu.
+func (h *Hub) ungroup(sub *Subscription) {
 	g := sub.group
 	if g == nil {
 		return
 	}
+	sub.group = nil
 	delete(g.subs, sub)
 	if len(g.subs) > 0 {
 		return
@@ -224,10 +281,9 @@ func (h *Hub) leave(sub *Subscription) {
 	}
 }
 
-// enter counts a new subscription of a user against the limit, and for Close.
+// enter counts a new subscription of a user against the limit. The caller holds
+// mu.
 func (h *Hub) enter(who *identity.Principal) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.closed {
 		return wire.NewError(wire.CodeSubscriptionFailed, "the server is shutting down")
 	}
@@ -235,6 +291,5 @@ func (h *Hub) enter(who *identity.Principal) error {
 		return wire.NewError(wire.CodeSubscriptionLimit, "a user has at most ", strconv.Itoa(h.options.MaxPerUser), " subscriptions; unsubscribe from some first")
 	}
 	h.perUser[who.UserID]++
-	h.done.Add(1)
 	return nil
 }

@@ -19,17 +19,20 @@ type Subscription struct {
 
 	hub    *Hub
 	who    *identity.Principal
-	watch  *engine.Watch
+	sql    string
+	params []wire.Value
+	option *wire.SubscribeOptions // nil: no snapshot
+	watch  *engine.Watch          // of its goroutine, and of its group once it has joined
 	outlet Outlet
 	head   []byte // of its change frames
-	cancel context.CancelFunc
 
 	left    atomic.Bool // it is not in the hub any more; set under the hub's mu
 	dropped atomic.Bool // nobody wants its frames any more
 
 	// The hub's mu guards these.
 	group    *group
-	position store.Seq // everything up to here was queued
+	cancel   context.CancelFunc // ends its goroutine
+	position store.Seq          // everything up to here was queued
 }
 
 // Subscribe starts a live query for who. Its frames go to outlet, the
@@ -46,21 +49,29 @@ func (h *Hub) Subscribe(who *identity.Principal, req *wire.Subscription, outlet 
 	if err != nil {
 		return nil, subscribeError(err)
 	}
+	sub := &Subscription{ID: req.ID, hub: h, who: who, sql: req.SQL, params: req.Params, option: req.Options, watch: watch, outlet: outlet}
+	sub.head = append([]byte(`{"type":"change","subscription_id":`), wire.AppendString(nil, req.ID)...)
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if err := h.enter(who); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	sub := &Subscription{ID: req.ID, hub: h, who: who, watch: watch, outlet: outlet, cancel: cancel}
-	sub.head = append([]byte(`{"type":"change","subscription_id":`), wire.AppendString(nil, req.ID)...)
-	go func() {
-		defer h.done.Done()
-		defer cancel()
-		if err := sub.start(ctx, req.Options); err != nil && ctx.Err() == nil {
-			sub.quit()
-			sub.fail(asError(err), wire.CodeSubscriptionFailed)
-		}
-	}()
+	sub.launch(false)
 	return sub, nil
+}
+
+// launch starts the goroutine that brings the subscription into the hub; with
+// reset the client forgets its rows first. The caller holds the hub's mu.
+func (s *Subscription) launch(reset bool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.hub.done.Go(func() {
+		defer cancel()
+		if err := s.start(ctx, reset); err != nil && ctx.Err() == nil {
+			s.quit()
+			s.fail(asError(err), wire.CodeSubscriptionFailed)
+		}
+	})
 }
 
 func (h *Hub) checkOptions(o *wire.SubscribeOptions) error {
@@ -107,13 +118,13 @@ func asError(err error) *wire.Error {
 // afterwards, and those in the queue are not for sending.
 func (s *Subscription) End() {
 	s.dropped.Store(true)
-	s.cancel()
 	s.quit()
 }
 
 func (s *Subscription) quit() {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
+	s.cancel()
 	s.hub.leave(s)
 }
 
@@ -124,35 +135,46 @@ func (s *Subscription) Dropped() bool { return s.dropped.Load() }
 // Ended reports whether nothing more comes from the subscription.
 func (s *Subscription) Ended() bool { return s.left.Load() }
 
-// errTrimmed means that the log no longer reaches back to a position.
-var errTrimmed = errors.New("the change log was trimmed")
+// errReset means that the client cannot go on from where it is: the log no
+// longer reaches back to there, or the table was altered.
+var errReset = errors.New("the subscription starts again")
 
 // start sends the snapshot, catches up with the log and joins the hub.
-func (s *Subscription) start(ctx context.Context, o *wire.SubscribeOptions) error {
-	pos, err := s.begin(ctx, o)
-	for err == nil {
-		err = s.catchUp(ctx, pos)
-		if !errors.Is(err, errTrimmed) {
-			return err
-		}
-		// The client reads so slowly that the log was trimmed meanwhile.
-		if o == nil {
-			o = &wire.SubscribeOptions{}
-		}
-		if pos, _, err = s.watch.Newest(ctx); err == nil {
-			err = s.snapshot(ctx, o, pos, true)
-		}
+func (s *Subscription) start(ctx context.Context, reset bool) error {
+	err := errReset
+	if !reset {
+		err = s.begin(ctx)
+	}
+	for errors.Is(err, errReset) {
+		err = s.again(ctx)
 	}
 	return err
 }
 
+// again binds the query to the table as it is now and sends all rows.
+func (s *Subscription) again(ctx context.Context) error {
+	watch, err := s.hub.engine.Watch(s.who, s.sql, s.params)
+	if err != nil {
+		return subscribeError(err)
+	}
+	s.watch = watch
+	pos, _, err := watch.Newest(ctx)
+	if err == nil {
+		err = s.snapshot(ctx, pos, true)
+	}
+	if err != nil {
+		return err
+	}
+	return s.catchUp(ctx, pos)
+}
+
 // begin sends the acknowledgement and what comes before the changes after pos.
-func (s *Subscription) begin(ctx context.Context, o *wire.SubscribeOptions) (pos store.Seq, err error) {
+func (s *Subscription) begin(ctx context.Context) error {
 	newest, floor, err := s.watch.Newest(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	pos = newest
+	pos, o := newest, s.option
 	switch {
 	case o == nil:
 		err = s.send(ctx, s.ack(wire.BatchControl{Status: "ready", LastSeqID: newest, HasLastSeqID: true}, false))
@@ -163,13 +185,20 @@ func (s *Subscription) begin(ctx context.Context, o *wire.SubscribeOptions) (pos
 			err = s.send(ctx, s.batch(nil, ready))
 		}
 	default:
-		err = s.snapshot(ctx, o, newest, o.HasFrom && o.From > 0)
+		err = s.snapshot(ctx, newest, o.HasFrom && o.From > 0)
 	}
-	return pos, err
+	if err != nil {
+		return err
+	}
+	return s.catchUp(ctx, pos)
 }
 
 // snapshot sends the rows as of position upTo, batch after batch.
-func (s *Subscription) snapshot(ctx context.Context, o *wire.SubscribeOptions, upTo store.Seq, reset bool) error {
+func (s *Subscription) snapshot(ctx context.Context, upTo store.Seq, reset bool) error {
+	var o wire.SubscribeOptions
+	if s.option != nil {
+		o = *s.option
+	}
 	size := o.BatchSize
 	if size <= 0 {
 		size = s.hub.options.DefaultRows
@@ -218,9 +247,9 @@ const catchUpChunk = 500
 // catchUp sends the changes after pos and joins the hub at the end of the log.
 func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 	for {
-		upTo, ok := s.hub.join(s, pos)
-		if ok {
-			return nil
+		upTo, err := s.hub.join(s, pos)
+		if err != nil || upTo == 0 {
+			return err
 		}
 		for pos < upTo {
 			changes, err := s.watch.Log(ctx, pos, upTo, catchUpChunk)
@@ -233,9 +262,12 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 				return err
 			}
 			if floor > pos {
-				return errTrimmed
+				return errReset
 			}
 			for _, c := range changes {
+				if c.Version != s.watch.Table.Version {
+					return errReset
+				}
 				ev, ok, err := s.watch.Event(c)
 				if err != nil {
 					return err
