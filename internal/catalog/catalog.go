@@ -6,6 +6,8 @@
 package catalog
 
 import (
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -73,6 +75,8 @@ type Table struct {
 	Columns   []Column          `json:"columns"` // without the system columns
 	Key       []int             `json:"key"`     // indexes into Columns; empty: a STREAM table without a key
 	Checks    []Check           `json:"checks,omitempty"`
+	Indexes   []Index           `json:"indexes,omitempty"`
+	LastID    int               `json:"last_id"` // the largest column id that was ever given
 	Options   map[string]string `json:"options,omitempty"`
 	Access    string            `json:"access,omitempty"` // SHARED: public, private, restricted, dba
 	TTL       int64             `json:"ttl,omitempty"`    // STREAM: seconds
@@ -82,6 +86,45 @@ type Table struct {
 
 	// View is the engine's name of a System table.
 	View string `json:"-"`
+}
+
+// Index is a secondary index.
+type Index struct {
+	Name    string `json:"name"`
+	Columns []int  `json:"columns"` // ids of the columns
+	Unique  bool   `json:"unique,omitempty"`
+}
+
+// Index returns the index of that name, nil if there is none.
+func (t *Table) Index(name string) *Index {
+	for i := range t.Indexes {
+		if t.Indexes[i].Name == name {
+			return &t.Indexes[i]
+		}
+	}
+	return nil
+}
+
+// ByID returns the position of the column with that id, or -1.
+func (t *Table) ByID(id int) int {
+	for i := range t.Columns {
+		if t.Columns[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// Clone returns a copy that may be changed, as the next version.
+func (t *Table) Clone() *Table {
+	c := *t
+	c.Version++
+	c.Columns = slices.Clone(t.Columns)
+	c.Key = slices.Clone(t.Key)
+	c.Checks = slices.Clone(t.Checks)
+	c.Indexes = slices.Clone(t.Indexes)
+	c.Options = maps.Clone(t.Options)
+	return &c
 }
 
 // Check is a CHECK constraint.

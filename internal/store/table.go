@@ -253,7 +253,7 @@ func createSQL(t *catalog.Table) []string {
 		}
 		cols = append(cols, def)
 		if c.Unique {
-			sqls = append(sqls, "CREATE UNIQUE INDEX "+name+"_u"+strconv.Itoa(c.ID)+" ON "+name+"("+scope+c.Physical()+")")
+			sqls = append(sqls, "CREATE UNIQUE INDEX "+uniqueName(t, c)+" ON "+name+"("+scope+c.Physical()+")")
 		}
 	}
 	cols = append(cols, catalog.SeqColumn+" INTEGER NOT NULL", "PRIMARY KEY("+strings.Join(keyColumns(t), ",")+")")
@@ -327,18 +327,21 @@ func (tx *Tx) OthersHaveRows(t *catalog.Table, user string) (bool, error) {
 }
 
 // Conflict reports whether err is a violated key or unique index of t, and the
-// column of a unique index; "" means the primary key.
-func (db *DB) Conflict(t *catalog.Table, err error) (column string, ok bool) {
+// columns of a unique index; "" means the primary key.
+func (db *DB) Conflict(t *catalog.Table, err error) (columns string, ok bool) {
 	switch db.driver.Reason(err) {
 	case ReasonKey:
 		return "", true
 	case ReasonUnique:
+		// The engine names them: "... t5._user, t5.c2, t5.c3".
+		var names []string
 		for i := range t.Columns {
-			if strings.HasSuffix(err.Error(), "."+t.Columns[i].Physical()) {
-				return t.Columns[i].Name, true
+			named := "." + t.Columns[i].Physical()
+			if text := err.Error(); strings.HasSuffix(text, named) || strings.Contains(text, named+",") {
+				names = append(names, t.Columns[i].Name)
 			}
 		}
-		return "", true
+		return strings.Join(names, ", "), true
 	}
 	return "", false
 }
