@@ -1,0 +1,172 @@
+package store
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+var (
+	tableUpdate     = &Stmt{SQL: "UPDATE tables SET namespace = ?2, name = ?3, definition = ?4 WHERE id = ?1", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
+	namespaceUpdate = &Stmt{SQL: "UPDATE namespaces SET options = ?2 WHERE name = ?1", Args: types(wire.Text, wire.Text)}
+)
+
+// Redefine makes t, a changed Clone, the definition of its table. What the
+// engine's table needs beside that has its own methods.
+func (tx *Tx) Redefine(t *catalog.Table) error {
+	tx.write.defined = true
+	t.UpdatedAt = tx.db.Now().UnixMicro()
+	definition, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("definition of a table: %w", err)
+	}
+	_, err = tx.Exec(tableUpdate, wire.IntValue(t.ID), wire.TextValue(t.Namespace), wire.TextValue(t.Name), wire.TextValue(string(definition)))
+	return err
+}
+
+// SetNamespaceOptions stores the options of a namespace, a JSON object.
+func (tx *Tx) SetNamespaceOptions(name, options string) error {
+	tx.write.defined = true
+	_, err := tx.Exec(namespaceUpdate, wire.TextValue(name), wire.TextValue(options))
+	return err
+}
+
+// AddColumn adds column i of t to the engine's table. Rows that are there read
+// as value, which costs nothing however many they are.
+func (tx *Tx) AddColumn(t *catalog.Table, i int, value wire.Value) error {
+	c := &t.Columns[i]
+	sql := "ALTER TABLE " + t.Physical() + " ADD COLUMN " + c.Physical() + " " + storage(c.Type.Kind)
+	if !value.IsNull() {
+		sql += " DEFAULT " + literal(value, c.Type)
+	}
+	return tx.session.Script(sql)
+}
+
+// literal writes a value in its stored form.
+func literal(v wire.Value, t wire.Type) string {
+	switch v.Tag() {
+	case wire.TagBool:
+		if v.Bool() {
+			return "1"
+		}
+		return "0"
+	case wire.TagInt:
+		return "(" + strconv.FormatInt(v.Int(), 10) + ")"
+	case wire.TagFloat:
+		return "(" + strconv.FormatFloat(v.Float(), 'e', -1, 64) + ")"
+	case wire.TagText:
+		if t.Kind == wire.Decimal {
+			return "X'" + hex.EncodeToString(expr.EncodeDecimal(v.Text())) + "'"
+		}
+		return "'" + strings.ReplaceAll(v.Text(), "'", "''") + "'"
+	case wire.TagBytes:
+		return "X'" + hex.EncodeToString([]byte(v.Raw())) + "'"
+	}
+	return "NULL"
+}
+
+// FillColumn computes column i of t, which has been added, for every row of
+// every user from the row by the definition before. The changes are not in the
+// log: whoever follows the table gets its rows anew with the new definition.
+func (tx *Tx) FillColumn(before, t *catalog.Table, i int, value func(row []wire.Value) (wire.Value, error)) error {
+	sel := &Stmt{SQL: "SELECT "}
+	keys := keyColumns(before)
+	var cols []string
+	for k := range before.Columns {
+		cols = append(cols, before.Columns[k].Physical())
+		sel.Cols = append(sel.Cols, before.Columns[k].Type)
+	}
+	sel.Cols = append(sel.Cols, keyTypes(before)...)
+	sel.SQL += strings.Join(append(cols, keys...), ",") + " FROM " + before.Physical()
+	upd := &Stmt{
+		SQL:  "UPDATE " + t.Physical() + " SET " + t.Columns[i].Physical() + "=?1 WHERE " + keyWhere(before, 1),
+		Args: append([]wire.Type{t.Columns[i].Type}, keyTypes(before)...),
+	}
+	n := len(before.Columns)
+	var pending [][]wire.Value
+	err := tx.session.Query(sel, nil, func(row []wire.Value) error {
+		v, err := value(row[:n])
+		if err != nil {
+			return err
+		}
+		pending = append(pending, append([]wire.Value{v}, row[n:]...))
+		return nil
+	})
+	for _, args := range pending {
+		if err == nil {
+			_, err = tx.session.Exec(upd, args)
+		}
+	}
+	return err
+}
+
+// HasNull reports whether a row of any user has NULL in column i.
+func (tx *Tx) HasNull(t *catalog.Table, i int) (bool, error) {
+	found := false
+	s := &Stmt{SQL: "SELECT 1 FROM " + t.Physical() + " WHERE " + t.Columns[i].Physical() + " IS NULL LIMIT 1", Cols: types(wire.Int)}
+	err := tx.session.Query(s, nil, func([]wire.Value) error { found = true; return nil })
+	return found, err
+}
+
+// EachRow calls fn for every row of every user, for a constraint to be checked.
+func (tx *Tx) EachRow(t *catalog.Table, fn func(row []wire.Value) error) error {
+	s := &Stmt{}
+	var cols []string
+	for i := range t.Columns {
+		cols = append(cols, t.Columns[i].Physical())
+		s.Cols = append(s.Cols, t.Columns[i].Type)
+	}
+	s.SQL = "SELECT " + strings.Join(cols, ",") + " FROM " + t.Physical()
+	return tx.session.Query(s, nil, fn)
+}
+
+// CreateIndex makes the engine's index for ix, per user in a private table.
+func (tx *Tx) CreateIndex(t *catalog.Table, ix *catalog.Index) error {
+	cols := make([]string, 0, len(ix.Columns)+1)
+	if t.Kind.Private() {
+		cols = append(cols, userColumn)
+	}
+	for _, id := range ix.Columns {
+		cols = append(cols, "c"+strconv.Itoa(id))
+	}
+	kind := "CREATE INDEX "
+	if ix.Unique {
+		kind = "CREATE UNIQUE INDEX "
+	}
+	return tx.session.Script(kind + indexName(t, ix) + " ON " + t.Physical() + "(" + strings.Join(cols, ",") + ")")
+}
+
+// CreateUnique makes the index behind the UNIQUE column i.
+func (tx *Tx) CreateUnique(t *catalog.Table, i int) error {
+	scope := ""
+	if t.Kind.Private() {
+		scope = userColumn + ","
+	}
+	c := &t.Columns[i]
+	return tx.session.Script("CREATE UNIQUE INDEX " + uniqueName(t, c) + " ON " + t.Physical() + "(" + scope + c.Physical() + ")")
+}
+
+// DropUnique removes the index behind the UNIQUE column i.
+func (tx *Tx) DropUnique(t *catalog.Table, i int) error {
+	return tx.session.Script("DROP INDEX " + uniqueName(t, &t.Columns[i]))
+}
+
+// DropIndex removes the engine's index for ix.
+func (tx *Tx) DropIndex(t *catalog.Table, ix *catalog.Index) error {
+	return tx.session.Script("DROP INDEX " + indexName(t, ix))
+}
+
+func indexName(t *catalog.Table, ix *catalog.Index) string {
+	return `"` + t.Physical() + "_i_" + strings.ReplaceAll(ix.Name, `"`, `""`) + `"`
+}
+
+// uniqueName is the engine's name of the index behind a UNIQUE column.
+func uniqueName(t *catalog.Table, c *catalog.Column) string {
+	return t.Physical() + "_u" + strconv.Itoa(c.ID)
+}
