@@ -15,6 +15,7 @@ type special func(b *binder, name string, args []Node) (Node, error)
 var specials = map[string]special{
 	"coalesce": bindCoalesce, "nullif": bindNullif, "greatest": bindExtreme, "least": bindExtreme,
 	"concat": bindConcat, "age": bindAge,
+	"concat_ws": bindConcatWS, "format": bindFormat, "num_nulls": bindNumNulls, "num_nonnulls": bindNumNulls,
 	"now": runtime(ArgNow, wire.DateTime), "current_timestamp": runtime(ArgNow, wire.DateTime),
 	"transaction_timestamp": runtime(ArgNow, wire.DateTime), "statement_timestamp": runtime(ArgNow, wire.DateTime),
 	"localtimestamp": converted(wire.Timestamp), "current_date": converted(wire.Date), "localtime": converted(wire.Time),

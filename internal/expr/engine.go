@@ -74,6 +74,7 @@ func Functions() []Function {
 		}
 	}
 	collect(likeFunctions)
+	collect(formats)
 	for _, c := range casts {
 		collect([]*function{c.f})
 	}

@@ -30,7 +30,8 @@ var kindCodes = [...]string{
 	Interval: "iv",
 }
 
-var operatorWords = strings.NewReplacer("->>", "gettext", "->", "get", "+", "add", "-", "sub", "*", "mul",
+var operatorWords = strings.NewReplacer("->>", "gettext", "#>>", "pathtext", "#>", "path", "!~*", "nmatchi", "!~", "nmatch", "~*", "matchi",
+	"?|", "hasany", "?&", "hasall", "@>", "contains", "<@", "within", "->", "get", "+", "add", "-", "sub", "*", "mul",
 	"/", "div", "%", "mod", "^", "pow", "?", "has", " ", "_", "||", "cat", "#", "xor", "&", "and", "|", "or",
 	"<<", "shl", ">>", "shr", "~", "not")
 
@@ -57,8 +58,8 @@ func makeTable(lists ...[]*function) table {
 }
 
 var (
-	operators = makeTable(arithmetic, intervalOperators, jsonOperators)
-	functions = makeTable(textFunctions, mathFunctions, idFunctions, timeFunctions, intervalFunctions, jsonFunctions)
+	operators = makeTable(arithmetic, intervalOperators, regexOperators, jsonOperators)
+	functions = makeTable(textFunctions, stringFunctions, regexFunctions, mathFunctions, idFunctions, timeFunctions, intervalFunctions, jsonFunctions)
 )
 
 // choose picks the overload for the kinds of the arguments, in PostgreSQL's
