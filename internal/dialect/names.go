@@ -109,6 +109,14 @@ func (p *parser) namespace() Ident {
 	return p.ident("the name of a namespace")
 }
 
+// namespaceAfterWord takes [NAMESPACE] n, where n itself may be that word.
+func (p *parser) namespaceAfterWord() Ident {
+	if next := p.peek(1); p.is("namespace") && (next.isName() || next.is("default")) {
+		p.advance()
+	}
+	return p.namespace()
+}
+
 // name takes a possibly qualified name.
 func (p *parser) name(expected string) Name {
 	var first Ident

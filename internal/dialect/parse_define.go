@@ -17,9 +17,11 @@ func (p *parser) create() Statement {
 		return &CreateNamespace{at: at, IfNotExists: p.ifNotExists(), Name: p.namespace()}
 	case p.accept("user"):
 		return p.createUser(at)
+	case p.is("index"), p.is("unique") && p.peek(1).is("index"):
+		return p.createIndex(at)
 	}
 	p.unsupportedObject(at.pos, "CREATE")
-	p.unexpected("TABLE, NAMESPACE or USER after CREATE")
+	p.unexpected("TABLE, INDEX, NAMESPACE or USER after CREATE")
 	return nil
 }
 
@@ -45,9 +47,11 @@ func (p *parser) drop() Statement {
 		return s
 	case p.accept("user"):
 		return &DropUser{at: at, IfExists: p.ifExists(), Name: p.userName()}
+	case p.accept("index"):
+		return p.dropIndex(at)
 	}
 	p.unsupportedObject(at.pos, "DROP")
-	p.unexpected("TABLE, NAMESPACE or USER after DROP")
+	p.unexpected("TABLE, INDEX, NAMESPACE or USER after DROP")
 	return nil
 }
 
@@ -55,11 +59,13 @@ func (p *parser) drop() Statement {
 func (p *parser) alter() Statement {
 	at := p.here()
 	p.expect("alter")
-	if p.accept("user") {
+	switch {
+	case p.accept("user"):
 		return p.alterUser(at)
-	}
-	if p.isAny("table", "namespace", "schema") {
-		p.unsupported(at.pos, "ALTER ", strings.ToUpper(p.tok.word), " is not supported")
+	case p.accept("table"):
+		return p.alterTable(at)
+	case p.accept("namespace"), p.accept("schema"):
+		return p.alterNamespace(at)
 	}
 	p.unsupportedObject(at.pos, "ALTER")
 	p.unexpected("TABLE, NAMESPACE or USER after ALTER")

@@ -221,5 +221,31 @@ func (p *parser) typedLiteral() Expr {
 	}
 	x := &Typed{at: p.here(), Type: p.typeName()}
 	x.Value = p.text("a text in single quotes after the type " + strings.ToUpper(x.Type.Name))
+	if x.Type.Name == "interval" {
+		x.Value += p.intervalField(x.Value)
+	}
 	return x
+}
+
+// intervalField takes the unit of INTERVAL '1' DAY; "" when there is none.
+func (p *parser) intervalField(value string) string {
+	if !p.isAny("year", "month", "day", "hour", "minute", "second") {
+		return ""
+	}
+	switch next := p.peek(1); {
+	case next.is("to"):
+		p.unsupported(p.pos(), "INTERVAL with a range of units is not supported")
+	case next.is("("):
+		p.unsupported(p.pos(), "INTERVAL with a precision is not supported")
+	case !isSignedNumber(value):
+		p.failAt(p.pos(), "INTERVAL takes a unit behind a plain number only: INTERVAL '1' DAY or INTERVAL '1 day'")
+	}
+	return " " + p.advance().word
+}
+
+// isSignedNumber tells whether a text is digits with a sign and a point at most.
+func isSignedNumber(text string) bool {
+	text = strings.TrimLeft(strings.TrimSpace(text), "+-")
+	whole, part, _ := strings.Cut(text, ".")
+	return strings.Trim(whole+part, "0123456789") == "" && whole+part != ""
 }

@@ -35,15 +35,29 @@ func (p *parser) statement() Statement {
 		return p.transaction()
 	case "use":
 		p.advance()
-		if next := p.peek(1); p.is("namespace") && (next.isName() || next.is("default")) {
-			p.advance()
-		}
-		return &Use{at: at, Name: p.namespace()}
+		return &Use{at: at, Name: p.namespaceAfterWord()}
 	case "set":
-		if p.peek(1).is("namespace") {
-			p.advance()
-			p.advance()
+		p.advance()
+		if p.accept("namespace") {
 			return &Use{at: at, Name: p.namespace()}
+		}
+		return p.setVar(at)
+	case "savepoint":
+		p.advance()
+		return &Savepoint{at: at, Name: p.ident("a savepoint")}
+	case "release":
+		p.advance()
+		p.accept("savepoint")
+		return &Release{at: at, Name: p.ident("a savepoint")}
+	case "explain":
+		return p.explain()
+	case "describe", "desc":
+		return p.describe()
+	case "show":
+		return p.show()
+	case "kill":
+		if p.peek(1).is("live") {
+			return p.killLive()
 		}
 	}
 	if name := p.knownStatement(); name != "" {
@@ -135,11 +149,11 @@ func (p *parser) knownStatement() string {
 		two += " " + strings.ToUpper(second.word)
 	}
 	switch first {
-	case "storage", "cluster", "show", "kill", "backup", "restore", "export", "refresh", "reset", "clear", "import":
+	case "storage", "cluster", "kill", "backup", "restore", "export", "refresh", "reset", "clear", "import":
 		return two
-	case "copy", "grant", "revoke", "vacuum", "flush", "subscribe", "consume", "ack", "describe", "desc", "explain",
+	case "copy", "grant", "revoke", "vacuum", "flush", "subscribe", "consume", "ack",
 		"analyze", "analyse", "truncate", "call", "do", "comment", "listen", "notify", "unlisten", "lock", "prepare",
-		"deallocate", "declare", "fetch", "move", "close", "merge", "savepoint", "release", "reindex", "set", "discard",
+		"deallocate", "declare", "fetch", "move", "close", "merge", "reindex", "discard",
 		"checkpoint", "reassign", "security", "table", "load", "abort", "pragma", "attach", "detach":
 		return strings.ToUpper(first)
 	}

@@ -42,6 +42,17 @@ func (p *parser) createTable(at at, kind string) Statement {
 
 // tableElement takes a column or a constraint of the table.
 func (p *parser) tableElement(s *CreateTable) {
+	if c, ok := p.tableConstraint(); ok {
+		s.Constraints = append(s.Constraints, c)
+		return
+	}
+	c, named := p.columnDef()
+	s.Columns = append(s.Columns, c)
+	s.Constraints = append(s.Constraints, named...)
+}
+
+// tableConstraint takes a constraint of the table, if there is one.
+func (p *parser) tableConstraint() (TableConstraint, bool) {
 	c := TableConstraint{At: p.pos()}
 	if p.accept("constraint") {
 		id := p.ident("the name of a constraint")
@@ -67,10 +78,9 @@ func (p *parser) tableElement(s *CreateTable) {
 	case c.Name != nil:
 		p.unexpected("PRIMARY KEY, UNIQUE or CHECK")
 	default:
-		p.columnDef(s)
-		return
+		return c, false
 	}
-	s.Constraints = append(s.Constraints, c)
+	return c, true
 }
 
 // condition takes an expression in parentheses.
@@ -82,8 +92,9 @@ func (p *parser) condition() Expr {
 }
 
 // columnDef takes a column: its name, its type, and constraints in any order.
-// A constraint that has a name becomes one of the table.
-func (p *parser) columnDef(s *CreateTable) {
+// Constraints that have a name are those of the table.
+func (p *parser) columnDef() (ColumnDef, []TableConstraint) {
+	var list []TableConstraint
 	c := ColumnDef{Name: p.ident("a column name or a constraint")}
 	c.Type = p.typeName()
 	for {
@@ -96,11 +107,10 @@ func (p *parser) columnDef(s *CreateTable) {
 			p.unexpected("a constraint after its name")
 		}
 		if !p.columnConstraint(&c, &named) {
-			s.Columns = append(s.Columns, c)
-			return
+			return c, list
 		}
 		if named.Name != nil && named.Kind != "" {
-			s.Constraints = append(s.Constraints, named)
+			list = append(list, named)
 		}
 	}
 }

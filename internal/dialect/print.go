@@ -35,6 +35,8 @@ func (p *printer) node(n Node) {
 		p.table(n)
 	case *OnConflict:
 		p.onConflict(n)
+	case AlterAction:
+		p.alterAction(n)
 	case Statement:
 		p.statement(n)
 	}

@@ -47,19 +47,26 @@ func (p *printer) statement(s Statement) {
 		p.put(" (")
 		p.node(s.Inner)
 		p.put(")")
-	case *Begin:
-		p.put("BEGIN")
-	case *Commit:
-		p.put("COMMIT")
-	case *Rollback:
-		p.put("ROLLBACK")
-		if s.To != nil {
-			p.put(" TO SAVEPOINT ")
-			p.ident(*s.To)
-		}
-	case *Use:
-		p.put("USE NAMESPACE ")
+	case *AlterTable:
+		p.put("ALTER TABLE ")
+		p.when(s.IfExists, "IF EXISTS ")
+		p.name(s.Name)
+		p.put(" ")
+		p.node(s.Action)
+	case *AlterNamespace:
+		p.put("ALTER NAMESPACE ")
 		p.ident(s.Name)
+		p.put(" SET OPTIONS ")
+		p.options(s.Options)
+	case *CreateIndex:
+		p.createIndex(s)
+	case *DropIndex:
+		p.put("DROP INDEX ")
+		p.when(s.IfExists, "IF EXISTS ")
+		p.name(s.Name)
+		p.on(s.Table)
+	default:
+		p.command(s)
 	}
 }
 
@@ -159,14 +166,20 @@ func (p *printer) createTable(s *CreateTable) {
 	}
 	p.put(")")
 	if len(s.Options) > 0 {
-		p.put(" WITH (")
-		each(p, s.Options, func(o Option) {
-			p.key(o.Key)
-			p.put(" = ")
-			p.any(o.Value)
-		})
-		p.put(")")
+		p.put(" WITH ")
+		p.options(s.Options)
 	}
+}
+
+// options prints (KEY = value, ...).
+func (p *printer) options(list []Option) {
+	p.put("(")
+	each(p, list, func(o Option) {
+		p.key(o.Key)
+		p.put(" = ")
+		p.any(o.Value)
+	})
+	p.put(")")
 }
 
 func (p *printer) columnDef(c ColumnDef) {

@@ -47,6 +47,9 @@ func Split(script string) (parts []Part, open bool) {
 		if start < 0 {
 			start, first = t.start, true
 		}
+		if t.is("to") {
+			closing = false // ROLLBACK TO a savepoint
+		}
 		if first && t.kind == tokWord {
 			switch t.word {
 			case "begin", "start":

@@ -24,6 +24,8 @@ func TestSplitCutsAScriptIntoRequests(t *testing.T) {
 		{"SELECT 1; /* and", []string{"SELECT 1"}, true},
 		{"BEGIN; INSERT INTO t VALUES (1); COMMIT; SELECT 1;", []string{"BEGIN; INSERT INTO t VALUES (1); COMMIT", "SELECT 1"}, false},
 		{"BEGIN; INSERT INTO t VALUES (1);", []string{"BEGIN; INSERT INTO t VALUES (1);"}, true},
+		{"BEGIN; ROLLBACK TO SAVEPOINT s; COMMIT; SELECT 1;", []string{"BEGIN; ROLLBACK TO SAVEPOINT s; COMMIT", "SELECT 1"}, false},
+		{"BEGIN; ROLLBACK; SELECT 1;", []string{"BEGIN; ROLLBACK", "SELECT 1"}, false},
 		{"SELECT case when a then b end; SELECT 2;", []string{"SELECT case when a then b end", "SELECT 2"}, false},
 		{"SELECT # 1;", []string{"SELECT # 1"}, false},
 		{"SELECT é;", []string{"SELECT é"}, false},

@@ -239,4 +239,12 @@ var nodeTypes = []reflect.Type{
 	reflect.TypeFor[dialect.CreateTable](), reflect.TypeFor[dialect.DropTable](), reflect.TypeFor[dialect.CreateUser](),
 	reflect.TypeFor[dialect.AlterUser](), reflect.TypeFor[dialect.ExecuteAs](), reflect.TypeFor[dialect.Rollback](),
 	reflect.TypeFor[dialect.Typed](), reflect.TypeFor[dialect.FileRef](),
+	reflect.TypeFor[dialect.AlterTable](), reflect.TypeFor[dialect.CreateIndex](), reflect.TypeFor[dialect.DropIndex](),
+	reflect.TypeFor[dialect.AlterNamespace](), reflect.TypeFor[dialect.AddColumn](), reflect.TypeFor[dialect.DropColumn](),
+	reflect.TypeFor[dialect.ModifyColumn](), reflect.TypeFor[dialect.SetNotNull](), reflect.TypeFor[dialect.DropNotNull](),
+	reflect.TypeFor[dialect.SetDefault](), reflect.TypeFor[dialect.DropDefault](), reflect.TypeFor[dialect.RenameColumn](),
+	reflect.TypeFor[dialect.RenameTable](), reflect.TypeFor[dialect.SetOptions](), reflect.TypeFor[dialect.AddConstraint](),
+	reflect.TypeFor[dialect.DropConstraint](), reflect.TypeFor[dialect.Explain](), reflect.TypeFor[dialect.Describe](),
+	reflect.TypeFor[dialect.Show](), reflect.TypeFor[dialect.SetVar](), reflect.TypeFor[dialect.Savepoint](),
+	reflect.TypeFor[dialect.Release](), reflect.TypeFor[dialect.KillLive](),
 }

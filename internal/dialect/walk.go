@@ -65,6 +65,22 @@ func walk(n Node, fn func(Node) bool) {
 		walkTable(n, fn)
 	case *ExecuteAs:
 		Walk(n.Inner, fn)
+	case *AlterTable:
+		Walk(n.Action, fn)
+	case *AddColumn:
+		walkColumn(n.Def, fn)
+	case *SetDefault:
+		Walk(n.Expr, fn)
+	case *SetOptions:
+		walkOptions(n.Options, fn)
+	case *AddConstraint:
+		Walk(n.Constraint.Check, fn)
+	case *AlterNamespace:
+		walkOptions(n.Options, fn)
+	case *Explain:
+		Walk(n.Inner, fn)
+	case *SetVar:
+		Walk(n.Value, fn)
 	}
 }
 
@@ -129,13 +145,21 @@ func walkSelect(s *Select, fn func(Node) bool) {
 
 func walkTable(t *CreateTable, fn func(Node) bool) {
 	for _, c := range t.Columns {
-		Walk(c.Default, fn)
-		walkExprs(c.Check, fn)
+		walkColumn(c, fn)
 	}
 	for _, c := range t.Constraints {
 		Walk(c.Check, fn)
 	}
-	for _, o := range t.Options {
+	walkOptions(t.Options, fn)
+}
+
+func walkColumn(c ColumnDef, fn func(Node) bool) {
+	Walk(c.Default, fn)
+	walkExprs(c.Check, fn)
+}
+
+func walkOptions(list []Option, fn func(Node) bool) {
+	for _, o := range list {
 		Walk(o.Value, fn)
 	}
 }

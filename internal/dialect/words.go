@@ -92,7 +92,9 @@ func listWords() *wordTable {
 		"shared", "show", "smallint", "start", "status", "storage", "stream", "subscribe", "substring", "sum", "text",
 		"ties", "time", "timestamp", "timestamptz", "topic", "transaction", "trigger", "trim", "truncate", "type",
 		"unbounded", "unknown", "update", "upper", "use", "uuid", "vacuum", "value", "values", "varchar", "varying",
-		"view", "within", "without", "work", "year", "zone")
+		"view", "within", "without", "work", "year", "zone", "access", "after", "btree", "columns", "data", "description",
+		"history", "level", "manifest", "modify", "namespaces", "query", "rename", "schemas", "stats", "storages",
+		"tables", "tblproperties")
 	add(callable, "authorization", "binary", "collation", "concurrently", "cross", "current_schema", "freeze", "full",
 		"ilike", "inner", "is", "isnull", "join", "left", "like", "natural", "notnull", "outer", "overlaps", "right",
 		"similar", "tablesample", "verbose")

@@ -1,0 +1,61 @@
+package dialect
+
+// command prints what neither reads nor writes rows nor defines anything.
+func (p *printer) command(s Statement) {
+	switch s := s.(type) {
+	case *Begin:
+		p.put("BEGIN")
+	case *Commit:
+		p.put("COMMIT")
+	case *Rollback:
+		p.put("ROLLBACK")
+		if s.To != nil {
+			p.put(" TO SAVEPOINT ")
+			p.ident(*s.To)
+		}
+	case *Use:
+		p.put("USE NAMESPACE ")
+		p.ident(s.Name)
+	case *Savepoint:
+		p.put("SAVEPOINT ")
+		p.ident(s.Name)
+	case *Release:
+		p.put("RELEASE SAVEPOINT ")
+		p.ident(s.Name)
+	case *SetVar:
+		p.put("SET ")
+		p.name(s.Name)
+		p.put(" = ")
+		p.any(s.Value)
+	case *Explain:
+		p.put("EXPLAIN ")
+		p.when(s.Analyze, "ANALYZE ")
+		p.when(s.Verbose, "VERBOSE ")
+		p.node(s.Inner)
+	case *Describe:
+		p.put("DESCRIBE ")
+		p.when(s.Table, "TABLE ")
+		p.name(s.Name)
+		p.when(s.History, " HISTORY")
+	case *Show:
+		p.show(s)
+	case *KillLive:
+		p.put("KILL LIVE QUERY ")
+		p.string(s.ID)
+	}
+}
+
+func (p *printer) show(s *Show) {
+	p.put("SHOW ", s.What)
+	switch {
+	case s.Namespace != nil:
+		p.put(" IN NAMESPACE ")
+		p.ident(*s.Namespace)
+	case s.What == "COLUMNS":
+		p.put(" FROM ")
+		p.name(s.Name)
+	case s.What == "STATS":
+		p.put(" FOR TABLE ")
+		p.name(s.Name)
+	}
+}

@@ -1,0 +1,307 @@
+package dialect
+
+type (
+	// CreateNamespace is CREATE NAMESPACE|SCHEMA [IF NOT EXISTS] n.
+	CreateNamespace struct {
+		at
+		Name        Ident
+		IfNotExists bool
+	}
+	// DropNamespace is DROP NAMESPACE|SCHEMA [IF EXISTS] n [CASCADE].
+	DropNamespace struct {
+		at
+		Name     Ident
+		IfExists bool
+		Cascade  bool
+	}
+	// CreateTable is CREATE [USER|SHARED|STREAM] TABLE ....
+	CreateTable struct {
+		at
+		Kind        string // "USER", "SHARED", "STREAM" or "" when there is no prefix
+		IfNotExists bool
+		Name        Name
+		Columns     []ColumnDef
+		Constraints []TableConstraint
+		Options     []Option
+	}
+	// DropTable is DROP [kind] TABLE [IF EXISTS] t.
+	DropTable struct {
+		at
+		Kind     string
+		IfExists bool
+		Name     Name
+		Cascade  bool
+	}
+)
+
+// ColumnDef is one column of CREATE TABLE.
+type ColumnDef struct {
+	Name       Ident
+	Type       TypeName
+	NotNull    bool
+	Null       bool // written as NULL
+	Default    Expr
+	Generated  bool // AUTO_INCREMENT, IDENTITY, GENERATED ... AS IDENTITY
+	PrimaryKey bool
+	Unique     bool
+	Check      []Expr
+}
+
+// TableConstraint is PRIMARY KEY (..), UNIQUE (..) or CHECK (..).
+type TableConstraint struct {
+	Name    *Ident
+	Kind    string // "PRIMARY KEY", "UNIQUE", "CHECK"
+	Columns []Ident
+	Check   Expr
+	At      Pos
+}
+
+// Option is KEY = value in WITH (...). The key is upper case. Value is a
+// *String, *Number, *Bool, *Null or, for a bare word, a *Column.
+type Option struct {
+	Key   string
+	Value Expr
+	At    Pos
+}
+
+type (
+	// CreateUser is CREATE USER u WITH PASSWORD 'p' | OIDC '{..}' | INTERNAL [ROLE r] [EMAIL 'e'].
+	CreateUser struct {
+		at
+		IfNotExists bool
+		Name        Ident
+		Auth        string // "PASSWORD", "OIDC", "INTERNAL"
+		Secret      string // the password, or the JSON text after OIDC
+		Role        string // as written, lower case; "" when absent
+		Email       *string
+	}
+	// AlterUser is ALTER USER u SET PASSWORD|ROLE|EMAIL 'v', or DISABLE or ENABLE.
+	AlterUser struct {
+		at
+		Name   Ident
+		Action string // "PASSWORD", "ROLE", "EMAIL", "DISABLE", "ENABLE"
+		Value  string
+	}
+	// DropUser is DROP USER [IF EXISTS] u.
+	DropUser struct {
+		at
+		Name     Ident
+		IfExists bool
+	}
+	// ExecuteAs is EXECUTE AS [USER] 'u' ( statement ).
+	ExecuteAs struct {
+		at
+		User  string
+		Inner Statement
+	}
+	// Begin is BEGIN or START TRANSACTION; Commit and Rollback end it.
+	Begin    struct{ at }
+	Commit   struct{ at }
+	Rollback struct {
+		at
+		To *Ident // ROLLBACK TO [SAVEPOINT] s
+	}
+	// Use is USE [NAMESPACE] n or SET NAMESPACE n.
+	Use struct {
+		at
+		Name Ident
+	}
+)
+
+type (
+	// AlterTable is ALTER TABLE [IF EXISTS] t with one operation.
+	AlterTable struct {
+		at
+		IfExists bool
+		Name     Name
+		Action   AlterAction
+	}
+	// CreateIndex is CREATE [UNIQUE] INDEX [IF NOT EXISTS] [i] ON t (cols), also
+	// written ALTER TABLE t CREATE INDEX. Name.Name is empty when there is none.
+	CreateIndex struct {
+		at
+		Unique      bool
+		IfNotExists bool
+		Name        Ident
+		Table       Name
+		Columns     []Ident
+	}
+	// DropIndex is DROP INDEX [IF EXISTS] [ns.]i [ON t], also written ALTER
+	// TABLE t DROP INDEX. Table is empty when it is not written.
+	DropIndex struct {
+		at
+		IfExists bool
+		Name     Name
+		Table    Name
+	}
+	// AlterNamespace is ALTER NAMESPACE n SET OPTIONS (..) or SET DESCRIPTION
+	// 'x', which is the option DESCRIPTION.
+	AlterNamespace struct {
+		at
+		Name    Ident
+		Options []Option
+	}
+)
+
+// AlterAction is the operation of ALTER TABLE.
+type AlterAction interface {
+	Node
+	alterAction()
+}
+
+type (
+	// AddColumn is ADD [COLUMN] [IF NOT EXISTS] c TYPE ....
+	AddColumn struct {
+		at
+		IfNotExists bool
+		Def         ColumnDef
+	}
+	// DropColumn is DROP [COLUMN] [IF EXISTS] c.
+	DropColumn struct {
+		at
+		IfExists bool
+		Column   Ident
+	}
+	// ModifyColumn is MODIFY [COLUMN] c TYPE [NULL | NOT NULL] or ALTER [COLUMN]
+	// c [SET DATA] TYPE t. NotNull is nil when neither is written.
+	ModifyColumn struct {
+		at
+		Column  Ident
+		Type    TypeName
+		NotNull *bool
+	}
+	// SetNotNull is ALTER [COLUMN] c SET NOT NULL.
+	SetNotNull struct {
+		at
+		Column Ident
+	}
+	// DropNotNull is ALTER [COLUMN] c DROP NOT NULL.
+	DropNotNull struct {
+		at
+		Column Ident
+	}
+	// SetDefault is ALTER [COLUMN] c SET DEFAULT x.
+	SetDefault struct {
+		at
+		Column Ident
+		Expr   Expr
+	}
+	// DropDefault is ALTER [COLUMN] c DROP DEFAULT.
+	DropDefault struct {
+		at
+		Column Ident
+	}
+	// RenameColumn is RENAME [COLUMN] a TO b.
+	RenameColumn struct {
+		at
+		From, To Ident
+	}
+	// RenameTable is RENAME TO x.
+	RenameTable struct {
+		at
+		To Ident
+	}
+	// SetOptions is SET TBLPROPERTIES (..) or SET ACCESS LEVEL x, which is the
+	// option ACCESS_LEVEL. There is at least one option.
+	SetOptions struct {
+		at
+		Options []Option
+	}
+	// AddConstraint is ADD [CONSTRAINT c] PRIMARY KEY|UNIQUE|CHECK (..).
+	AddConstraint struct {
+		at
+		Constraint TableConstraint
+	}
+	// DropConstraint is DROP CONSTRAINT [IF EXISTS] c.
+	DropConstraint struct {
+		at
+		IfExists bool
+		Name     Ident
+	}
+)
+
+type (
+	// Explain is EXPLAIN [ANALYZE] [VERBOSE] before a query, INSERT, UPDATE or
+	// DELETE.
+	Explain struct {
+		at
+		Analyze bool
+		Verbose bool
+		Inner   Statement
+	}
+	// Describe is DESCRIBE [TABLE] t [HISTORY]. Table says that the word TABLE is
+	// written.
+	Describe struct {
+		at
+		Table   bool
+		Name    Name
+		History bool
+	}
+	// Show is SHOW NAMESPACES, TABLES [IN ns], COLUMNS FROM t, STATS FOR TABLE t,
+	// ALL, STORAGES or MANIFEST.
+	Show struct {
+		at
+		What      string // the first word in upper case
+		Name      Name   // of COLUMNS and STATS
+		Namespace *Ident // of TABLES
+	}
+	// SetVar is SET x = v or SET x TO v. Value is a literal, a number with a
+	// sign, *Default or, for a bare word, a *Column.
+	SetVar struct {
+		at
+		Name  Name
+		Value Expr
+	}
+	// Savepoint is SAVEPOINT s.
+	Savepoint struct {
+		at
+		Name Ident
+	}
+	// Release is RELEASE [SAVEPOINT] s.
+	Release struct {
+		at
+		Name Ident
+	}
+	// KillLive is KILL LIVE QUERY 'id'.
+	KillLive struct {
+		at
+		ID string
+	}
+)
+
+func (*CreateNamespace) statement() {}
+func (*DropNamespace) statement()   {}
+func (*CreateTable) statement()     {}
+func (*DropTable) statement()       {}
+func (*CreateUser) statement()      {}
+func (*AlterUser) statement()       {}
+func (*DropUser) statement()        {}
+func (*ExecuteAs) statement()       {}
+func (*Begin) statement()           {}
+func (*Commit) statement()          {}
+func (*Rollback) statement()        {}
+func (*Use) statement()             {}
+func (*AlterTable) statement()      {}
+func (*CreateIndex) statement()     {}
+func (*DropIndex) statement()       {}
+func (*AlterNamespace) statement()  {}
+func (*Explain) statement()         {}
+func (*Describe) statement()        {}
+func (*Show) statement()            {}
+func (*SetVar) statement()          {}
+func (*Savepoint) statement()       {}
+func (*Release) statement()         {}
+func (*KillLive) statement()        {}
+
+func (*AddColumn) alterAction()      {}
+func (*DropColumn) alterAction()     {}
+func (*ModifyColumn) alterAction()   {}
+func (*SetNotNull) alterAction()     {}
+func (*DropNotNull) alterAction()    {}
+func (*SetDefault) alterAction()     {}
+func (*DropDefault) alterAction()    {}
+func (*RenameColumn) alterAction()   {}
+func (*RenameTable) alterAction()    {}
+func (*SetOptions) alterAction()     {}
+func (*AddConstraint) alterAction()  {}
+func (*DropConstraint) alterAction() {}
