@@ -63,9 +63,14 @@ func Functions() []Function {
 	byName := map[string]*function{}
 	collect := func(list []*function) {
 		for _, f := range list {
-			if f.native == "" {
-				byName[f.engine()] = f
+			if f.native != "" {
+				continue
 			}
+			name := f.engine()
+			if byName[name] != nil && byName[name] != f {
+				panic("expr: two functions print as " + name)
+			}
+			byName[name] = f
 		}
 	}
 	for _, t := range []table{operators, functions, extremes} {

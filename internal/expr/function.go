@@ -32,7 +32,7 @@ var kindCodes = [...]string{
 
 var operatorWords = strings.NewReplacer("->>", "gettext", "#>>", "pathtext", "#>", "path", "!~*", "nmatchi", "!~", "nmatch", "~*", "matchi",
 	"?|", "hasany", "?&", "hasall", "@>", "contains", "<@", "within", "->", "get", "+", "add", "-", "sub", "*", "mul",
-	"/", "div", "%", "mod", "^", "pow", "?", "has", " ", "_", "||", "cat", "#", "xor", "&", "and", "|", "or",
+	"/", "quo", "%", "rem", "^", "raise", "?", "has", " ", "_", "||", "cat", "#", "xor", "&", "and", "|", "or",
 	"<<", "shl", ">>", "shr", "~", "not")
 
 // engine is the name under which the driver registers f.
@@ -58,8 +58,8 @@ func makeTable(lists ...[]*function) table {
 }
 
 var (
-	operators = makeTable(arithmetic, intervalOperators, regexOperators, jsonOperators)
-	functions = makeTable(textFunctions, stringFunctions, regexFunctions, mathFunctions, idFunctions, timeFunctions, intervalFunctions, jsonFunctions)
+	operators = makeTable(arithmetic, bitOperators, intervalOperators, regexOperators, jsonOperators)
+	functions = makeTable(textFunctions, stringFunctions, regexFunctions, numberFunctions, mathFunctions, idFunctions, timeFunctions, intervalFunctions, jsonFunctions)
 )
 
 // choose picks the overload for the kinds of the arguments, in PostgreSQL's
