@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"net"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
@@ -43,7 +44,9 @@ func startEdge(t testing.TB, so store.Options, lo live.Options, o server.Options
 	hub := live.New(db, e, lo)
 	o.AuthRate, o.Loopback = 1000, true
 	s := server.New(users, e, hub, o)
-	h := httptest.NewServer(s)
+	h := httptest.NewUnstartedServer(s)
+	h.Listener = smallListener{h.Listener}
+	h.Start()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -134,6 +137,18 @@ func TestPingsAreAnswered(t *testing.T) {
 	if err := k.c.Ping(ctx); err != nil { // waits for a pong with the payload of the ping
 		t.Fatal(err)
 	}
+}
+
+// smallListener gives connections little of the kernel's memory, so that a
+// client that does not read is noticed soon.
+type smallListener struct{ net.Listener }
+
+func (l smallListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		c.(*net.TCPConn).SetWriteBuffer(64 << 10)
+	}
+	return c, err
 }
 
 // clock is a clock that a test moves on.

@@ -11,10 +11,6 @@ import (
 )
 
 const (
-	// maxQueue is how many bytes of changes wait for one socket; when they are
-	// more, put refuses. What wait adds goes at the pace of the reader and is not
-	// counted: a large page of a snapshot makes nobody a slow reader.
-	maxQueue = 4 << 20
 	// easyQueue is how many bytes may wait before the next page of a snapshot is
 	// added, so that snapshots go at the pace of their readers.
 	easyQueue = 256 << 10
@@ -50,6 +46,10 @@ const (
 // queue is what waits for one socket. Its writer is a goroutine that runs only
 // while something waits, so that an idle socket costs none.
 type queue struct {
+	// limit is how many bytes of changes wait; when they are more, put refuses.
+	// What wait adds goes at the pace of the reader and is not counted: a large
+	// page of a snapshot makes nobody a slow reader.
+	limit int
 	write func(frame) error // writes one frame; called by one goroutine at a time
 	ended func()            // called once, when a write failed
 
@@ -66,7 +66,7 @@ type queue struct {
 func (q *queue) put(f frame) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || q.pushed > 0 && q.pushed+f.cost() > maxQueue {
+	if q.closed || q.pushed > 0 && q.pushed+f.cost() > q.limit {
 		return false
 	}
 	q.add(f)

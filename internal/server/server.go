@@ -32,6 +32,7 @@ type Options struct {
 	MaxMessage       int           // bytes of a WebSocket message; default 1 MiB
 	AuthRate         int           // logins, refreshes and setups a second and address; default 20
 	QueryRate        int           // requests a second and user; 0: no limit
+	MaxQueue         int           // bytes of changes that wait for one socket; default 4 MiB
 	MessageRate      int           // WebSocket messages a second and socket; default 1,000
 	AuthTimeout      time.Duration // for a socket to authenticate; default 3 s
 	ClientTimeout    time.Duration // of silence before a socket is closed; default 10 s
@@ -63,6 +64,7 @@ type Server struct {
 func New(users *identity.Service, e *engine.Engine, hub *live.Hub, o Options) *Server {
 	def(&o.MaxBody, 10<<20)
 	def(&o.MaxMessage, 1<<20)
+	def(&o.MaxQueue, 4<<20)
 	def(&o.AuthRate, 20)
 	def(&o.MessageRate, 1000)
 	def(&o.AuthTimeout, 3*time.Second)

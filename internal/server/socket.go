@@ -71,6 +71,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		messages: rate.NewLimiter(rate.Limit(s.options.MessageRate), s.options.MessageRate),
 		subs:     make(map[string]*live.Subscription),
 	}
+	k.queue.limit = s.options.MaxQueue
 	k.queue.write = k.write
 	k.queue.ended = k.cut
 	if r.Header.Get("Authorization") != "" {

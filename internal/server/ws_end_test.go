@@ -20,9 +20,8 @@ import (
 
 func TestSlowReaderIsToldAndResumesWithoutLoss(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{MaxQueue: 256 << 10, ClientTimeout: time.Minute}).Server
 	alice := mint(t, "alice")
-	fill(t, s, alice, 0)
 	k := dial(t, s, "?compress=false")
 	k.authenticate(alice, "{}")
 	k.want("auth_success")
@@ -31,8 +30,8 @@ func TestSlowReaderIsToldAndResumesWithoutLoss(t *testing.T) {
 	k.subscribe("small", "SELECT id FROM chat.messages WHERE id = -1", "")
 	k.want("subscription_ack")
 	// Nobody reads: what the kernel and the queue hold fills up.
-	big := strings.Repeat("x", 100_000)
-	const n = 200
+	big := strings.Repeat("x", 60_000)
+	const n = 40
 	for i := 1; i <= n; i++ {
 		run(t, s, alice, "INSERT INTO chat.messages (id, body) VALUES ($1, $2)", i, big)
 	}
@@ -78,15 +77,14 @@ func TestSlowReaderIsToldAndResumesWithoutLoss(t *testing.T) {
 
 func TestSnapshotWaitsForASlowReader(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{MaxQueue: 256 << 10}).Server
 	alice := mint(t, "alice")
-	fill(t, s, alice, 0)
 	big := strings.Repeat("x", 50_000)
-	const n = 200
+	const n = 50
 	for i := 1; i <= n; i++ {
 		run(t, s, alice, "INSERT INTO chat.messages (id, body) VALUES ($1, $2)", i, big)
 	}
-	for _, options := range []string{`{"batch_size":5}`, `{}`, `{"last_rows":200}`} {
+	for _, options := range []string{`{"batch_size":5}`, `{}`, `{"last_rows":50}`} {
 		k := dial(t, s, "?compress=false")
 		k.authenticate(alice, "{}")
 		k.want("auth_success")
@@ -131,8 +129,8 @@ func TestLogTrimmedUnderASlowReaderIsAReset(t *testing.T) {
 	clock := &clock{}
 	s := startEdge(t, store.Options{LogMaxAge: time.Hour, Now: clock.now}, live.Options{}, server.Options{})
 	alice := mintFor(t, "alice", 24*time.Hour)
-	big := strings.Repeat("x", 100_000)
-	for i := 1; i <= 200; i++ {
+	big := strings.Repeat("x", 60_000)
+	for i := 1; i <= 60; i++ {
 		run(t, s.Server, alice, "INSERT INTO chat.messages (id, body) VALUES ($1, $2)", i, big)
 	}
 	k := dial(t, s.Server, "?compress=false")
@@ -213,7 +211,7 @@ func TestTheEndOfASessionClosesItsSockets(t *testing.T) {
 
 func TestNoRowLeavesAfterTheSessionHasEnded(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{ClientTimeout: time.Minute}).Server
 	access, _ := session(t, s, "alice")
 	alice := mint(t, "alice")
 	k := dial(t, s, "?compress=false")
@@ -222,8 +220,8 @@ func TestNoRowLeavesAfterTheSessionHasEnded(t *testing.T) {
 	k.subscribe("a", "SELECT id, body FROM chat.messages", "")
 	k.want("subscription_ack")
 	// Rows wait in the queue of a socket that nobody reads.
-	big := strings.Repeat("x", 100_000)
-	for i := range 60 {
+	big := strings.Repeat("x", 60_000)
+	for i := range 40 {
 		run(t, s, alice, "INSERT INTO chat.messages (id, body) VALUES ($1, $2)", 100+i, big)
 	}
 	do(t, "POST", s.URL+"/v1/api/auth/logout", nil, "Authorization", "Bearer "+access)
@@ -242,7 +240,7 @@ func TestNoRowLeavesAfterTheSessionHasEnded(t *testing.T) {
 		}
 	}
 	// The kernel's buffers hold some; the queue's were not sent.
-	if seen == 60 {
+	if seen == 40 {
 		t.Error("all that waited was sent after the logout")
 	}
 	k.wantClose(1008, "SESSION_ENDED")
@@ -275,14 +273,14 @@ func TestShutdownSaysGoingAway(t *testing.T) {
 
 func TestShutdownCutsSocketsThatDoNotRead(t *testing.T) {
 	t.Parallel()
-	s := startEdge(t, store.Options{}, live.Options{}, server.Options{})
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{MaxQueue: 1 << 20})
 	alice := mint(t, "alice")
 	k := open(t, s.Server, "alice")
 	k.subscribe("a", "SELECT id, body FROM chat.messages", "")
 	k.want("subscription_ack")
-	noise := make([]byte, 150_000) // which gzip does not make small
+	noise := make([]byte, 50_000) // which gzip does not make small
 	rand.Read(noise)
-	for i := range 60 {
+	for i := range 20 {
 		run(t, s.Server, alice, "INSERT INTO chat.messages (id, body) VALUES ($1, $2)", i, hex.EncodeToString(noise))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -91,6 +92,7 @@ func tryDial(t testing.TB, s *servertest.Server, rawQuery string, headers ...str
 	defer cancel()
 	mute := new(atomic.Bool)
 	c, resp, err := websocket.Dial(ctx, strings.Replace(s.URL, "http", "ws", 1)+"/v1/ws"+rawQuery, &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: smallBuffer}},
 		HTTPHeader: h, OnPingReceived: func(context.Context, []byte) bool { return !mute.Load() },
 	})
 	if err != nil {
@@ -265,4 +267,14 @@ func column(rows []map[string]any, name string) string {
 		out = append(out, fmt.Sprint(r[name]))
 	}
 	return strings.Join(out, " ")
+}
+
+// smallBuffer dials so that little fits into the kernel's buffer of a client
+// that does not read.
+func smallBuffer(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err == nil {
+		err = c.(*net.TCPConn).SetReadBuffer(64 << 10)
+	}
+	return c, err
 }
