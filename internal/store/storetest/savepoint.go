@@ -19,6 +19,8 @@ func (s suite) savepoint(t *testing.T) {
 
 func savepointPart(t *testing.T, h *harness) {
 	tbl := h.shared("t")
+	h.inserted(tbl, 0, 1)
+	one := h.logTotal()
 	pos := h.Newest()
 	h.write(func(tx *store.Tx) error {
 		if err := insert(tbl, "", pair(1, "x"))(tx); err != nil {
@@ -35,7 +37,10 @@ func savepointPart(t *testing.T, h *harness) {
 		}
 		return insert(tbl, "", pair(3, "x"))(tx)
 	})
-	h.wantIDs(tbl, 1, 3)
+	h.wantIDs(tbl, 0, 1, 3)
+	if n := h.logTotal(); n != 3*one {
+		t.Errorf("the log counts %d bytes for three changes of %d", n, one)
+	}
 	h.agree(tbl, "")
 	if n := len(h.follow(pos, 10)); n != 2 {
 		t.Errorf("live readers got %d changes, want 2", n)

@@ -104,6 +104,11 @@ func seqClockBack(t *testing.T, h *harness) {
 	if len(got) != 4500 {
 		t.Errorf("%d changes, want 4500", len(got))
 	}
+	for _, c := range got {
+		if worker := c.Seq >> 12 & 1023; worker != 0 {
+			t.Fatalf("position %d names worker %d: the counter ran over", c.Seq, worker)
+		}
+	}
 	ascending(t, got)
 }
 
