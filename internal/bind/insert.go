@@ -234,10 +234,43 @@ func decides(t *catalog.Table, cols []int) bool {
 	if len(cols) == 1 && t.Columns[cols[0]].Unique {
 		return true
 	}
-	a, b := slices.Clone(cols), slices.Clone(t.Key)
-	slices.Sort(a)
-	slices.Sort(b)
+	if same(cols, t.Key) {
+		return true
+	}
+	return slices.ContainsFunc(t.Indexes, func(ix catalog.Index) bool { return ix.Unique && same(cols, positions(t, &ix)) })
+}
+
+// same reports whether two lists hold the same columns.
+func same(a, b []int) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
 	return len(b) > 0 && slices.Equal(a, b)
+}
+
+func positions(t *catalog.Table, ix *catalog.Index) []int {
+	out := make([]int, len(ix.Columns))
+	for i, id := range ix.Columns {
+		out[i] = t.ByID(id)
+	}
+	return out
+}
+
+// Unique lists the columns of each key and unique index of a table.
+func Unique(t *catalog.Table) [][]int {
+	var out [][]int
+	if len(t.Key) > 0 {
+		out = append(out, t.Key)
+	}
+	for i := range t.Columns {
+		if t.Columns[i].Unique {
+			out = append(out, []int{i})
+		}
+	}
+	for i := range t.Indexes {
+		if t.Indexes[i].Unique {
+			out = append(out, positions(t, &t.Indexes[i]))
+		}
+	}
+	return out
 }
 
 // Applies reports whether DO UPDATE takes the conflict whose old row, followed

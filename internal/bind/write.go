@@ -97,24 +97,39 @@ func (b *Binder) columnIndex(t *catalog.Table, id dialect.Ident) (int, error) {
 func (b *Binder) defaults(t *catalog.Table) ([]expr.Node, error) {
 	out := make([]expr.Node, len(t.Columns))
 	for i := range t.Columns {
-		c := &t.Columns[i]
-		if c.Default == "" {
-			out[i] = expr.Const(wire.Null, c.Type)
-			continue
-		}
-		x, err := dialect.ParseExpr(c.Default)
-		if err != nil {
+		var err error
+		if out[i], err = b.Default(t, i); err != nil {
 			return nil, err
-		}
-		own := Binder{Catalog: b.Catalog, Source: c.Default, Params: new(expr.Params)}
-		if out[i], err = own.assign(x, nil, c.Type); err != nil {
-			return nil, err
-		}
-		if expr.HasQuery(out[i]) {
-			return nil, wire.NewError(wire.CodeUnsupported, "a sub-query is not supported there")
 		}
 	}
 	return out, nil
+}
+
+// Default binds what column i of a table gets when no value is given.
+func (b *Binder) Default(t *catalog.Table, i int) (expr.Node, error) {
+	c := &t.Columns[i]
+	if c.Default == "" {
+		return expr.Const(wire.Null, c.Type), nil
+	}
+	x, err := dialect.ParseExpr(c.Default)
+	if err != nil {
+		return nil, err
+	}
+	own := Binder{Catalog: b.Catalog, Source: c.Default, Params: new(expr.Params)}
+	n, err := own.assign(x, nil, c.Type)
+	if err == nil && expr.HasQuery(n) {
+		err = wire.NewError(wire.CodeUnsupported, "a sub-query is not supported there")
+	}
+	return n, err
+}
+
+// Checks binds the CHECK constraints of a table into one test of a row.
+func (b *Binder) Checks(t *catalog.Table) (func(env *expr.Env) error, error) {
+	checks, err := b.checks(t)
+	if err != nil {
+		return nil, inDefinition(err, "CHECK")
+	}
+	return func(env *expr.Env) error { return violated(t, checks, env) }, nil
 }
 
 // forColumn adds the column's name to a type error.
@@ -350,6 +365,10 @@ func check(t *catalog.Table, checks []expr.Node, env *expr.Env) error {
 			return wire.NewError(wire.CodeNotNullViolation, "null value in column ", t.Columns[i].Name, " of ", t.FullName(), " violates its NOT NULL constraint; a value is required")
 		}
 	}
+	return violated(t, checks, env)
+}
+
+func violated(t *catalog.Table, checks []expr.Node, env *expr.Env) error {
 	for i, n := range checks {
 		v, err := n.Eval(env)
 		if err != nil {

@@ -23,13 +23,30 @@ func (r *run) authorise(source string, s dialect.Statement) error {
 		return at(source, s.Pos(), wire.NewError(wire.CodePermissionDenied, "Admin privileges required: role ", role, " has no permission for ", what, "; it needs ", need))
 	}
 	switch s := s.(type) {
-	case *dialect.CreateNamespace, *dialect.DropNamespace:
+	case *dialect.CreateNamespace, *dialect.DropNamespace, *dialect.AlterNamespace:
 		if !identity.IsAdminRole(role) {
 			return denied("namespaces", "dba or system")
 		}
 	case *dialect.CreateUser, *dialect.AlterUser, *dialect.DropUser:
 		if !identity.IsAdminRole(role) {
 			return denied("user management", "dba or system")
+		}
+	case *dialect.Explain:
+		if !identity.IsAdminRole(role) {
+			return denied("EXPLAIN", "dba or system")
+		}
+		return r.authorise(source, s.Inner)
+	case *dialect.SetVar, *dialect.KillLive:
+		if !identity.IsAdminRole(role) {
+			return denied("this statement", "dba or system")
+		}
+	case *dialect.Describe:
+		if !s.Table && !identity.IsAdminRole(role) {
+			return denied("DESCRIBE without TABLE", "dba or system; write DESCRIBE TABLE")
+		}
+	case *dialect.Show:
+		if (s.What == "ALL" || s.What == "COLUMNS") && !identity.IsAdminRole(role) {
+			return denied("SHOW "+s.What, "dba or system; write DESCRIBE TABLE")
 		}
 	case *dialect.CreateTable:
 		kind, err := tableKind(source, s)

@@ -9,10 +9,13 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
+// isTransaction reports whether a statement begins or ends a transaction.
 func isTransaction(s dialect.Statement) bool {
-	switch s.(type) {
-	case *dialect.Begin, *dialect.Commit, *dialect.Rollback:
+	switch s := s.(type) {
+	case *dialect.Begin, *dialect.Commit:
 		return true
+	case *dialect.Rollback:
+		return s.To == nil
 	}
 	return false
 }
@@ -88,6 +91,12 @@ func (r *run) use(sql string, s *dialect.Use) (wire.Result, error) {
 func (r *run) blocks(sql string, list []dialect.Statement) error {
 	open := 0
 	for i, s := range list {
+		if open == 0 && isSavepoint(s) {
+			return numbered(at(sql, s.Pos(), wire.NewError(wire.CodeSQLExecution, "savepoints need an open transaction: BEGIN comes first")), i+1)
+		}
+		if isSavepoint(s) {
+			continue
+		}
 		switch s := s.(type) {
 		case *dialect.Begin:
 			if open > 0 {
@@ -95,9 +104,6 @@ func (r *run) blocks(sql string, list []dialect.Statement) error {
 			}
 			open = i + 1
 		case *dialect.Commit, *dialect.Rollback:
-			if rb, ok := s.(*dialect.Rollback); ok && rb.To != nil {
-				return numbered(at(sql, s.Pos(), wire.NewError(wire.CodeUnsupported, "ROLLBACK TO SAVEPOINT is not supported")), i+1)
-			}
 			if open == 0 {
 				return numbered(at(sql, s.Pos(), wire.NewError(wire.CodeSQLExecution, "no transaction is open")), i+1)
 			}
@@ -112,6 +118,17 @@ func (r *run) blocks(sql string, list []dialect.Statement) error {
 		return numbered(wire.NewError(wire.CodeSQLExecution, "the request ended with an open explicit transaction; nothing was changed. End it with COMMIT or ROLLBACK in the same request"), open)
 	}
 	return nil
+}
+
+// isSavepoint reports whether a statement sets, drops or returns to a savepoint.
+func isSavepoint(s dialect.Statement) bool {
+	switch s := s.(type) {
+	case *dialect.Savepoint, *dialect.Release:
+		return true
+	case *dialect.Rollback:
+		return s.To != nil
+	}
+	return false
 }
 
 // inTransaction reports whether a statement may stand in a transaction.
@@ -163,8 +180,8 @@ func (r *run) transaction(ctx context.Context, list []wire.Statement) ([]wire.Re
 			return nil, numbered(wire.NewError(wire.CodeInvalidInput, "each entry of \"statements\" holds exactly one statement"), i+1)
 		}
 		stmt := src.Statements[0]
-		if !inTransaction(stmt) {
-			return nil, numbered(wire.NewError(wire.CodeUnsupported, "\"statements\" is one transaction: it takes SELECT, INSERT, UPDATE and DELETE"), i+1)
+		if !inTransaction(stmt) && !isSavepoint(stmt) {
+			return nil, numbered(wire.NewError(wire.CodeUnsupported, "\"statements\" is one transaction: it takes SELECT, INSERT, UPDATE, DELETE and savepoints"), i+1)
 		}
 		if err := r.authorise(s.SQL, stmt); err != nil {
 			return nil, numbered(err, i+1)
@@ -184,28 +201,17 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 	}
 	var results []wire.Result
 	fn := func(tx *store.Tx) error {
-		results = make([]wire.Result, 0, len(parts))
-		for _, s := range parts {
-			p, err := r.plan(s.sql, s.stmt, s.params)
-			if err == nil {
-				err = r.mayRun(p)
-			}
-			if err == nil && p.streamWrite() {
-				err = wire.NewError(wire.CodeUnsupported, "stream tables are not supported inside explicit transactions")
-			}
-			var res wire.Result
-			if err == nil {
-				res, err = r.exec(tx, p, s.params)
-			}
-			if err != nil {
-				return numbered(err, s.number)
-			}
-			results = append(results, res)
+		b := &block{r: r, tx: tx, parts: parts}
+		stop, err := b.from(0)
+		if err == nil && stop.name != "" {
+			p := parts[stop.at]
+			err = numbered(at(p.sql, p.stmt.Pos(), wire.NewError(wire.CodeSQLExecution, "savepoint ", stop.name, " does not exist")), p.number)
 		}
-		if rollback {
+		results = b.results
+		if err == nil && rollback {
 			return errRollback
 		}
-		return nil
+		return err
 	}
 	var err error
 	if reads {

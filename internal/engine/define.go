@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +17,7 @@ import (
 )
 
 // define binds a statement that is neither a query nor a change of rows.
-func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement) error {
+func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire.Value) error {
 	switch s := s.(type) {
 	case *dialect.CreateNamespace:
 		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.createNamespace(tx, p, s) }
@@ -31,6 +33,23 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement) error {
 		r.alterUser(p, s)
 	case *dialect.DropUser:
 		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropUser(tx, p, s) }
+	case *dialect.AlterTable:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.alterTable(tx, p, s) }
+	case *dialect.CreateIndex:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.createIndex(tx, p, s) }
+	case *dialect.DropIndex:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropIndex(tx, p, s) }
+	case *dialect.AlterNamespace:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.alterNamespace(tx, p, s) }
+	case *dialect.Explain:
+		return r.explain(p, s, params)
+	case *dialect.Describe:
+		if s.History {
+			return b.Unsupported(s.Pos(), "DESCRIBE ... HISTORY")
+		}
+		return r.describe(p, s.Name)
+	case *dialect.Show:
+		return r.show(p, s)
 	default:
 		return b.Unsupported(s.Pos(), "this statement")
 	}
@@ -66,6 +85,26 @@ func (r *run) dropNamespace(tx *store.Tx, p *plan, s *dialect.DropNamespace) (wi
 		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeNamespaceNotFound, "Namespace '", name, "' not found: it does not exist"))
 	}
 	return r.done("Namespace '" + name + "' dropped"), tx.DropNamespace(name)
+}
+
+func (r *run) alterNamespace(tx *store.Tx, p *plan, s *dialect.AlterNamespace) (wire.Result, error) {
+	name := s.Name.Name
+	if tx.Catalog().Namespace(name) == nil || name == store.SystemNamespace {
+		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeNamespaceNotFound, "Namespace '", name, "' not found: it does not exist"))
+	}
+	options := make(map[string]string)
+	for _, o := range s.Options {
+		text, ok := optionText(o)
+		if !ok {
+			return wire.Result{}, at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, "option ", o.Key, " needs a value"))
+		}
+		options[strings.ToLower(o.Key)] = text
+	}
+	b, err := json.Marshal(options)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Namespace '" + name + "' altered"), tx.SetNamespaceOptions(name, string(b))
 }
 
 // checkName refuses a name that a definition may not give.
@@ -178,13 +217,24 @@ func (r *run) newTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (t *catalo
 
 // options reads WITH (...).
 func (r *run) options(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
-	refuse := func(o dialect.Option, parts ...string) error {
-		return at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, parts...))
-	}
 	if t.Kind == catalog.Shared {
 		t.Access = "private"
 	}
-	for _, o := range s.Options {
+	if err := r.alterOptions(p, t, s.Options); err != nil {
+		return err
+	}
+	if t.Kind == catalog.Stream && t.TTL == 0 {
+		return at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a STREAM table needs the option TTL_SECONDS: WITH (TTL_SECONDS = 60)"))
+	}
+	return nil
+}
+
+// alterOptions sets options of a definition.
+func (r *run) alterOptions(p *plan, t *catalog.Table, list []dialect.Option) error {
+	refuse := func(o dialect.Option, parts ...string) error {
+		return at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, parts...))
+	}
+	for _, o := range list {
 		text, ok := optionText(o)
 		if !ok {
 			return refuse(o, "option ", o.Key, " needs a value")
@@ -222,9 +272,6 @@ func (r *run) options(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
 		}
 		t.Options[strings.ToLower(o.Key)] = text
 	}
-	if t.Kind == catalog.Stream && t.TTL == 0 {
-		return at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a STREAM table needs the option TTL_SECONDS: WITH (TTL_SECONDS = 60)"))
-	}
 	return nil
 }
 
@@ -234,81 +281,72 @@ func (r *run) columns(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
 		return at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a table needs at least one column"))
 	}
 	for i := range s.Columns {
-		d := &s.Columns[i]
-		if dialect.ReservedColumn(d.Name.Name) {
-			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "'", d.Name.Name, "' is a reserved system column name"))
-		}
-		if err := r.checkName(p, d.Name); err != nil {
+		if err := r.addColumn(p, &s.Columns[i], t); err != nil {
 			return err
-		}
-		if t.Column(d.Name.Name) >= 0 {
-			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", d.Name.Name, " is defined twice"))
-		}
-		typ, err := expr.ParseType(d.Type)
-		if err != nil {
-			return placedAt(p.source, d.Type.Pos, err)
-		}
-		c := catalog.Column{
-			ID: i + 1, Name: d.Name.Name, Type: typ, SQLType: expr.TypeName(typ),
-			NotNull: d.NotNull || d.PrimaryKey, Unique: d.Unique && !d.PrimaryKey,
-		}
-		switch {
-		case d.NotNull && d.Null:
-			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", c.Name, " is both NULL and NOT NULL"))
-		case d.Default != nil:
-			c.Default = dialect.Print(d.Default)
-		case d.Generated || expr.IsSerial(d.Type.Name):
-			if typ.Kind != wire.BigInt {
-				return at(p.source, d.Type.Pos, wire.NewError(wire.CodeUnsupported, "a generated key of type ", c.SQLType, " is not supported: generated ids have 64 bits; use BIGSERIAL or BIGINT AUTO_INCREMENT"))
-			}
-			c.Default = "snowflake_id()"
-			c.NotNull = true
-		}
-		t.Columns = append(t.Columns, c)
-		if d.PrimaryKey {
-			if len(t.Key) > 0 {
-				return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "more than one column is marked PRIMARY KEY; write PRIMARY KEY (a, b) for a composite key"))
-			}
-			t.Key = []int{i}
-		}
-		for _, x := range d.Check {
-			t.Checks = append(t.Checks, catalog.Check{Name: t.Name + "_" + c.Name + "_check", Expr: dialect.Print(x)})
 		}
 	}
 	return nil
 }
 
+// addColumn adds a column, with its constraints, to a definition.
+func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
+	if dialect.ReservedColumn(d.Name.Name) {
+		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "'", d.Name.Name, "' is a reserved system column name"))
+	}
+	if err := r.checkName(p, d.Name); err != nil {
+		return err
+	}
+	if t.Column(d.Name.Name) >= 0 {
+		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", d.Name.Name, " is defined twice"))
+	}
+	typ, err := expr.ParseType(d.Type)
+	if err != nil {
+		return placedAt(p.source, d.Type.Pos, err)
+	}
+	t.LastID++
+	c := catalog.Column{
+		ID: t.LastID, Name: d.Name.Name, Type: typ, SQLType: expr.TypeName(typ),
+		NotNull: d.NotNull || d.PrimaryKey, Unique: d.Unique && !d.PrimaryKey,
+	}
+	switch {
+	case d.NotNull && d.Null:
+		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", c.Name, " is both NULL and NOT NULL"))
+	case d.Default != nil:
+		c.Default = dialect.Print(d.Default)
+	case d.Generated || expr.IsSerial(d.Type.Name):
+		if typ.Kind != wire.BigInt {
+			return at(p.source, d.Type.Pos, wire.NewError(wire.CodeUnsupported, "a generated key of type ", c.SQLType, " is not supported: generated ids have 64 bits; use BIGSERIAL or BIGINT AUTO_INCREMENT"))
+		}
+		c.Default = "snowflake_id()"
+		c.NotNull = true
+	}
+	t.Columns = append(t.Columns, c)
+	if d.PrimaryKey {
+		if len(t.Key) > 0 {
+			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "more than one column is marked PRIMARY KEY; write PRIMARY KEY (a, b) for a composite key"))
+		}
+		t.Key = []int{len(t.Columns) - 1}
+	}
+	for _, x := range d.Check {
+		t.Checks = append(t.Checks, catalog.Check{Name: checkConstraint(t, t.Name+"_"+c.Name+"_check"), Expr: dialect.Print(x)})
+	}
+	return nil
+}
+
+// checkConstraint is a name that no constraint of t has, from a wish.
+func checkConstraint(t *catalog.Table, wish string) string {
+	name := wish
+	for n := 1; slices.ContainsFunc(t.Checks, func(c catalog.Check) bool { return c.Name == name }) || t.Index(name) != nil; n++ {
+		name = wish + itoa(n)
+	}
+	return name
+}
+
 // constraints reads PRIMARY KEY (..), UNIQUE (..) and CHECK (..).
 func (r *run) constraints(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
 	for _, k := range s.Constraints {
-		name := t.Name + "_check"
-		if k.Name != nil {
-			name = k.Name.Name
-		}
-		var cols []int
-		for _, id := range k.Columns {
-			i := t.Column(id.Name)
-			if i < 0 {
-				return at(p.source, id.Pos, wire.NewError(wire.CodeColumnNotFound, "No field named ", id.Name, " in ", t.FullName()))
-			}
-			cols = append(cols, i)
-		}
-		switch k.Kind {
-		case "PRIMARY KEY":
-			if len(t.Key) > 0 {
-				return at(p.source, k.At, wire.NewError(wire.CodeInvalidSQL, "the table has more than one PRIMARY KEY"))
-			}
-			t.Key = cols
-			for _, i := range cols {
-				t.Columns[i].NotNull = true
-			}
-		case "UNIQUE":
-			if len(cols) != 1 {
-				return at(p.source, k.At, wire.NewError(wire.CodeUnsupported, "UNIQUE over several columns is not supported"))
-			}
-			t.Columns[cols[0]].Unique = true
-		case "CHECK":
-			t.Checks = append(t.Checks, catalog.Check{Name: name, Expr: dialect.Print(k.Check)})
+		if err := r.constraint(p, k, t); err != nil {
+			return err
 		}
 	}
 	for _, i := range t.Key {
@@ -319,6 +357,48 @@ func (r *run) constraints(p *plan, s *dialect.CreateTable, t *catalog.Table) err
 		if len(t.Key) == 1 {
 			t.Columns[i].Unique = false
 		}
+	}
+	return nil
+}
+
+// constraint adds one constraint to a definition.
+func (r *run) constraint(p *plan, k dialect.TableConstraint, t *catalog.Table) error {
+	var cols, ids []int
+	names := ""
+	for _, id := range k.Columns {
+		i := t.Column(id.Name)
+		if i < 0 {
+			return at(p.source, id.Pos, wire.NewError(wire.CodeColumnNotFound, "No field named ", id.Name, " in ", t.FullName()))
+		}
+		cols = append(cols, i)
+		ids = append(ids, t.Columns[i].ID)
+		names += "_" + id.Name
+	}
+	switch k.Kind {
+	case "PRIMARY KEY":
+		if len(t.Key) > 0 {
+			return at(p.source, k.At, wire.NewError(wire.CodeInvalidSQL, "the table has more than one PRIMARY KEY"))
+		}
+		t.Key = cols
+		for _, i := range cols {
+			t.Columns[i].NotNull = true
+		}
+	case "UNIQUE":
+		if len(cols) == 1 && k.Name == nil {
+			t.Columns[cols[0]].Unique = true
+			return nil
+		}
+		wish := t.Name + names + "_key"
+		if k.Name != nil {
+			wish = k.Name.Name
+		}
+		t.Indexes = append(t.Indexes, catalog.Index{Name: checkConstraint(t, wish), Columns: ids, Unique: true})
+	case "CHECK":
+		wish := t.Name + "_check"
+		if k.Name != nil {
+			wish = k.Name.Name
+		}
+		t.Checks = append(t.Checks, catalog.Check{Name: checkConstraint(t, wish), Expr: dialect.Print(k.Check)})
 	}
 	return nil
 }

@@ -166,6 +166,9 @@ func (r *run) env(p *plan, params []wire.Value) (*expr.Env, error) {
 	if p.asUser != "" {
 		env.User, env.Role = p.asUser, identity.RoleUser
 	}
+	if p.own != nil {
+		params = p.own
+	}
 	if len(params) == 0 {
 		return env, nil
 	}
@@ -186,6 +189,14 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 		return wire.Result{}, err
 	}
 	var res wire.Result
+	if p.reads {
+		err := r.e.db.Read(ctx, func(tx *store.Tx) error {
+			var err error
+			res, err = p.other(r, tx, p)
+			return err
+		})
+		return res, r.e.visible(err, false)
+	}
 	if p.read() {
 		env, err := r.env(p, params)
 		if err == nil {

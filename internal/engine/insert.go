@@ -97,17 +97,9 @@ func (ins *inserting) onConflict(row []wire.Value) (done bool, err error) {
 	user := owner(ins.t, ins.env)
 	targets := [][]int{c.Target}
 	if c.Target == nil {
-		targets = [][]int{ins.t.Key}
-		for i := range ins.t.Columns {
-			if ins.t.Columns[i].Unique {
-				targets = append(targets, []int{i})
-			}
-		}
+		targets = bind.Unique(ins.t)
 	}
 	for _, cols := range targets {
-		if len(cols) == 0 {
-			continue
-		}
 		old, seq, err := ins.tx.Find(ins.t, user, cols, row)
 		if err != nil {
 			return false, err

@@ -43,6 +43,7 @@ type plan struct {
 	in    *bind.Insert // an INSERT, or
 	ch    *bind.Change // an UPDATE or DELETE, or
 	other func(r *run, tx *store.Tx, p *plan) (wire.Result, error)
+	reads bool // other changes nothing
 
 	rows *store.Stmt // of query and ch
 	args []expr.Arg
@@ -51,13 +52,15 @@ type plan struct {
 	// a password; it may leave a value in state.
 	before func(ctx context.Context, r *run) error
 	state  any
+
+	own []wire.Value // the parameters of a query of the server's own; nil for others
 }
 
 // read reports whether the plan changes nothing.
-func (p *plan) read() bool { return p.query != nil }
+func (p *plan) read() bool { return p.query != nil || p.reads }
 
 // keep reports whether the plan may be used again.
-func (p *plan) keep() bool { return p.other == nil }
+func (p *plan) keep() bool { return p.other == nil && p.own == nil }
 
 func (p *plan) streamWrite() bool {
 	return p.table != nil && p.table.Kind == catalog.Stream
@@ -76,8 +79,11 @@ func (r *run) plan(source string, s dialect.Statement, params []wire.Value) (*pl
 		s = as.Inner
 	}
 	b := &bind.Binder{Catalog: snapshot, Namespace: r.namespace, Params: types, Source: source}
-	if err := r.bind(b, p, s); err != nil {
+	if err := r.bind(b, p, s, params); err != nil {
 		return nil, err
+	}
+	if _, ok := s.(*dialect.Explain); ok || p.own != nil {
+		return p, nil // they have the tables and parameters of what is inside
 	}
 	p.tables = b.Tables
 	if types.Used < len(params) {
@@ -102,7 +108,7 @@ func kindByForm(v wire.Value) wire.Type {
 	return wire.Type{}
 }
 
-func (r *run) bind(b *bind.Binder, p *plan, s dialect.Statement) error {
+func (r *run) bind(b *bind.Binder, p *plan, s dialect.Statement, params []wire.Value) error {
 	var err error
 	switch s := s.(type) {
 	case *dialect.Query:
@@ -134,7 +140,7 @@ func (r *run) bind(b *bind.Binder, p *plan, s dialect.Statement) error {
 		if p.asUser != "" {
 			return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "EXECUTE AS USER takes SELECT, INSERT, UPDATE or DELETE"))
 		}
-		return r.define(b, p, s)
+		return r.define(b, p, s, params)
 	}
 	return nil
 }

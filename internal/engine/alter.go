@@ -1,0 +1,496 @@
+package engine
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// altering is an ALTER TABLE being run: old is the definition that is there,
+// new the one that comes of it.
+type altering struct {
+	r        *run
+	tx       *store.Tx
+	p        *plan
+	old, new *catalog.Table
+}
+
+// alterTable runs ALTER TABLE with one operation.
+func (r *run) alterTable(tx *store.Tx, p *plan, s *dialect.AlterTable) (wire.Result, error) {
+	t := lookup(tx.Catalog(), r.namespace, s.Name)
+	name := s.Name[len(s.Name)-1].Name
+	switch {
+	case t == nil && s.IfExists:
+		return r.done("Table " + name + " does not exist"), nil
+	case t == nil:
+		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name, " does not exist"))
+	case t.Kind == catalog.System:
+		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: ", t.FullName(), " is a system table"))
+	}
+	if err := r.mayDefine(tx, t); err != nil {
+		return wire.Result{}, err
+	}
+	a := &altering{r: r, tx: tx, p: p, old: t, new: t.Clone()}
+	what, err := a.apply(s.Action)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	if what == "" {
+		return r.done("Table " + t.FullName() + " is unchanged"), nil
+	}
+	b := &bind.Binder{Catalog: tx.Catalog(), Source: p.source, Params: new(expr.Params)}
+	if err := b.Validate(a.new); err != nil {
+		return wire.Result{}, err
+	}
+	if err := tx.Redefine(a.new); err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Table " + t.FullName() + " altered: " + what + ", version " + itoa(a.new.Version)), nil
+}
+
+// apply makes the change in new and in the engine, and says what it was; ""
+// for nothing.
+func (a *altering) apply(action dialect.AlterAction) (string, error) {
+	switch action := action.(type) {
+	case *dialect.AddColumn:
+		return a.addColumn(action)
+	case *dialect.DropColumn:
+		return a.dropColumn(action)
+	case *dialect.ModifyColumn:
+		return a.modifyColumn(action)
+	case *dialect.SetNotNull:
+		return a.notNull(action.Column, true)
+	case *dialect.DropNotNull:
+		return a.notNull(action.Column, false)
+	case *dialect.SetDefault:
+		return a.setDefault(action.Column, dialect.Print(action.Expr))
+	case *dialect.DropDefault:
+		return a.setDefault(action.Column, "")
+	case *dialect.RenameColumn:
+		return a.renameColumn(action)
+	case *dialect.RenameTable:
+		return a.renameTable(action)
+	case *dialect.SetOptions:
+		return "options", a.r.alterOptions(a.p, a.new, action.Options)
+	case *dialect.AddConstraint:
+		return a.addConstraint(action.Constraint)
+	case *dialect.DropConstraint:
+		return a.dropConstraint(action)
+	}
+	return "", wire.NewError(wire.CodeUnsupported, "this ALTER TABLE operation is not supported")
+}
+
+// fail points an error at a name of the statement.
+func (a *altering) fail(id dialect.Ident, code wire.Code, parts ...string) error {
+	return at(a.p.source, id.Pos, wire.NewError(code, parts...))
+}
+
+// column finds the column that an operation is about.
+func (a *altering) column(id dialect.Ident) (int, error) {
+	if i := a.new.Column(id.Name); i >= 0 {
+		return i, nil
+	}
+	if dialect.ReservedColumn(id.Name) {
+		return 0, a.fail(id, wire.CodeInvalidSQL, id.Name, " is a system column and cannot be altered")
+	}
+	return 0, a.fail(id, wire.CodeColumnNotFound, "No field named ", id.Name, " in ", a.old.FullName())
+}
+
+func (a *altering) addColumn(s *dialect.AddColumn) (string, error) {
+	name := s.Def.Name
+	if a.new.Column(name.Name) >= 0 {
+		if s.IfNotExists {
+			return "", nil
+		}
+		return "", a.fail(name, wire.CodeAlreadyExists, "column ", name.Name, " already exists in ", a.old.FullName())
+	}
+	if s.Def.PrimaryKey {
+		return "", a.fail(name, wire.CodeUnsupported, "adding a primary key column is not supported")
+	}
+	i := len(a.new.Columns)
+	if err := a.r.addColumn(a.p, &s.Def, a.new); err != nil {
+		return "", err
+	}
+	c := &a.new.Columns[i]
+	value, each, err := a.initial(i)
+	if err != nil {
+		return "", err
+	}
+	if err := a.tx.AddColumn(a.new, i, value); err != nil {
+		return "", err
+	}
+	if each != nil {
+		if err := a.tx.FillColumn(a.old, a.new, i, each); err != nil {
+			return "", err
+		}
+	}
+	if c.NotNull && c.Default == "" {
+		if err := a.noNull(name, i); err != nil {
+			return "", err
+		}
+	}
+	if c.Unique {
+		if err := a.r.conflictIn(a.new, a.tx.CreateUnique(a.new, i)); err != nil {
+			return "", err
+		}
+	}
+	return "added column " + name.Name, a.checkRows(a.new.Checks[len(a.old.Checks):])
+}
+
+// initial is what rows that are there get in a new column: one value for all,
+// or one for each when the default differs from row to row.
+func (a *altering) initial(i int) (wire.Value, func([]wire.Value) (wire.Value, error), error) {
+	b := &bind.Binder{Catalog: a.tx.Catalog(), Source: a.p.source, Params: new(expr.Params)}
+	node, err := b.Default(a.new, i)
+	if err != nil {
+		return wire.Null, nil, err
+	}
+	env := &expr.Env{User: a.r.who.UserID, Role: a.r.who.Role, Now: a.r.now, NextID: a.r.e.db.NextID}
+	if expr.Volatile(node) {
+		return wire.Null, func([]wire.Value) (wire.Value, error) { return node.Eval(env) }, nil
+	}
+	v, err := node.Eval(env)
+	return v, nil, err
+}
+
+func (a *altering) dropColumn(s *dialect.DropColumn) (string, error) {
+	if s.IfExists && a.new.Column(s.Column.Name) < 0 && !dialect.ReservedColumn(s.Column.Name) {
+		return "", nil
+	}
+	i, err := a.column(s.Column)
+	if err != nil {
+		return "", err
+	}
+	if a.new.IsKey(i) {
+		return "", a.fail(s.Column, wire.CodeInvalidSQL, "column ", s.Column.Name, " is part of the primary key and cannot be dropped")
+	}
+	id := a.new.Columns[i].ID
+	for _, ix := range a.new.Indexes {
+		if slices.Contains(ix.Columns, id) {
+			return "", a.fail(s.Column, wire.CodeInvalidSQL, "column ", s.Column.Name, " is in index ", ix.Name, "; drop the index first")
+		}
+	}
+	if a.new.Columns[i].Unique {
+		if err := a.tx.DropUnique(a.new, i); err != nil {
+			return "", err
+		}
+	}
+	// The engine's column stays, unused: its id is never given again.
+	a.new.Columns = slices.Delete(a.new.Columns, i, i+1)
+	for k := range a.new.Key {
+		if a.new.Key[k] > i {
+			a.new.Key[k]--
+		}
+	}
+	return "dropped column " + s.Column.Name, nil
+}
+
+// modifyColumn changes a type: the rows' values are converted into a column of
+// the engine with a new id, which takes the place of the old one.
+func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
+	i, err := a.column(s.Column)
+	if err != nil {
+		return "", err
+	}
+	typ, err := expr.ParseType(s.Type)
+	if err != nil {
+		return "", placedAt(a.p.source, s.Type.Pos, err)
+	}
+	c := &a.new.Columns[i]
+	if typ != c.Type {
+		if a.new.IsKey(i) || c.Unique {
+			return "", a.fail(s.Column, wire.CodeUnsupported, "changing the type of a key or UNIQUE column is not supported")
+		}
+		for _, ix := range a.new.Indexes {
+			if slices.Contains(ix.Columns, c.ID) {
+				return "", a.fail(s.Column, wire.CodeInvalidSQL, "column ", s.Column.Name, " is in index ", ix.Name, "; drop the index first")
+			}
+		}
+		convert, err := expr.Assign(expr.Ref(&expr.Column{Index: i, Name: c.Name, T: c.Type}), typ)
+		if err != nil {
+			if convert, err = expr.Cast(expr.Ref(&expr.Column{Index: i, Name: c.Name, T: c.Type}), typ); err != nil {
+				return "", placedAt(a.p.source, s.Type.Pos, err)
+			}
+		}
+		a.new.LastID++
+		c.ID, c.Type, c.SQLType = a.new.LastID, typ, expr.TypeName(typ)
+		if err := a.tx.AddColumn(a.new, i, wire.Null); err != nil {
+			return "", err
+		}
+		err = a.tx.FillColumn(a.old, a.new, i, func(row []wire.Value) (wire.Value, error) {
+			return convert.Eval(&expr.Env{Row: row})
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	if s.NotNull != nil && *s.NotNull != c.NotNull {
+		if _, err := a.notNull(s.Column, *s.NotNull); err != nil {
+			return "", err
+		}
+	} else if typ == a.old.Columns[i].Type {
+		return "", nil
+	}
+	return "column " + s.Column.Name + " is now " + c.SQLType, nil
+}
+
+func (a *altering) notNull(id dialect.Ident, want bool) (string, error) {
+	i, err := a.column(id)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case a.new.Columns[i].NotNull == want:
+		return "", nil
+	case !want && a.new.IsKey(i):
+		return "", a.fail(id, wire.CodeInvalidSQL, "column ", id.Name, " is part of the primary key and stays NOT NULL")
+	case want:
+		if err := a.noNull(id, i); err != nil {
+			return "", err
+		}
+	}
+	a.new.Columns[i].NotNull = want
+	if want {
+		return "column " + id.Name + " is NOT NULL", nil
+	}
+	return "column " + id.Name + " may be NULL", nil
+}
+
+// noNull refuses NOT NULL while a row has NULL there.
+func (a *altering) noNull(id dialect.Ident, i int) error {
+	found, err := a.tx.HasNull(a.new, i)
+	if err == nil && found {
+		err = a.fail(id, wire.CodeNotNullViolation, "column ", id.Name, " cannot be NOT NULL: there are rows without a value, and a DEFAULT is required for them")
+	}
+	return err
+}
+
+func (a *altering) setDefault(id dialect.Ident, text string) (string, error) {
+	i, err := a.column(id)
+	if err != nil || a.new.Columns[i].Default == text {
+		return "", err
+	}
+	a.new.Columns[i].Default = text
+	if text == "" {
+		return "dropped the default of " + id.Name, nil
+	}
+	return "set the default of " + id.Name, nil
+}
+
+func (a *altering) renameColumn(s *dialect.RenameColumn) (string, error) {
+	i, err := a.column(s.From)
+	if err != nil {
+		return "", err
+	}
+	if dialect.ReservedColumn(s.To.Name) {
+		return "", a.fail(s.To, wire.CodeInvalidSQL, "'", s.To.Name, "' is a reserved system column name")
+	}
+	if err := a.r.checkName(a.p, s.To); err != nil {
+		return "", err
+	}
+	if a.new.Column(s.To.Name) >= 0 {
+		return "", a.fail(s.To, wire.CodeAlreadyExists, "column ", s.To.Name, " already exists in ", a.old.FullName())
+	}
+	a.new.Columns[i].Name = s.To.Name
+	for k := range a.new.Checks {
+		text, err := renamed(a.new.Checks[k].Expr, s.From.Name, s.To)
+		if err != nil {
+			return "", err
+		}
+		a.new.Checks[k].Expr = text
+	}
+	return "renamed column " + s.From.Name + " to " + s.To.Name, nil
+}
+
+// renamed is the text of an expression with a column's new name.
+func renamed(text, from string, to dialect.Ident) (string, error) {
+	x, err := dialect.ParseExpr(text)
+	if err != nil {
+		return "", err
+	}
+	dialect.Walk(x, func(n dialect.Node) bool {
+		if c, ok := n.(*dialect.Column); ok && c.Name[len(c.Name)-1].Name == from {
+			c.Name[len(c.Name)-1] = to
+		}
+		return true
+	})
+	return dialect.Print(x), nil
+}
+
+func (a *altering) renameTable(s *dialect.RenameTable) (string, error) {
+	if err := a.r.checkName(a.p, s.To); err != nil {
+		return "", err
+	}
+	if a.tx.Catalog().Table(a.old.Namespace, s.To.Name) != nil {
+		return "", a.fail(s.To, wire.CodeAlreadyExists, "Table ", a.old.Namespace, ".", s.To.Name, " already exists")
+	}
+	a.new.Name = s.To.Name
+	return "renamed to " + s.To.Name, nil
+}
+
+func (a *altering) addConstraint(k dialect.TableConstraint) (string, error) {
+	if k.Kind == "PRIMARY KEY" {
+		return "", at(a.p.source, k.At, wire.NewError(wire.CodeUnsupported, "changing the primary key is not supported"))
+	}
+	if err := a.r.constraint(a.p, k, a.new); err != nil {
+		return "", err
+	}
+	for i := len(a.old.Indexes); i < len(a.new.Indexes); i++ {
+		if err := a.r.conflictIn(a.new, a.tx.CreateIndex(a.new, &a.new.Indexes[i])); err != nil {
+			return "", err
+		}
+	}
+	for i := range a.new.Columns {
+		if a.new.Columns[i].Unique && !a.old.Columns[i].Unique {
+			if err := a.r.conflictIn(a.new, a.tx.CreateUnique(a.new, i)); err != nil {
+				return "", err
+			}
+		}
+	}
+	return "added a constraint", a.checkRows(a.new.Checks[len(a.old.Checks):])
+}
+
+func (a *altering) dropConstraint(s *dialect.DropConstraint) (string, error) {
+	id := s.Name
+	for i, c := range a.new.Checks {
+		if c.Name == id.Name {
+			a.new.Checks = slices.Delete(a.new.Checks, i, i+1)
+			return "dropped constraint " + id.Name, nil
+		}
+	}
+	for i, ix := range a.new.Indexes {
+		if ix.Name == id.Name && ix.Unique {
+			if err := a.tx.DropIndex(a.new, &ix); err != nil {
+				return "", err
+			}
+			a.new.Indexes = slices.Delete(a.new.Indexes, i, i+1)
+			return "dropped constraint " + id.Name, nil
+		}
+	}
+	if s.IfExists {
+		return "", nil
+	}
+	return "", a.fail(id, wire.CodeInvalidSQL, "constraint ", id.Name, " does not exist on ", a.old.FullName())
+}
+
+// checkRows tests new constraints on the rows that are there.
+func (a *altering) checkRows(checks []catalog.Check) error {
+	if len(checks) == 0 {
+		return nil
+	}
+	t := *a.new
+	t.Checks = checks
+	b := &bind.Binder{Catalog: a.tx.Catalog(), Source: a.p.source, Params: new(expr.Params)}
+	test, err := b.Checks(&t)
+	if err != nil {
+		return err
+	}
+	return a.tx.EachRow(a.new, func(row []wire.Value) error {
+		env := &expr.Env{Row: append(slices.Clone(row), wire.Null, wire.Null), Now: a.r.now}
+		return test(env)
+	})
+}
+
+// conflictIn words the failure of a unique index over rows that are there.
+func (r *run) conflictIn(t *catalog.Table, err error) error {
+	if err == nil {
+		return nil
+	}
+	if columns, ok := r.e.db.Conflict(t, err); ok {
+		return wire.NewError(wire.CodeUniqueViolation, "cannot make ", columns, " unique: rows of ", t.FullName(), " have the same value (unique constraint violation)")
+	}
+	return err
+}
+
+// createIndex runs CREATE INDEX.
+func (r *run) createIndex(tx *store.Tx, p *plan, s *dialect.CreateIndex) (wire.Result, error) {
+	t, err := r.indexed(tx, p, s.Table)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	if t.Kind == catalog.Stream {
+		return wire.Result{}, at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "indexes on STREAM tables are not supported"))
+	}
+	n := t.Clone()
+	ix := catalog.Index{Name: s.Name.Name, Unique: s.Unique}
+	name := t.Name
+	for _, id := range s.Columns {
+		i := t.Column(id.Name)
+		if i < 0 {
+			return wire.Result{}, at(p.source, id.Pos, wire.NewError(wire.CodeColumnNotFound, "No field named ", id.Name, " in ", t.FullName()))
+		}
+		ix.Columns = append(ix.Columns, t.Columns[i].ID)
+		name += "_" + id.Name
+	}
+	if ix.Name == "" {
+		ix.Name = name + "_idx"
+		for k := 1; r.indexTable(tx, t.Namespace, ix.Name) != nil; k++ {
+			ix.Name = name + "_idx" + strconv.Itoa(k)
+		}
+	} else if err := r.checkName(p, s.Name); err != nil {
+		return wire.Result{}, err
+	}
+	if r.indexTable(tx, t.Namespace, ix.Name) != nil {
+		if s.IfNotExists {
+			return r.done("Index " + ix.Name + " already exists"), nil
+		}
+		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeAlreadyExists, "Index ", ix.Name, " already exists"))
+	}
+	n.Indexes = append(n.Indexes, ix)
+	if err := r.conflictIn(n, tx.CreateIndex(n, &ix)); err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Index " + ix.Name + " created on " + t.FullName()), tx.Redefine(n)
+}
+
+// dropIndex runs DROP INDEX.
+func (r *run) dropIndex(tx *store.Tx, p *plan, s *dialect.DropIndex) (wire.Result, error) {
+	id := s.Name[len(s.Name)-1]
+	namespace := r.namespace
+	if len(s.Name) > 1 {
+		namespace = s.Name[0].Name
+	} else if len(s.Table) > 1 {
+		namespace = s.Table[0].Name
+	}
+	t := r.indexTable(tx, namespace, id.Name)
+	if t == nil {
+		if s.IfExists {
+			return r.done("Index " + id.Name + " does not exist"), nil
+		}
+		return wire.Result{}, at(p.source, id.Pos, wire.NewError(wire.CodeTableNotFound, "Index ", id.Name, " not found: it does not exist in namespace ", namespace))
+	}
+	if err := r.mayDefine(tx, t); err != nil {
+		return wire.Result{}, err
+	}
+	n := t.Clone()
+	if err := tx.DropIndex(n, n.Index(id.Name)); err != nil {
+		return wire.Result{}, err
+	}
+	n.Indexes = slices.DeleteFunc(n.Indexes, func(ix catalog.Index) bool { return ix.Name == id.Name })
+	return r.done("Index " + id.Name + " dropped"), tx.Redefine(n)
+}
+
+// indexed is the table that an index statement is about.
+func (r *run) indexed(tx *store.Tx, p *plan, name dialect.Name) (*catalog.Table, error) {
+	t := lookup(tx.Catalog(), r.namespace, name)
+	if t == nil || t.Kind == catalog.System {
+		return nil, at(p.source, name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist"))
+	}
+	return t, r.mayDefine(tx, t)
+}
+
+// indexTable finds the table of a namespace that has an index of that name.
+func (r *run) indexTable(tx *store.Tx, namespace, index string) *catalog.Table {
+	for _, t := range tx.Catalog().Tables(namespace) {
+		if t.Index(index) != nil {
+			return t
+		}
+	}
+	return nil
+}

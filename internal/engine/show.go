@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// own plans a query of the server's own, which everybody may run that may run
+// the statement behind it.
+func (r *run) own(p *plan, sql string, params ...wire.Value) error {
+	src, err := dialect.Parse(sql)
+	if err != nil {
+		return err
+	}
+	q, err := r.plan(sql, src.Statements[0], params)
+	if err != nil {
+		return err
+	}
+	p.query, p.rows, p.args, p.params, p.own = q.query, q.rows, q.args, q.params, params
+	if p.own == nil {
+		p.own = []wire.Value{}
+	}
+	return nil
+}
+
+// show plans SHOW.
+func (r *run) show(p *plan, s *dialect.Show) error {
+	switch s.What {
+	case "NAMESPACES":
+		return r.own(p, "SELECT * FROM system.namespaces ORDER BY name")
+	case "TABLES":
+		if s.Namespace == nil {
+			return r.own(p, "SELECT * FROM system.tables ORDER BY namespace_id, table_name")
+		}
+		if r.e.db.Catalog().Namespace(s.Namespace.Name) == nil {
+			return at(p.source, s.Namespace.Pos, noNamespace(s.Namespace.Name))
+		}
+		return r.own(p, "SELECT * FROM system.tables WHERE namespace_id = $1 ORDER BY table_name", wire.TextValue(s.Namespace.Name))
+	case "COLUMNS":
+		return r.describe(p, s.Name)
+	}
+	return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "SHOW ", s.What, " is not supported"))
+}
+
+// describe plans DESCRIBE and SHOW COLUMNS.
+func (r *run) describe(p *plan, name dialect.Name) error {
+	t := lookup(r.e.db.Catalog(), r.namespace, name)
+	if t == nil {
+		return at(p.source, name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist"))
+	}
+	if e := mayUse(r.who.Role, t, false); e != nil {
+		return at(p.source, name[0].Pos, e)
+	}
+	if t.Kind == catalog.System {
+		return at(p.source, name[0].Pos, wire.NewError(wire.CodeUnsupported, "DESCRIBE of a system table is not supported; SELECT * FROM ", t.FullName(), " LIMIT 0 shows its columns"))
+	}
+	return r.own(p, `SELECT column_name, ordinal AS ordinal_position, column_id, data_type, nullable AS is_nullable,
+		primary_key AS is_primary_key, default_value AS column_default, comment AS column_comment, version AS schema_version
+		FROM system.columns WHERE namespace_id = $1 AND table_name = $2 ORDER BY ordinal`,
+		wire.TextValue(t.Namespace), wire.TextValue(t.Name))
+}
+
+// explain plans EXPLAIN: it shows the statement as it was understood and how
+// the engine reads its rows; with ANALYZE it runs it and tells rows and time.
+func (r *run) explain(p *plan, s *dialect.Explain, params []wire.Value) error {
+	inner, err := r.plan(p.source, s.Inner, params)
+	if err != nil {
+		return err
+	}
+	if s.Analyze && inner.query == nil {
+		return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "EXPLAIN ANALYZE of a statement that writes is not supported"))
+	}
+	p.params, p.tables, p.table, p.reads = inner.params, inner.tables, inner.table, true
+	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
+		env, err := r.env(inner, params)
+		if err != nil {
+			return wire.Result{}, err
+		}
+		text := wire.Type{Kind: wire.Text}
+		res := r.done("")
+		res.Schema = []wire.Field{{Name: "plan_type", Type: text}, {Name: "plan", Type: text, Index: 1}}
+		add := func(kind, line string) {
+			res.Rows = append(res.Rows, []wire.Value{wire.TextValue(kind), wire.TextValue(line)})
+		}
+		add("logical_plan", dialect.Print(s.Inner))
+		if inner.rows == nil {
+			add("physical_plan", "evaluate the values and insert them by key")
+		} else {
+			number := wire.Type{Kind: wire.BigInt}
+			how := &store.Stmt{SQL: "EXPLAIN QUERY PLAN " + inner.rows.SQL, Args: inner.rows.Args, Cols: []wire.Type{number, number, number, text}}
+			lines := ""
+			err = tx.Query(how, inner.values(env), func(row []wire.Value) error {
+				if lines != "" {
+					lines += "\n"
+				}
+				lines += row[3].Text()
+				return nil
+			})
+			if err != nil {
+				return wire.Result{}, err
+			}
+			add("physical_plan", lines)
+		}
+		if s.Analyze {
+			start := time.Now()
+			out, err := r.query(inner, env, tx.Query)
+			if err != nil {
+				return wire.Result{}, err
+			}
+			took := strconv.FormatFloat(float64(time.Since(start).Microseconds())/1000, 'f', 3, 64)
+			add("analyze", itoa(out.RowCount)+" row(s) in "+took+" ms")
+		}
+		res.RowCount = len(res.Rows)
+		return res, nil
+	}
+	return nil
+}
