@@ -46,6 +46,12 @@ func makeAggregations() []*aggregation {
 		{name: "avg", arg: wire.Double, result: wire.Double, new: newFloatSum(true, wire.Double)},
 		{name: "sum", arg: Interval, result: Interval, new: newSpanSum(false)},
 		{name: "avg", arg: Interval, result: Interval, new: newSpanSum(true)},
+		{name: "json_agg", arg: wire.JSON, result: wire.JSON, new: func() accumulator { return &jsonList{} }, nulls: true, ordered: true},
+		{name: "jsonb_agg", arg: wire.JSON, result: wire.JSON, new: func() accumulator { return &jsonList{} }, nulls: true, ordered: true},
+		{name: "json_object_agg", arg: wire.Text, rest: []wire.Kind{wire.JSON}, result: wire.JSON,
+			new: func() accumulator { return &jsonMembers{} }, nulls: true, ordered: true},
+		{name: "jsonb_object_agg", arg: wire.Text, rest: []wire.Kind{wire.JSON}, result: wire.JSON,
+			new: func() accumulator { return &jsonMembers{binary: true} }, nulls: true, ordered: true},
 		{name: "bool_and", arg: wire.Boolean, result: wire.Boolean, native: "min"},
 		{name: "every", arg: wire.Boolean, result: wire.Boolean, native: "min"},
 		{name: "bool_or", arg: wire.Boolean, result: wire.Boolean, native: "max"},
@@ -129,6 +135,9 @@ func (b *binder) aggregateCall(name string, x *dialect.Call) (*aggregateCall, er
 		return nil, errNoFunction(name, args, false)
 	}
 	if args[0], err = settle(args[0]); err != nil {
+		return nil, err
+	}
+	if err := jsonArgs(name, args); err != nil {
 		return nil, err
 	}
 	c.a = chooseAggregation(name, args[0].Type().Kind, len(args))

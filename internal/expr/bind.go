@@ -308,7 +308,7 @@ func (b *binder) bindBinary(x *dialect.Binary) (Node, error) {
 		return c, nil
 	case "||":
 		return b.concat(l, r)
-	case "->", "->>", "?":
+	case "->", "->>", "?", "#>", "#>>", "?|", "?&":
 		if l, r, err = jsonOperands(x.Op, l, r); err != nil {
 			return nil, err
 		}
@@ -574,6 +574,9 @@ func (b *binder) when(operand Node, x dialect.Expr) (Node, error) {
 // concat is ||: of BYTES, or of anything with a text.
 func (b *binder) concat(l, r Node) (Node, error) {
 	lk, rk := kindOf(l), kindOf(r)
+	if lk == wire.JSON && (rk == wire.JSON || rk == wire.Unknown) || rk == wire.JSON && lk == wire.Unknown {
+		return b.operator("||", l, r)
+	}
 	if lk == wire.Bytes && categoryOf(rk) != catString || rk == wire.Bytes && categoryOf(lk) != catString {
 		return b.operator("||", l, r)
 	}

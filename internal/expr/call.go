@@ -27,6 +27,9 @@ var specials = map[string]special{
 	"json_get_array": jsonPath("->", wire.Unknown), "json_get_str": jsonPath("->>", wire.Unknown),
 	"json_as_text": jsonPath("->>", wire.Unknown), "json_get_int": jsonPath("->>", wire.BigInt),
 	"json_get_float": jsonPath("->>", wire.Double), "json_get_bool": jsonPath("->>", wire.Boolean),
+	"json_extract_path": bindExtractPath, "jsonb_extract_path": bindExtractPath,
+	"json_extract_path_text": bindExtractPath, "jsonb_extract_path_text": bindExtractPath,
+	"json_build_array": bindBuild, "json_build_object": bindBuild, "jsonb_build_array": bindBuild, "jsonb_build_object": bindBuild,
 	"json_contains": jsonPath("?", wire.Unknown),
 }
 

@@ -80,6 +80,7 @@ func Functions() []Function {
 	}
 	collect(likeFunctions)
 	collect(formats)
+	collect([]*function{canonical, jsonKey, jsonStep, jsonUnquote})
 	for _, c := range casts {
 		collect([]*function{c.f})
 	}

@@ -58,8 +58,8 @@ func makeTable(lists ...[]*function) table {
 }
 
 var (
-	operators = makeTable(arithmetic, bitOperators, intervalOperators, regexOperators, jsonOperators)
-	functions = makeTable(textFunctions, stringFunctions, regexFunctions, numberFunctions, mathFunctions, idFunctions, timeFunctions, intervalFunctions, jsonFunctions)
+	operators = makeTable(arithmetic, bitOperators, intervalOperators, regexOperators, jsonOperators, documentOperators)
+	functions = makeTable(textFunctions, stringFunctions, regexFunctions, numberFunctions, mathFunctions, idFunctions, timeFunctions, intervalFunctions, jsonFunctions, documentFunctions)
 )
 
 // choose picks the overload for the kinds of the arguments, in PostgreSQL's

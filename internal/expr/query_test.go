@@ -155,7 +155,7 @@ func (e *engine) all(t testing.TB, sql, from string) string {
 	var shown []string
 	for _, v := range values {
 		_, text, _ := strings.Cut(show(n, v, nil), " ")
-		if n.Type().Kind == wire.Text && !v.IsNull() {
+		if k := n.Type().Kind; (k == wire.Text || k == wire.JSON) && !v.IsNull() {
 			text = v.Text()
 		}
 		shown = append(shown, text)
