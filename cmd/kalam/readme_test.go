@@ -79,7 +79,7 @@ func (w *walker) begin(name string, args ...string) *process {
 // until reads lines up to one that a text is in.
 func (p *process) until(t *testing.T, what string) (read string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case line, ok := <-p.out:

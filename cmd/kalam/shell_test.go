@@ -1,0 +1,171 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kalamdb/kalam-go/internal/servertest"
+)
+
+// terminal is a pseudo terminal with a program in it.
+type terminal struct {
+	t    *testing.T
+	side *os.File // ours
+	cmd  *exec.Cmd
+
+	mu   sync.Mutex
+	seen bytes.Buffer // guarded by mu
+	more chan struct{}
+}
+
+func (p *person) terminal(args ...string) *terminal {
+	p.t.Helper()
+	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { ours.Close() })
+	n, err := unix.IoctlGetInt(int(ours.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(ours.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	theirs, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer theirs.Close()
+	cmd := p.command(args...)
+	cmd.Env = append(cmd.Env, "TERM=xterm")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	term := &terminal{t: p.t, side: ours, cmd: cmd, more: make(chan struct{}, 1)}
+	go term.read()
+	return term
+}
+
+func (c *terminal) read() {
+	for b := make([]byte, 4096); ; {
+		n, err := c.side.Read(b)
+		if bytes.Contains(b[:n], []byte("\x1b[6n")) { // where is the cursor?
+			c.side.WriteString("\x1b[1;1R")
+		}
+		c.mu.Lock()
+		c.seen.Write(b[:n])
+		c.mu.Unlock()
+		select {
+		case c.more <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// sees waits for a text, forgets what came up to it, and returns that.
+func (c *terminal) sees(text string) string {
+	c.t.Helper()
+	deadline := time.After(time.Minute)
+	for {
+		c.mu.Lock()
+		all := c.seen.String()
+		if i := strings.Index(all, text); i >= 0 {
+			c.seen.Next(i + len(text))
+			c.mu.Unlock()
+			return all[:i]
+		}
+		c.mu.Unlock()
+		select {
+		case <-c.more:
+		case <-deadline:
+			c.t.Fatalf("no %q in %q", text, all)
+		}
+	}
+}
+
+func (c *terminal) types(text string) { c.side.WriteString(text) }
+
+// prompt waits until the shell is ready for input.
+func (c *terminal) prompt() {
+	c.t.Helper()
+	c.sees("kalam> ")
+	c.sees("\x1b[?25h") // it shows the cursor
+}
+
+func (c *terminal) ends() {
+	c.t.Helper()
+	if err := c.cmd.Wait(); err != nil {
+		c.t.Errorf("it ended with %v", err)
+	}
+}
+
+func TestLoginDoesNotShowThePassword(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	c := newPerson(t).terminal("login", "--url", s.URL, "alice")
+	c.sees("Password: ")
+	c.types(servertest.Password + "\r")
+	if shown := c.sees("as alice (role user)."); strings.Contains(shown, servertest.Password) {
+		t.Errorf("it shows %q", shown)
+	}
+	c.ends()
+}
+
+func TestSetupAsksAgainWhenPasswordsDiffer(t *testing.T) {
+	p := newPerson(t)
+	c := p.terminal("setup", "--url", p.serve("--data", filepath.Join(p.home, "data")))
+	for _, step := range [][2]string{
+		{"[admin]: ", ""}, {"(may be empty): ", ""},
+		{"Password of admin: ", "Admin-pass-1"}, {"The same again: ", "Admin-pass-2"},
+		{"Password of admin: ", "Admin-pass-1"}, {"The same again: ", "Admin-pass-1"},
+		{"Password of root: ", "Root-pass-1"}, {"The same again: ", "Root-pass-1"},
+	} {
+		c.sees(step[0])
+		c.types(step[1] + "\r")
+	}
+	c.sees("kalam login")
+	c.ends()
+}
+
+func TestShellRunsStatementsAndFollowsRows(t *testing.T) {
+	p := signedIn(t, servertest.Start(t, servertest.Options{}), "alice")
+	c := p.terminal("sql")
+	c.prompt()
+	c.types("SELECT 6*7\rAS answer;\r")
+	c.sees("│     42 │")
+	c.prompt()
+	c.types("CREATE USER x WITH PASSWORD 'abc';\r")
+	c.sees("error: PERMISSION_DENIED")
+	c.prompt()
+	c.types("\\live SELECT body FROM chat.messages\r")
+	c.sees("(1 row)")
+	c.types("\x03") // Ctrl-C ends the live query and not the shell
+	c.prompt()
+	c.types("\\q\r")
+	c.ends()
+	path := filepath.Join(p.home, "kalam", "history")
+	b, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(b), "AS answer") || strings.Contains(string(b), "PASSWORD") {
+		t.Errorf("the history is %q, %v", b, err)
+	}
+	if m := mode(t, path); m != 0o600 {
+		t.Errorf("it has mode %o", m)
+	}
+}
