@@ -252,7 +252,7 @@ func exactRows(t *testing.T, h *harness) {
 func memoryAndDisk(t *testing.T, h *harness) {
 	pos := h.Newest()
 	tbl := h.create(definition("u", catalog.User))
-	h.churn(4, tbl, 300, "alice", "bob")
+	h.churn(4, tbl, 150, "alice", "bob")
 	memory := h.follow(pos, 11)
 	for _, bytes := range []int{1, 2000} { // all from disk, and the end from memory
 		h.options.RingBytes = bytes
@@ -260,7 +260,7 @@ func memoryAndDisk(t *testing.T, h *harness) {
 		tbl = h.Catalog().Table("default", "u")
 		if bytes > 1 {
 			pos := h.Newest()
-			h.churn(5, tbl, 100, "alice", "bob")
+			h.churn(5, tbl, 60, "alice", "bob")
 			memory = append(memory, h.fromDisk(tbl, pos)...)
 		}
 		if d := cmp.Diff(memory, h.follow(0, 11), valueEqual); d != "" {

@@ -6,6 +6,8 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -20,12 +22,13 @@ import (
 )
 
 // Open opens the engine on a folder. A folder that was closed may be opened
-// again and has its data then.
+// again and has its data then; so may a copy of it.
 type Open func(t *testing.T, dir string) store.Driver
 
 // Run runs the suite. Each case has a folder of its own.
 func Run(t *testing.T, open Open) {
-	s := suite{open}
+	s := suite{open, t.TempDir()}
+	(&harness{t: t, suite: s, dir: s.fresh}).start().Close()
 	t.Run("commit", s.commit)
 	t.Run("dropped", s.dropped)
 	t.Run("savepoint", s.savepoint)
@@ -37,7 +40,20 @@ func Run(t *testing.T, open Open) {
 	t.Run("close", s.close)
 }
 
-type suite struct{ open Open }
+type suite struct {
+	open  Open
+	fresh string // a folder with nothing but the schema, which takes time to make
+}
+
+// folder makes a folder of a case's own.
+func (s suite) folder(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(dir, os.DirFS(s.fresh)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
 
 // testCase is one case of a group.
 type testCase struct {
@@ -50,7 +66,7 @@ func (s suite) each(t *testing.T, o store.Options, cases ...testCase) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := &harness{t: t, suite: s, dir: t.TempDir(), options: o}
+			h := &harness{t: t, suite: s, dir: s.folder(t), options: o}
 			h.start()
 			c.run(t, h)
 		})
@@ -63,7 +79,7 @@ func (s suite) steps(t *testing.T, o store.Options, cases ...testCase) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			dir := s.folder(t)
 			synctest.Test(t, func(t *testing.T) {
 				h := &harness{t: t, suite: s, dir: dir, options: o}
 				if h.options.Now == nil {
@@ -87,7 +103,7 @@ type harness struct {
 }
 
 // start opens the database; it is closed with the test.
-func (h *harness) start() {
+func (h *harness) start() *harness {
 	h.t.Helper()
 	driver := h.suite.open(h.t, h.dir)
 	if h.wrap != nil {
@@ -99,6 +115,7 @@ func (h *harness) start() {
 	}
 	h.DB = db
 	h.t.Cleanup(func() { db.Close() })
+	return h
 }
 
 // reopen closes the database and opens it again.

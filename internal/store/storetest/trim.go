@@ -140,7 +140,7 @@ func trimChunks(t *testing.T, h *harness) {
 	c := h.clock(noon)
 	tbl := h.shared("t")
 	h.write(func(tx *store.Tx) error {
-		for i := range int64(2500) {
+		for i := range int64(2100) {
 			if err := insert(tbl, "", pair(i, ""))(tx); err != nil {
 				return err
 			}
@@ -149,7 +149,7 @@ func trimChunks(t *testing.T, h *harness) {
 	})
 	c.add(time.Hour)
 	if n := h.trimAll(); n != 2 {
-		t.Errorf("%d rounds for 2500 changes, want 2", n)
+		t.Errorf("%d rounds for 2100 changes, want 2", n)
 	}
 	h.wantLog(tbl, []store.Seq{h.Newest()})
 }
