@@ -73,7 +73,7 @@ func TestTokenGraceEnds(t *testing.T) {
 	for _, protocol := range []string{"{}", renew} {
 		s := startEdge(t, store.Options{}, live.Options{}, server.Options{TokenGrace: 300 * time.Millisecond})
 		k := dial(t, s.Server, "")
-		k.authenticate(mintFor(t, "alice", 700*time.Millisecond), protocol)
+		k.authenticate(mintFor(t, "alice", 2*time.Second), protocol)
 		k.want("auth_success")
 		k.subscribe("a", "SELECT body FROM chat.messages", "")
 		k.want("subscription_ack")
@@ -86,7 +86,7 @@ func TestTokenGraceEnds(t *testing.T) {
 
 func TestSilentClientsAreClosedAndLivelyOnesAreNot(t *testing.T) {
 	t.Parallel()
-	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 50 * time.Millisecond, ClientTimeout: 300 * time.Millisecond})
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 100 * time.Millisecond, ClientTimeout: time.Second})
 	silent, lively := open(t, s.Server, "alice"), open(t, s.Server, "alice")
 	silent.mute.Store(true)
 	first := make(chan frame, 1)
@@ -103,7 +103,7 @@ func TestSilentClientsAreClosedAndLivelyOnesAreNot(t *testing.T) {
 
 func TestClientPingsKeepASocket(t *testing.T) {
 	t.Parallel()
-	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 50 * time.Millisecond, ClientTimeout: 300 * time.Millisecond})
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 100 * time.Millisecond, ClientTimeout: time.Second})
 	k := open(t, s.Server, "alice")
 	k.mute.Store(true)
 	stop := make(chan struct{})
@@ -117,7 +117,7 @@ func TestClientPingsKeepASocket(t *testing.T) {
 			case <-time.After(patience):
 				return
 			}
-			if n == 12 {
+			if n == 30 {
 				close(stop)
 				return
 			}

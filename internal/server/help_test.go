@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"go.uber.org/goleak"
 
 	"github.com/kalamdb/kalam-go/internal/node"
 	"github.com/kalamdb/kalam-go/internal/servertest"
@@ -211,4 +212,9 @@ func compact(t testing.TB, s string) string {
 		t.Fatalf("%v in %s", err, s)
 	}
 	return b.String()
+}
+
+func TestMain(m *testing.M) {
+	// Connections that the test's own client keeps open are no leak of the server.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
