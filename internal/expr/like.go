@@ -97,3 +97,70 @@ func matchLike(s, p, escape string) (bool, error) {
 		i, j = retry, star
 	}
 }
+
+// likePrefix gives the text that every match of a pattern starts with; whole
+// says that the pattern asks for nothing else, exact that it has no wildcard.
+func likePrefix(pattern string) (prefix string, whole, exact bool) {
+	i := strings.IndexAny(pattern, `%_\`)
+	if i < 0 {
+		return pattern, true, true
+	}
+	return pattern[:i], pattern[i:] == "%", false
+}
+
+// afterPrefix is the least text that comes behind all texts with the prefix;
+// ok is false if there is none.
+func afterPrefix(prefix string) (string, bool) {
+	r := []rune(prefix)
+	for i := len(r) - 1; i >= 0; i-- {
+		switch next := r[i] + 1; {
+		case next > utf8.MaxRune:
+			continue
+		case next == 0xD800: // surrogates are no characters
+			return string(r[:i]) + "\uE000", true
+		default:
+			return string(r[:i]) + string(next), true
+		}
+	}
+	return "", false
+}
+
+// printRange writes a LIKE of a column with a constant pattern as the range of
+// texts that it matches, which an index serves.
+func (c *call) printRange(p *Printer) bool {
+	if c.f != likeFunctions[0] && c.f.name != "starts_with" {
+		return false
+	}
+	pattern, ok := c.args[1].(*constant)
+	if _, bare := c.args[0].(*column); !ok || !bare || pattern.v.IsNull() {
+		return false
+	}
+	prefix, whole, exact := pattern.v.Text(), true, false
+	if c.f == likeFunctions[0] {
+		prefix, whole, exact = likePrefix(prefix)
+	}
+	after, ok := afterPrefix(prefix)
+	if !ok && !exact {
+		return false
+	}
+	text := func(op, s string) {
+		p.Node(c.args[0])
+		p.Raw(op)
+		p.value(wire.TextValue(s), typeOf(wire.Text), asIs)
+	}
+	p.Raw("(")
+	if exact {
+		text(" = ", prefix)
+		p.Raw(")")
+		return true
+	}
+	text(" >= ", prefix)
+	p.Raw(" AND ")
+	text(" < ", after)
+	if !whole {
+		p.Raw(" AND ")
+		c.printCall(p)
+	}
+	p.Raw(")")
+	return true
+}

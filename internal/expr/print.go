@@ -196,11 +196,17 @@ func (n *param) print(p *Printer) {
 
 func (c *column) print(p *Printer) { p.Raw(c.c.SQL) }
 
+func (c *call) printCall(p *Printer) {
+	p.Raw(c.f.engine() + "(")
+	p.list(c.args, ", ")
+	p.Raw(")")
+}
+
 func (c *call) print(p *Printer) {
 	if c.f.native == "" {
-		p.Raw(c.f.engine() + "(")
-		p.list(c.args, ", ")
-		p.Raw(")")
+		if !c.printRange(p) {
+			c.printCall(p)
+		}
 		return
 	}
 	s := c.f.native

@@ -39,6 +39,13 @@ func TestComparisonsLeaveColumnsBare(t *testing.T) {
 		`ts < now()`:                            `(r.ts < ?1)`,
 		`lower('A') = t`:                        `(?1 = r.t)`,
 		`i4 = -5`:                               `(r.i4 = ?1)`,
+		`t like 'abc%'`:                         `(r.t >= ?1 AND r.t < ?2)`,
+		`t like 'abc'`:                          `(r.t = ?1)`,
+		`t like 'a_c%'`:                         `(r.t >= ?1 AND r.t < ?2 AND k_like_text_text(r.t, ?3))`,
+		`t like '%c'`:                           `k_like_text_text(r.t, ?1)`,
+		`t like 'a\%'`:                          `(r.t >= ?1 AND r.t < ?2 AND k_like_text_text(r.t, ?3))`,
+		`t ilike 'abc%'`:                        `k_ilike_text_text(r.t, ?1)`,
+		`starts_with(t, 'ab')`:                  `(r.t >= ?1 AND r.t < ?2)`,
 		`n is distinct from 5`:                  `(r.n IS NOT 5)`,
 	} {
 		o := options
