@@ -18,7 +18,7 @@ var specials = map[string]special{
 	"concat_ws": bindConcatWS, "format": bindFormat, "num_nulls": bindNumNulls, "num_nonnulls": bindNumNulls,
 	"now": runtime(ArgNow, wire.DateTime), "current_timestamp": runtime(ArgNow, wire.DateTime),
 	"transaction_timestamp": runtime(ArgNow, wire.DateTime), "statement_timestamp": runtime(ArgNow, wire.DateTime),
-	"localtimestamp": converted(wire.Timestamp), "current_date": converted(wire.Date), "localtime": converted(wire.Time),
+	"localtimestamp": converted(wire.Timestamp), "current_date": converted(wire.Date), "localtime": converted(wire.Time), "current_time": converted(wire.Time),
 	"current_user": runtime(ArgUser, wire.Text), "current_user_id": runtime(ArgUser, wire.Text),
 	"session_user": runtime(ArgUser, wire.Text), "user": runtime(ArgUser, wire.Text),
 	"current_role": runtime(ArgRole, wire.Text),
@@ -112,7 +112,8 @@ func (e *environment) print(p *Printer) { p.Arg(Arg{Kind: e.kind, Type: e.t}) }
 
 func runtime(kind ArgKind, k wire.Kind) special {
 	return func(_ *binder, name string, args []Node) (Node, error) {
-		if len(args) > 0 {
+		// A precision is accepted and means nothing, as in a type.
+		if len(args) > 1 || len(args) == 1 && (kind != ArgNow || !isInt(kindOf(args[0]))) {
 			return nil, errNoFunction(name, args, false)
 		}
 		return &environment{kind, typeOf(k)}, nil

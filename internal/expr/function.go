@@ -59,7 +59,7 @@ func makeTable(lists ...[]*function) table {
 
 var (
 	operators = makeTable(arithmetic, bitOperators, intervalOperators, regexOperators, jsonOperators, documentOperators)
-	functions = makeTable(textFunctions, stringFunctions, regexFunctions, numberFunctions, mathFunctions, idFunctions, timeFunctions, formatFunctions, intervalFunctions, jsonFunctions, documentFunctions)
+	functions = makeTable(textFunctions, stringFunctions, regexFunctions, numberFunctions, vectorFunctions, mathFunctions, idFunctions, timeFunctions, formatFunctions, intervalFunctions, jsonFunctions, documentFunctions)
 )
 
 // choose picks the overload for the kinds of the arguments, in PostgreSQL's
