@@ -65,10 +65,9 @@ func (a aliased) Column(name dialect.Name) (*expr.Column, error) {
 
 // selected is a query of the form SELECT items FROM table alias [WHERE c].
 type selected struct {
-	items  []expr.Node
-	from   string
-	where  expr.Node
-	single bool
+	items []expr.Node
+	from  string
+	where expr.Node
 }
 
 func (s *selected) Types() []wire.Type {
