@@ -20,6 +20,9 @@ func (d *Driver) Backup(ctx context.Context, path string) error {
 // call. It is made with VACUUM INTO, through a connection of its own, and
 // synced; writers do not wait for it.
 func BackupFile(ctx context.Context, dir, path string) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("backup: %w", context.Cause(ctx))
+	}
 	from := filepath.Join(dir, fileName)
 	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("backup: %s is no data folder: it has no %s", dir, fileName)
