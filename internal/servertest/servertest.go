@@ -36,6 +36,9 @@ func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
+		if err := demo.write(o.Dir); err != nil {
+			t.Fatalf("copy the demo data: %v", err)
+		}
 	}
 	c := &node.Config{}
 	c.Server.Port = o.Port
