@@ -98,6 +98,9 @@ func (g statements) next() string {
 	case 8:
 		return "DELETE FROM " + table + " AS t WHERE " + g.condition(0) + " RETURNING t.id, t.v"
 	case 9:
+		if g.r.IntN(2) == 0 { // so that the table does not grow with n
+			return "DELETE FROM app.s AS t WHERE " + g.condition(0)
+		}
 		return "INSERT INTO app.s (id, v) VALUES (" + g.key() + ", " + g.word() + ")"
 	}
 	return "SELECT q.id, q.v FROM (" + g.query(0) + ") AS q ORDER BY q.id, q.v"
