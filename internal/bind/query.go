@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -70,8 +71,16 @@ func (s *cteScope) find(name string) *cte {
 	return nil
 }
 
-// Fields is the schema of the result.
-func (s *Select) Fields() []wire.Field { return s.fields }
+// Fields is the schema of the result, in which an INTERVAL is TEXT.
+func (s *Select) Fields() []wire.Field {
+	out := slices.Clone(s.fields)
+	for i := range out {
+		if out[i].Type.Kind == expr.Interval {
+			out[i].Type = wire.Type{Kind: wire.Text}
+		}
+	}
+	return out
+}
 
 // Types are the types of the result columns.
 func (s *Select) Types() []wire.Type { return typesOf(s.nodes()) }

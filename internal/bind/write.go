@@ -264,6 +264,12 @@ func (b *Binder) rowOutputs(list []dialect.SelectItem, names *level) ([]wire.Fie
 			return nil, nil, b.fail(wire.CodeInvalidSQL, list[min(i, len(list)-1)].At, "aggregate and window functions are not allowed here: there is one row at a time")
 		}
 		fields[i].Index = i
+		if n.Type().Kind == expr.Interval {
+			if c.items[i], err = expr.Settle(n); err != nil {
+				return nil, nil, err
+			}
+			fields[i].Type = c.items[i].Type()
+		}
 		if fields[i].Type.Kind == wire.Unknown {
 			fields[i].Type.Kind = wire.Text
 		}

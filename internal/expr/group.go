@@ -181,8 +181,8 @@ func (c *call) scale() (int, bool) {
 	return 0, false
 }
 
-// natural is a computed DECIMAL without zeros at its end, or an interval with
-// its parts in order: 1 mon for 30 days.
+// natural is a computed DECIMAL without zeros at its end, or an interval in
+// days and time: 30 days for 1 mon.
 type natural struct{ x Node }
 
 func (n *natural) Type() wire.Type { return n.x.Type() }
@@ -199,8 +199,11 @@ func naturalValue(v wire.Value) wire.Value {
 	if v.Tag() != wire.TagBytes {
 		return wire.TextValue(naturalText(v.Text()))
 	}
-	if s, err := spanOf(v).justify(); err == nil {
-		return s.value()
+	s := spanOf(v)
+	if whole, err := makeSpan(0, int64(s.months)*30+int64(s.days), s.us); err == nil {
+		if whole, err = whole.justifyHours(); err == nil {
+			return whole.value()
+		}
 	}
 	return v
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
+// IntervalText is the text of an INTERVAL as the engine holds it.
+func IntervalText(b []byte) string { return formatSpan(spanOf(wire.BytesValue(b))) }
+
 // formatSpan writes an interval as PostgreSQL does: 1 year 2 mons -3 days
 // +04:05:06.7.
 func formatSpan(s span) string {

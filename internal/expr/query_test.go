@@ -265,7 +265,7 @@ func TestDecimalsGroupByValue(t *testing.T) {
 		"(d - d + 1) * 1.0":                       "1.000 NULL",
 		"round(d / d, 2)":                         "1.00 NULL",
 		"d - d":                                   "0.00 NULL",
-		"case when id < 3 then interval '30 days' else interval '1 month' end": "1 mon",
+		"case when id < 3 then interval '30 days' else interval '1 month' end": "30 days",
 	} {
 		n, err := expr.Bind(parse(t, sql), o)
 		if err != nil {

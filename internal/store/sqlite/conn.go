@@ -308,6 +308,8 @@ func column(st *zs.Stmt, i int, t wire.Type) (wire.Value, error) {
 	case wire.Decimal:
 		text, err := expr.DecodeDecimal(columnBytes(st, i), t.Scale)
 		return wire.TextValue(text), err
+	case expr.Interval:
+		return wire.TextValue(expr.IntervalText(columnBytes(st, i))), nil
 	}
 	return wire.IntValue(st.ColumnInt64(i)), nil
 }
