@@ -60,6 +60,13 @@ func (b *Binder) Watch(s dialect.Statement) (*Watch, error) {
 		w.need(k)
 	}
 	w.need(w.rel.seq())
+	taken := make(map[string]bool)
+	for _, f := range w.Fields {
+		if taken[f.Name] {
+			return nil, b.fail(wire.CodeInvalidSQL, core.Pos(), "two columns of the live query are called ", f.Name, ", which also carries its key and _seq; give one an alias")
+		}
+		taken[f.Name] = true
+	}
 	return w, nil
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -196,6 +197,13 @@ type Event struct {
 // enters the filter is an insert, one that leaves it a delete. ok is false when
 // it means nothing.
 func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
+	defer func() {
+		// A bug in an expression ends the live queries that use it and no more.
+		if p := recover(); p != nil {
+			w.e.options.Logger.Error("panic in a live query", "panic", p, "stack", string(debug.Stack()))
+			err = wire.NewError(wire.CodeInternal, "internal error in the live query")
+		}
+	}()
 	env := w.env
 	env.Now = w.e.db.Now()
 	var before, after bool
