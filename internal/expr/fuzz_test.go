@@ -27,7 +27,7 @@ func FuzzBindEval(f *testing.F) {
 			return
 		}
 		ps := &expr.Params{Types: append([]wire.Type(nil), paramTypes...)}
-		n, err := expr.Bind(x, expr.BindOptions{Names: names{}, Params: ps, Aggregates: true})
+		n, err := expr.Bind(x, expr.BindOptions{Names: names{}, Params: ps, Aggregates: true, Windows: true})
 		var w *wire.Error
 		if err != nil {
 			if !errors.As(err, &w) || w.Code == wire.CodeInternal {
@@ -45,7 +45,7 @@ func FuzzBindEval(f *testing.F) {
 		for _, a := range p.Args() {
 			a.Resolve(env)
 		}
-		if expr.HasAggregate(n) {
+		if expr.HasAggregate(n) || expr.HasWindow(n) {
 			return
 		}
 		if _, err := n.Eval(env); err != nil && (!errors.As(err, &w) || w.Code == wire.CodeInternal) {

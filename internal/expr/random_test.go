@@ -89,6 +89,20 @@ func (d *drawer) expr(kind string, depth int) string {
 			fmt.Sprintf("%s::text", e(d.pick("int", "dec", "double", "bool", "date", "ts"))),
 			fmt.Sprintf("concat(%s, %s)", e("text"), e("int")),
 			fmt.Sprintf("(j ->> %s)", d.pick("'a'", "0", "'x'")),
+			fmt.Sprintf("%s(%s, %s, %s)", d.pick("lpad", "rpad", "split_part"), e("text"), d.pick("3", "-1", "'a'"), d.pick("'xy'", "2")),
+			fmt.Sprintf("regexp_replace(%s, %s, %s, 'g')", e("text"), d.pick("'[a-z]+'", "'.'", "'l*'"), e("text")),
+			fmt.Sprintf("to_char(%s, %s)", e(d.pick("int", "dec")), d.pick("'999.99'", "'FM9,990'", "'S0999'", "'9MI'")),
+			fmt.Sprintf("to_char(%s, 'YYYY Month DD HH24:MI:SS.US DDD IW')", e("ts")),
+			fmt.Sprintf("(%s)::text", e("span")),
+			fmt.Sprintf("jsonb_build_array(%s, %s)::text", e("text"), e("dec")),
+		)
+	case "span":
+		return d.pick(
+			fmt.Sprintf("(%s - %s)", e("ts"), e("ts")),
+			fmt.Sprintf("(%s %s %s)", e("span"), d.pick("+", "-"), e("span")),
+			fmt.Sprintf("(%s %s %s)", e("span"), d.pick("*", "/"), d.pick("2", "0.5", "i4", "f8")),
+			fmt.Sprintf("%s(%s)", d.pick("justify_days", "justify_hours", "justify_interval", "-"), e("span")),
+			fmt.Sprintf("age(%s, %s)", e("ts"), e("ts")),
 		)
 	case "date":
 		return d.pick(
@@ -98,13 +112,15 @@ func (d *drawer) expr(kind string, depth int) string {
 	}
 	return d.pick(
 		fmt.Sprintf("%s::timestamp", e("date")),
+		fmt.Sprintf("(%s %s %s)", e("ts"), d.pick("+", "-"), e("span")),
+		fmt.Sprintf("timezone(%s, %s)", d.pick("'Europe/Berlin'", "'America/New_York'"), e("ts"))+"::timestamp",
 		fmt.Sprintf("date_trunc(%s, %s)", d.pick("'month'", "'hour'", "'week'"), e("ts")),
 	)
 }
 
 func (d *drawer) condition(depth int) string {
 	e := func(k string) string { return d.expr(k, depth-1) }
-	k := d.pick("int", "dec", "double", "text", "date", "ts", "bool")
+	k := d.pick("int", "dec", "double", "text", "date", "ts", "bool", "span")
 	other := k
 	switch k {
 	case "int", "dec", "double":
@@ -141,6 +157,8 @@ func (d *drawer) leaf(kind string) string {
 		return d.pick("f4", "f8", "1.5::double", "0.1::real", "1e300::double", "$4")
 	case "text":
 		return d.pick("t", "tn", "''", "'a%'", "'Hello'", "'äÖ'", `'_\%'`, "$5")
+	case "span":
+		return d.pick("interval '1 mon -3 days 04:05:06.7'", "interval '30 days'", "tm::interval", "interval '-2 years'", "NULL::interval")
 	case "date":
 		return d.pick("dt", "date '2024-03-31'", "date '1900-01-01'", "$6")
 	}
@@ -173,7 +191,7 @@ func TestRandomExpressionsMeanTheSameInTheEngine(t *testing.T) {
 	computed := 0
 	rapid.Check(t, func(t *rapid.T) {
 		d := &drawer{t: t, logic: rapid.Bool().Draw(t, "logic")}
-		sql := d.expr(d.pick("bool", "int", "dec", "double", "text", "date", "ts"), 3)
+		sql := d.expr(d.pick("bool", "int", "dec", "double", "text", "date", "ts", "span"), 3)
 		x, err := dialect.ParseExpr(sql)
 		if err != nil {
 			t.Fatalf("%s: %v", sql, err)
