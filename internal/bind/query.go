@@ -1,7 +1,6 @@
 package bind
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -71,16 +70,8 @@ func (s *cteScope) find(name string) *cte {
 	return nil
 }
 
-// Fields is the schema of the result, in which an INTERVAL is TEXT.
-func (s *Select) Fields() []wire.Field {
-	out := slices.Clone(s.fields)
-	for i := range out {
-		if out[i].Type.Kind == expr.Interval {
-			out[i].Type = wire.Type{Kind: wire.Text}
-		}
-	}
-	return out
-}
+// Fields is the schema of the result.
+func (s *Select) Fields() []wire.Field { return s.fields }
 
 // Types are the types of the result columns.
 func (s *Select) Types() []wire.Type { return typesOf(s.nodes()) }
@@ -101,8 +92,8 @@ func (b *Binder) Select(q *dialect.Query) (*Select, error) {
 	}
 	for i := range s.fields {
 		s.fields[i].Index = i
-		if s.fields[i].Type.Kind == wire.Unknown {
-			s.fields[i].Type.Kind = wire.Text
+		if k := s.fields[i].Type.Kind; k == wire.Unknown || k == expr.Interval {
+			s.fields[i].Type = wire.Type{Kind: wire.Text}
 		}
 	}
 	s.limits = b.limits
