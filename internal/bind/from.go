@@ -249,6 +249,9 @@ func (b *Binder) using(list []dialect.Ident, kind string, left, right []output) 
 		case "RIGHT":
 			one = output{field: r.field, column: r.column}
 		case "FULL":
+			if l.column.T != r.column.T {
+				return nil, nil, b.Unsupported(id.Pos, "FULL JOIN USING a column that has two types")
+			}
 			one.column = &expr.Column{Name: id.Name, T: l.column.T, SQL: "coalesce(" + l.column.SQL + "," + r.column.SQL + ")"}
 		}
 		merged = append(merged, one)

@@ -64,7 +64,7 @@ func (s *Select) print(p *expr.Printer, named bool) {
 			p.Raw(", ")
 		}
 		if plain && (o.position == 0 || expr.AsColumn(o.node) != nil) {
-			p.Node(o.node)
+			p.Key(o.node)
 		} else {
 			p.Raw(strconv.Itoa(o.position))
 		}
@@ -159,7 +159,7 @@ func (c *core) print(p *expr.Printer, named bool) {
 		} else {
 			p.Raw(", ")
 		}
-		p.Node(expr.Keyed(k)[0])
+		p.Key(k)
 	}
 	if c.having != nil {
 		p.Raw(" HAVING ")
