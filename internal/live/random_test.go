@@ -230,8 +230,7 @@ type subscriber struct {
 	random *rand.Rand
 
 	rows            map[int]string
-	paged           bool         // the snapshot came in several batches
-	changed         map[int]bool // rows that changed since
+	changed         map[int]bool // rows that changed since the snapshot
 	position        int64
 	resumes, resets int
 }
@@ -296,7 +295,7 @@ func (b *subscriber) once(quit int) bool {
 			}
 			if f.Reset || loading {
 				clear(b.rows)
-				b.paged, b.changed = false, map[int]bool{}
+				b.changed = map[int]bool{}
 			}
 		case "initial_data_batch":
 			for _, r := range f.Rows {
@@ -306,7 +305,6 @@ func (b *subscriber) once(quit int) bool {
 				}
 				b.rows[id] = text(r)
 			}
-			b.paged = b.paged || f.BatchControl.HasMore
 			if !f.BatchControl.HasMore {
 				b.position, loading = f.BatchControl.LastSeqID, false
 				last = max(last, b.position)
@@ -320,9 +318,9 @@ func (b *subscriber) once(quit int) bool {
 			last, b.position = seq, seq
 			id := int(cell(row, "id").Int())
 			_, known := b.rows[id]
-			// A row that changed between two batches is in none of them: its first
+			// A row that changed while the snapshot was read is in no batch: its first
 			// change is then an update or a delete of a row that did not come.
-			missed := b.paged && !b.changed[id] && !known && f.ChangeType != "insert"
+			missed := !b.changed[id] && !known && f.ChangeType != "insert"
 			b.changed[id] = true
 			if known == (f.ChangeType == "insert") && !missed {
 				b.t.Errorf("%s WHERE %s: %s of row %d, which the subscriber has: %v", b.table, b.filter.sql, f.ChangeType, id, known)
