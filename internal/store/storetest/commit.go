@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -83,6 +84,8 @@ func answeredAfterCommit(t *testing.T, h *harness) {
 	tbl := h.shared("t")
 	before := hk.count.Load()
 	committing := make(chan struct{})
+	let := sync.OnceFunc(func() { close(committing) })
+	t.Cleanup(let)
 	hk.commit = func() error {
 		<-committing
 		return nil
@@ -107,7 +110,7 @@ func answeredAfterCommit(t *testing.T, h *harness) {
 	default:
 	}
 	h.wantIDs(tbl) // nobody else sees anything either
-	close(committing)
+	let()
 	for i := range 10 {
 		if err := r.of(fmt.Sprint(i)); err != nil {
 			t.Errorf("write %d: %v", i, err)

@@ -396,7 +396,9 @@ func (h *harness) held(r *results) (release func()) {
 		return nil
 	})
 	synctest.Wait()
-	return sync.OnceFunc(func() { close(gate) })
+	release = sync.OnceFunc(func() { close(gate) })
+	h.t.Cleanup(release) // a case that fails meanwhile must not hang in Close
+	return release
 }
 
 // queue adds a write behind those that wait.
