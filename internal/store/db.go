@@ -59,6 +59,7 @@ type DB struct {
 	writes  chan *write
 	closing chan struct{} // closed by Close; ends the writer
 	done    sync.WaitGroup
+	written chan struct{} // closed when the writer has ended
 	once    sync.Once
 
 	logTotal int64 // bytes ever written to the change log; the writer's
@@ -96,6 +97,7 @@ func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
 		options: o,
 		writes:  make(chan *write, 1024),
 		closing: make(chan struct{}),
+		written: make(chan struct{}),
 	}
 	db.clock.now = o.Now
 	db.ring.limit = o.RingBytes

@@ -46,7 +46,7 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	case <-db.closing:
 	}
 	// The writer may have ended without seeing w, or may have answered it.
-	db.done.Wait()
+	<-db.written
 	select {
 	case err := <-w.done:
 		return err
@@ -57,6 +57,7 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 
 // writer is the one goroutine that changes the database.
 func (db *DB) writer() {
+	defer close(db.written)
 	for {
 		select {
 		case w := <-db.writes:
