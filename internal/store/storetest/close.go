@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
@@ -23,6 +24,7 @@ func (s suite) close(t *testing.T) {
 	s.steps(t, store.Options{},
 		testCase{"AcceptedWritesAreFinished", closeFinishes},
 		testCase{"WaitsForReads", closeWaits},
+		testCase{"WhileTheLogIsTrimmed", closeTrimming},
 	)
 }
 
@@ -193,5 +195,25 @@ func closeWaits(t *testing.T, h *harness) {
 	close(ended)
 	if err := errors.Join(<-read, <-closed); err != nil {
 		t.Error(err)
+	}
+}
+
+// The trimmer is one of those that Close waits for, and it waits for a write.
+func closeTrimming(t *testing.T, h *harness) {
+	var r results
+	release := h.held(&r)
+	time.Sleep(time.Hour) // by the clock of the bubble: the trimmer's write is queued
+	closed := make(chan error, 1)
+	go func() { closed <- h.Close() }()
+	synctest.Wait()
+	release()
+	synctest.Wait()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	default:
+		panic("Close hangs") // the cleanup would, too
 	}
 }
