@@ -45,7 +45,7 @@ func (tx *Tx) AddColumn(t *catalog.Table, i int, value wire.Value) error {
 	if !value.IsNull() {
 		sql += " DEFAULT " + literal(value, c.Type)
 	}
-	return tx.session.Script(sql)
+	return tx.script(sql)
 }
 
 // literal writes a value in its stored form.
@@ -90,7 +90,7 @@ func (tx *Tx) FillColumn(before, t *catalog.Table, i int, value func(row []wire.
 	}
 	n := len(before.Columns)
 	var pending [][]wire.Value
-	err := tx.session.Query(sel, nil, func(row []wire.Value) error {
+	err := tx.Query(sel, nil, func(row []wire.Value) error {
 		v, err := value(row[:n])
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func (tx *Tx) FillColumn(before, t *catalog.Table, i int, value func(row []wire.
 	})
 	for _, args := range pending {
 		if err == nil {
-			_, err = tx.session.Exec(upd, args)
+			_, err = tx.exec(upd, args)
 		}
 	}
 	return err
@@ -110,7 +110,7 @@ func (tx *Tx) FillColumn(before, t *catalog.Table, i int, value func(row []wire.
 func (tx *Tx) HasNull(t *catalog.Table, i int) (bool, error) {
 	found := false
 	s := &Stmt{SQL: "SELECT 1 FROM " + t.Physical() + " WHERE " + t.Columns[i].Physical() + " IS NULL LIMIT 1", Cols: types(wire.Int)}
-	err := tx.session.Query(s, nil, func([]wire.Value) error { found = true; return nil })
+	err := tx.Query(s, nil, func([]wire.Value) error { found = true; return nil })
 	return found, err
 }
 
@@ -123,7 +123,7 @@ func (tx *Tx) EachRow(t *catalog.Table, fn func(row []wire.Value) error) error {
 		s.Cols = append(s.Cols, t.Columns[i].Type)
 	}
 	s.SQL = "SELECT " + strings.Join(cols, ",") + " FROM " + t.Physical()
-	return tx.session.Query(s, nil, fn)
+	return tx.Query(s, nil, fn)
 }
 
 // CreateIndex makes the engine's index for ix, per user in a private table.
@@ -139,7 +139,7 @@ func (tx *Tx) CreateIndex(t *catalog.Table, ix *catalog.Index) error {
 	if ix.Unique {
 		kind = "CREATE UNIQUE INDEX "
 	}
-	return tx.session.Script(kind + indexName(t, ix) + " ON " + t.Physical() + "(" + strings.Join(cols, ",") + ")")
+	return tx.script(kind + indexName(t, ix) + " ON " + t.Physical() + "(" + strings.Join(cols, ",") + ")")
 }
 
 // CreateUnique makes the index behind the UNIQUE column i.
@@ -149,17 +149,17 @@ func (tx *Tx) CreateUnique(t *catalog.Table, i int) error {
 		scope = userColumn + ","
 	}
 	c := &t.Columns[i]
-	return tx.session.Script("CREATE UNIQUE INDEX " + uniqueName(t, c) + " ON " + t.Physical() + "(" + scope + c.Physical() + ")")
+	return tx.script("CREATE UNIQUE INDEX " + uniqueName(t, c) + " ON " + t.Physical() + "(" + scope + c.Physical() + ")")
 }
 
 // DropUnique removes the index behind the UNIQUE column i.
 func (tx *Tx) DropUnique(t *catalog.Table, i int) error {
-	return tx.session.Script("DROP INDEX " + uniqueName(t, &t.Columns[i]))
+	return tx.script("DROP INDEX " + uniqueName(t, &t.Columns[i]))
 }
 
 // DropIndex removes the engine's index for ix.
 func (tx *Tx) DropIndex(t *catalog.Table, ix *catalog.Index) error {
-	return tx.session.Script("DROP INDEX " + indexName(t, ix))
+	return tx.script("DROP INDEX " + indexName(t, ix))
 }
 
 func indexName(t *catalog.Table, ix *catalog.Index) string {
