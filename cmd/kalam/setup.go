@@ -100,5 +100,8 @@ func (c *setupCmd) ask(a *asker, url string) (*setupRequest, error) {
 	if in.Password == "" || in.RootPassword == "" {
 		return nil, errors.New("a password cannot be empty")
 	}
-	return in, nil
+	if in.Password == in.RootPassword {
+		return nil, fmt.Errorf("%s and root cannot have the same password: root's is for emergencies, keep it apart", in.User)
+	}
+	return in, a.done()
 }

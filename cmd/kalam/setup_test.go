@@ -71,6 +71,14 @@ func TestSetupNeedsEveryAnswer(t *testing.T) {
 			t.Errorf("%q: exit code %d: %s", stdin, o.code, o.out)
 		}
 	}
+	for stdin, want := range map[string]string{
+		"boss\nBoss-pass-1\nRoot-pass-1\n": "more lines than questions",
+		"Boss-pass-1\nBoss-pass-1\n":       "the same password",
+	} {
+		if o := p.run(stdin, "setup", "--user", "boss"); o.code != 1 || !strings.Contains(o.err, want) {
+			t.Errorf("%q: exit code %d: %s", stdin, o.code, o.err)
+		}
+	}
 }
 
 func TestSecondServerOnAFolderSaysWhy(t *testing.T) {
