@@ -80,7 +80,7 @@ func (r *relation) scope(p *expr.Printer, name string) bool {
 // the sub-query of the caller's rows, which holds under every kind of join.
 func (r *relation) print(p *expr.Printer) {
 	if !r.table.Kind.Private() {
-		p.Raw(r.table.Physical() + " AS " + r.sql)
+		p.Raw(r.physical(p) + " AS " + r.sql)
 		return
 	}
 	p.Raw("(SELECT * FROM " + r.table.Physical() + " AS s WHERE ")
@@ -91,7 +91,7 @@ func (r *relation) print(p *expr.Printer) {
 // printAlone writes the relation as the only item of FROM, with its scope and
 // the condition as WHERE.
 func (r *relation) printAlone(p *expr.Printer, where expr.Node) {
-	p.Raw(" FROM " + r.table.Physical() + " AS " + r.sql)
+	p.Raw(" FROM " + r.physical(p) + " AS " + r.sql)
 	if where == nil && !r.table.Kind.Private() {
 		return
 	}
@@ -106,4 +106,17 @@ func (r *relation) printAlone(p *expr.Printer, where expr.Node) {
 	p.Raw("(")
 	p.Node(where)
 	p.Raw(")")
+}
+
+// physical is what the engine reads: a table, or the query behind a system
+// table.
+func (r *relation) physical(p *expr.Printer) string {
+	if r.table.Kind != catalog.System {
+		return r.table.Physical()
+	}
+	arg := ""
+	if r.table.InMemory() {
+		arg = p.Placeholder(expr.Arg{Kind: expr.ArgRows, Rows: r.table, Type: wire.Type{Kind: wire.Text}})
+	}
+	return "(" + r.table.View(arg) + ")"
 }

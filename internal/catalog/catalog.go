@@ -6,9 +6,9 @@
 package catalog
 
 import (
+	"cmp"
 	"maps"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -59,8 +59,8 @@ type Column struct {
 
 // Physical is the column's name in the engine.
 func (c *Column) Physical() string {
-	if c.ID == 0 { // of a System table: a view of the engine
-		return c.Name
+	if c.ID == 0 { // of a System table
+		return `"` + c.Name + `"`
 	}
 	return "c" + strconv.Itoa(c.ID)
 }
@@ -84,8 +84,9 @@ type Table struct {
 	CreatedAt int64             `json:"created_at"` // microseconds
 	UpdatedAt int64             `json:"updated_at"`
 
-	// View is the engine's name of a System table.
-	View string `json:"-"`
+	// Of a System table; see NewSystem.
+	view string
+	rows func() [][]wire.Value
 }
 
 // Index is a secondary index.
@@ -133,11 +134,8 @@ type Check struct {
 	Expr string `json:"expr"` // SQL text
 }
 
-// Physical is the table's name in the engine.
+// Physical is the table's name in the engine. A System table has none.
 func (t *Table) Physical() string {
-	if t.Kind == System {
-		return t.View
-	}
 	return "t" + strconv.FormatInt(t.ID, 10)
 }
 
@@ -173,7 +171,7 @@ const (
 // Namespace groups tables.
 type Namespace struct {
 	Name      string
-	CreatedAt int64 // microseconds
+	CreatedAt int64 // microseconds, 0 for the server's own
 }
 
 // Snapshot is the catalog at one version.
@@ -219,11 +217,22 @@ func (s *Snapshot) TableByID(id int64) *Table { return s.byID[id] }
 // Tables returns the tables of a namespace in the order of their names.
 func (s *Snapshot) Tables(namespace string) []*Table {
 	var out []*Table
-	for _, t := range s.tables {
+	for _, t := range s.All() {
 		if t.Namespace == namespace {
 			out = append(out, t)
 		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
+}
+
+// All returns the tables of all namespaces in the order of their names.
+func (s *Snapshot) All() []*Table {
+	return slices.SortedFunc(maps.Values(s.tables), func(a, b *Table) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+}
+
+// Namespaces returns the namespaces in the order of their names.
+func (s *Snapshot) Namespaces() []*Namespace {
+	return slices.SortedFunc(maps.Values(s.namespaces), func(a, b *Namespace) int { return strings.Compare(a.Name, b.Name) })
 }

@@ -44,10 +44,7 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire
 	case *dialect.Explain:
 		return r.explain(p, s, params)
 	case *dialect.Describe:
-		if s.History {
-			return b.Unsupported(s.Pos(), "DESCRIBE ... HISTORY")
-		}
-		return r.describe(p, s.Name)
+		return r.describe(p, s.Name, s.History)
 	case *dialect.Show:
 		return r.show(p, s)
 	default:
@@ -75,7 +72,7 @@ func (r *run) createNamespace(tx *store.Tx, p *plan, s *dialect.CreateNamespace)
 
 func (r *run) dropNamespace(tx *store.Tx, p *plan, s *dialect.DropNamespace) (wire.Result, error) {
 	name := s.Name.Name
-	if name == store.SystemNamespace || name == DefaultNamespace {
+	if catalog.OwnNamespace(name) || name == DefaultNamespace {
 		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "namespace '", name, "' cannot be dropped"))
 	}
 	if tx.Catalog().Namespace(name) == nil {
@@ -89,7 +86,7 @@ func (r *run) dropNamespace(tx *store.Tx, p *plan, s *dialect.DropNamespace) (wi
 
 func (r *run) alterNamespace(tx *store.Tx, p *plan, s *dialect.AlterNamespace) (wire.Result, error) {
 	name := s.Name.Name
-	if tx.Catalog().Namespace(name) == nil || name == store.SystemNamespace {
+	if tx.Catalog().Namespace(name) == nil || catalog.OwnNamespace(name) {
 		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeNamespaceNotFound, "Namespace '", name, "' not found: it does not exist"))
 	}
 	options := make(map[string]string)
@@ -179,8 +176,8 @@ func (r *run) newTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (t *catalo
 	if err := r.checkName(p, last); err != nil {
 		return nil, false, err
 	}
-	if t.Namespace == store.SystemNamespace {
-		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: nobody creates tables in namespace system"))
+	if catalog.OwnNamespace(t.Namespace) {
+		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: nobody creates tables in namespace ", t.Namespace))
 	}
 	if tx.Catalog().Namespace(t.Namespace) == nil {
 		return nil, false, at(p.source, s.Name[0].Pos, noNamespace(t.Namespace))

@@ -30,12 +30,18 @@ func openAt(t testing.TB, now func() time.Time) *engine.Engine {
 
 func start(t testing.TB, o engine.Options, now func() time.Time) *engine.Engine {
 	t.Helper()
+	e, _ := startWith(t, o, store.Options{Now: now})
+	return e
+}
+
+func startWith(t testing.TB, o engine.Options, so store.Options) (*engine.Engine, *store.DB) {
+	t.Helper()
 	dir := t.TempDir()
 	driver, err := sqlite.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(t.Context(), driver, store.Options{Now: now})
+	db, err := store.Open(t.Context(), driver, so)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +51,7 @@ func start(t testing.TB, o engine.Options, now func() time.Time) *engine.Engine 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { users.Close() })
-	return engine.New(db, users, o)
+	return engine.New(db, users, o), db
 }
 
 // do runs a statement that must succeed and returns its last result.

@@ -42,13 +42,14 @@ func (r *run) show(p *plan, s *dialect.Show) error {
 		}
 		return r.own(p, "SELECT * FROM system.tables WHERE namespace_id = $1 ORDER BY table_name", wire.TextValue(s.Namespace.Name))
 	case "COLUMNS":
-		return r.describe(p, s.Name)
+		return r.describe(p, s.Name, false)
 	}
 	return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "SHOW ", s.What, " is not supported"))
 }
 
-// describe plans DESCRIBE and SHOW COLUMNS.
-func (r *run) describe(p *plan, name dialect.Name) error {
+// describe plans DESCRIBE and SHOW COLUMNS; with history each version of the
+// definition.
+func (r *run) describe(p *plan, name dialect.Name, history bool) error {
 	t := lookup(r.e.db.Catalog(), r.namespace, name)
 	if t == nil {
 		return at(p.source, name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist"))
@@ -56,13 +57,50 @@ func (r *run) describe(p *plan, name dialect.Name) error {
 	if e := mayUse(r.who.Role, t, false); e != nil {
 		return at(p.source, name[0].Pos, e)
 	}
-	if t.Kind == catalog.System {
-		return at(p.source, name[0].Pos, wire.NewError(wire.CodeUnsupported, "DESCRIBE of a system table is not supported; SELECT * FROM ", t.FullName(), " LIMIT 0 shows its columns"))
+	p.reads = true
+	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
+		versions := []*catalog.Table{t}
+		if history && t.Kind != catalog.System {
+			var err error
+			if versions, err = tx.History(t); err != nil {
+				return wire.Result{}, err
+			}
+		}
+		return r.described(versions), nil
 	}
-	return r.own(p, `SELECT column_name, ordinal AS ordinal_position, column_id, data_type, nullable AS is_nullable,
-		primary_key AS is_primary_key, default_value AS column_default, comment AS column_comment, version AS schema_version
-		FROM system.columns WHERE namespace_id = $1 AND table_name = $2 ORDER BY ordinal`,
-		wire.TextValue(t.Namespace), wire.TextValue(t.Name))
+	return nil
+}
+
+// described lists the columns of definitions.
+func (r *run) described(versions []*catalog.Table) wire.Result {
+	res := r.done("")
+	field := func(name string, k wire.Kind) {
+		res.Schema = append(res.Schema, wire.Field{Name: name, Type: wire.Type{Kind: k}, Index: len(res.Schema)})
+	}
+	field("column_name", wire.Text)
+	field("ordinal_position", wire.BigInt)
+	field("column_id", wire.BigInt)
+	field("data_type", wire.Text)
+	field("is_nullable", wire.Boolean)
+	field("is_primary_key", wire.Boolean)
+	field("column_default", wire.Text)
+	field("column_comment", wire.Text)
+	field("schema_version", wire.BigInt)
+	for _, t := range versions {
+		for i := range t.Columns {
+			c := &t.Columns[i]
+			def := wire.Null
+			if c.Default != "" {
+				def = wire.TextValue(c.Default)
+			}
+			res.Rows = append(res.Rows, []wire.Value{
+				wire.TextValue(c.Name), wire.IntValue(int64(i + 1)), wire.IntValue(int64(c.ID)), wire.TextValue(c.SQLType),
+				wire.BoolValue(!c.NotNull && !t.IsKey(i)), wire.BoolValue(t.IsKey(i)), def, wire.Null, wire.IntValue(int64(t.Version)),
+			})
+		}
+	}
+	res.RowCount = len(res.Rows)
+	return res
 }
 
 // explain plans EXPLAIN: it shows the statement as it was understood and how

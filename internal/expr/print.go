@@ -26,7 +26,14 @@ const (
 	ArgRole                  // the user's role
 	ArgNow                   // the start of the statement
 	ArgNextID                // a new id, one for the whole statement
+	ArgRows                  // Rows, as they are when the statement starts
 )
+
+// RowSource is a table whose rows are in memory. Its values are pointers.
+type RowSource interface {
+	// RowsJSON gives the rows as a JSON array of arrays.
+	RowsJSON() string
+}
 
 // Arg is an argument of a printed statement. Type is the form in which the
 // value that Resolve gives is bound.
@@ -34,6 +41,7 @@ type Arg struct {
 	Kind  ArgKind
 	N     int
 	Value wire.Value
+	Rows  RowSource
 	Type  wire.Type
 
 	form decimalForm
@@ -62,6 +70,8 @@ func (a Arg) Resolve(env *Env) wire.Value {
 		return wire.IntValue(env.Now.UnixMicro())
 	case ArgNextID:
 		return wire.IntValue(env.NextID())
+	case ArgRows:
+		return wire.TextValue(a.Rows.RowsJSON())
 	}
 	if v.IsNull() {
 		return v
@@ -92,7 +102,10 @@ func (p *Printer) Raw(sql string) { p.b.WriteString(sql) }
 func (p *Printer) Node(n Node) { n.print(p) }
 
 // Arg appends a placeholder. The same run-time argument has one number.
-func (p *Printer) Arg(a Arg) {
+func (p *Printer) Arg(a Arg) { p.Raw(p.Placeholder(a)) }
+
+// Placeholder makes room for an argument and returns what stands for it.
+func (p *Printer) Placeholder(a Arg) string {
 	i := -1
 	if a.Kind != ArgConst && a.Kind != ArgNextID {
 		i = slices.Index(p.args, a)
@@ -101,7 +114,7 @@ func (p *Printer) Arg(a Arg) {
 		i = len(p.args)
 		p.args = append(p.args, a)
 	}
-	p.Raw("?" + strconv.Itoa(i+1))
+	return "?" + strconv.Itoa(i+1)
 }
 
 // SQL is the text so far.

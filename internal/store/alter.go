@@ -2,8 +2,6 @@ package store
 
 import (
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -22,12 +20,7 @@ var (
 func (tx *Tx) Redefine(t *catalog.Table) error {
 	tx.write.defined = true
 	t.UpdatedAt = tx.db.Now().UnixMicro()
-	definition, err := json.Marshal(t)
-	if err != nil {
-		return fmt.Errorf("definition of a table: %w", err)
-	}
-	_, err = tx.Exec(tableUpdate, wire.IntValue(t.ID), wire.TextValue(t.Namespace), wire.TextValue(t.Name), wire.TextValue(string(definition)))
-	return err
+	return tx.define(tableUpdate, t)
 }
 
 // SetNamespaceOptions stores the options of a namespace, a JSON object.

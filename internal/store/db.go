@@ -62,7 +62,8 @@ type DB struct {
 	written chan struct{} // closed when the writer has ended
 	once    sync.Once
 
-	logTotal int64 // bytes ever written to the change log; the writer's
+	system   []*catalog.Table // the server's own tables; the writer's
+	logTotal int64            // bytes ever written to the change log; the writer's
 }
 
 // Open migrates the database behind driver to this version and opens it. The
@@ -101,6 +102,7 @@ func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
 	}
 	db.clock.now = o.Now
 	db.ring.limit = o.RingBytes
+	db.system = db.ownTables()
 	if err := db.start(ctx); err != nil {
 		driver.Close()
 		return nil, err

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -168,6 +169,9 @@ var (
 	tableLastID     = &Stmt{SQL: "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'table_id'", Cols: types(wire.BigInt)}
 	tableInsert     = &Stmt{SQL: "INSERT INTO tables(id, namespace, name, definition) VALUES(?1, ?2, ?3, ?4)", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
 	tableDelete     = &Stmt{SQL: "DELETE FROM tables WHERE id = ?1", Args: types(wire.BigInt)}
+	versionInsert   = &Stmt{SQL: "INSERT INTO table_versions(table_id, version, definition) VALUES(?1, ?2, ?3)", Args: types(wire.BigInt, wire.BigInt, wire.Text)}
+	versionDelete   = &Stmt{SQL: "DELETE FROM table_versions WHERE table_id = ?1", Args: types(wire.BigInt)}
+	versionAll      = &Stmt{SQL: "SELECT definition FROM table_versions WHERE table_id = ?1 ORDER BY version", Args: types(wire.BigInt), Cols: types(wire.Text)}
 	tableAll        = &Stmt{SQL: "SELECT definition FROM tables", Cols: types(wire.Text)}
 )
 
@@ -208,12 +212,7 @@ func (tx *Tx) CreateTable(t *catalog.Table) error {
 	t.Version = 1
 	t.CreatedAt = tx.db.Now().UnixMicro()
 	t.UpdatedAt = t.CreatedAt
-	definition, err := json.Marshal(t)
-	if err != nil {
-		return fmt.Errorf("definition of a table: %w", err)
-	}
-	_, err = tx.Exec(tableInsert, wire.IntValue(t.ID), wire.TextValue(t.Namespace), wire.TextValue(t.Name), wire.TextValue(string(definition)))
-	if err != nil {
+	if err := tx.define(tableInsert, t); err != nil {
 		return err
 	}
 	for _, sql := range createSQL(t) {
@@ -224,12 +223,28 @@ func (tx *Tx) CreateTable(t *catalog.Table) error {
 	return nil
 }
 
+// define stores a definition as the newest version of its table.
+func (tx *Tx) define(s *Stmt, t *catalog.Table) error {
+	definition, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("definition of a table: %w", err)
+	}
+	id, text := wire.IntValue(t.ID), wire.TextValue(string(definition))
+	if _, err := tx.Exec(s, id, wire.TextValue(t.Namespace), wire.TextValue(t.Name), text); err != nil {
+		return err
+	}
+	_, err = tx.Exec(versionInsert, id, wire.IntValue(int64(t.Version)), text)
+	return err
+}
+
 // DropTable removes a table and its rows. Its changes stay in the log until
 // they are trimmed.
 func (tx *Tx) DropTable(t *catalog.Table) error {
 	tx.write.defined = true
-	if _, err := tx.Exec(tableDelete, wire.IntValue(t.ID)); err != nil {
-		return err
+	for _, s := range []*Stmt{tableDelete, versionDelete} {
+		if _, err := tx.Exec(s, wire.IntValue(t.ID)); err != nil {
+			return err
+		}
 	}
 	return tx.script("DROP TABLE " + t.Physical())
 }
@@ -266,7 +281,7 @@ func createSQL(t *catalog.Table) []string {
 
 // readCatalog reads what exists in the transaction.
 func (db *DB) readCatalog(tx *Tx) (*catalog.Snapshot, error) {
-	namespaces := []*catalog.Namespace{{Name: SystemNamespace}}
+	namespaces := []*catalog.Namespace{{Name: catalog.SystemNamespace}, {Name: catalog.InformationNamespace}}
 	err := tx.Query(namespaceAll, nil, func(row []wire.Value) error {
 		namespaces = append(namespaces, &catalog.Namespace{Name: row[0].Text(), CreatedAt: row[1].Int()})
 		return nil
@@ -274,12 +289,12 @@ func (db *DB) readCatalog(tx *Tx) (*catalog.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	tables := append([]*catalog.Table{}, systemTables...)
+	tables := slices.Clone(db.system)
 	before := db.Catalog()
 	err = tx.Query(tableAll, nil, func(row []wire.Value) error {
-		t := new(catalog.Table)
-		if err := json.Unmarshal([]byte(row[0].Text()), t); err != nil {
-			return fmt.Errorf("definition of a table: %w", err)
+		t, err := decodeTable(row[0].Text())
+		if err != nil {
+			return err
 		}
 		// An unchanged table keeps its value, and with it what is cached by it.
 		if before != nil {
@@ -298,6 +313,14 @@ func (db *DB) readCatalog(tx *Tx) (*catalog.Snapshot, error) {
 		version = before.Version + 1
 	}
 	return catalog.NewSnapshot(version, namespaces, tables), nil
+}
+
+func decodeTable(definition string) (*catalog.Table, error) {
+	t := new(catalog.Table)
+	if err := json.Unmarshal([]byte(definition), t); err != nil {
+		return nil, fmt.Errorf("definition of a table: %w", err)
+	}
+	return t, nil
 }
 
 // useCatalog makes next the current catalog.

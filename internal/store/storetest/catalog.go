@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -70,7 +71,7 @@ func catalogReopen(t *testing.T, h *harness) {
 	def.Key = []int{3, 0}
 	want := h.create(def)
 	h.reopen()
-	if d := cmp.Diff(want, h.Catalog().Table("default", "types")); d != "" {
+	if d := cmp.Diff(want, h.Catalog().Table("default", "types"), cmpopts.IgnoreUnexported(catalog.Table{})); d != "" {
 		t.Errorf("after reopening (-before +after):\n%s", d)
 	}
 	if next := h.shared("next"); next.ID <= want.ID {
