@@ -62,6 +62,9 @@ func def(v *int, value int) {
 	}
 }
 
+// Plans is how many statements have their plan kept.
+func (e *Engine) Plans() int { return e.plans.EstimatedSize() }
+
 // DefaultNamespace is where names without a namespace are looked up when the
 // request names none.
 const DefaultNamespace = "default"

@@ -12,8 +12,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Config is everything an operator can set. The zero value of a key means its
-// default, which its comment says.
+// Config is everything an operator can set. A key's tags say what it is and its
+// default, which the zero value means; system.settings shows both.
 type Config struct {
 	Server    ServerConfig    `toml:"server"`
 	Storage   StorageConfig   `toml:"storage"`
@@ -27,64 +27,64 @@ type Config struct {
 
 // ServerConfig is section [server].
 type ServerConfig struct {
-	Host string `toml:"host"` // "localhost": 127.0.0.1 and, where there is one, [::1]
-	Port int    `toml:"port"` // 8080
+	Host string `toml:"host" default:"localhost" doc:"address to listen on; localhost means 127.0.0.1 and, where there is one, [::1]"`
+	Port int    `toml:"port" doc:"port to listen on; kalam serve takes 8080"`
 }
 
 // StorageConfig is section [storage].
 type StorageConfig struct {
-	DataPath       string `toml:"data_path"`         // "./data"
-	LogMaxAgeHours int    `toml:"log_max_age_hours"` // changes kept for resuming: 168
-	LogMaxBytes    int64  `toml:"log_max_bytes"`     // and at most 1 GiB of them
+	DataPath       string `toml:"data_path" default:"data" doc:"data folder"`
+	LogMaxAgeHours int    `toml:"log_max_age_hours" default:"168" doc:"hours for which changes are kept, for live queries that resume"`
+	LogMaxBytes    int64  `toml:"log_max_bytes" default:"1073741824" doc:"bytes of changes that are kept at most"`
 }
 
 // AuthConfig is section [auth].
 type AuthConfig struct {
-	RootPassword      string `toml:"root_password"`       // of root, until it has one
-	JWTSecret         string `toml:"jwt_secret"`          // sign with HS256 and this; else with a key pair
-	JWTExpiryMinutes  int    `toml:"jwt_expiry_minutes"`  // of an access token: 60
-	MinPasswordLength int    `toml:"min_password_length"` // 8
-	AllowRemoteSetup  bool   `toml:"allow_remote_setup"`
+	RootPassword      string `toml:"root_password" secret:"true" doc:"password of root, until it has one"`
+	JWTSecret         string `toml:"jwt_secret" secret:"true" doc:"tokens are signed with HS256 and this; without it, with a key pair"`
+	JWTExpiryMinutes  int    `toml:"jwt_expiry_minutes" default:"60" doc:"minutes for which an access token is good"`
+	MinPasswordLength int    `toml:"min_password_length" default:"8" doc:"characters of a password at least"`
+	AllowRemoteSetup  bool   `toml:"allow_remote_setup" doc:"whether the first setup may come from another machine"`
 }
 
 // SecurityConfig is section [security].
 type SecurityConfig struct {
 	CORS                CORSConfig `toml:"cors"`
-	MaxRequestBodySize  int64      `toml:"max_request_body_size"` // 10 MiB
-	MaxWebSocketMessage int        `toml:"max_ws_message_size"`   // 1 MiB
+	MaxRequestBodySize  int64      `toml:"max_request_body_size" default:"10485760" doc:"bytes of a request body"`
+	MaxWebSocketMessage int        `toml:"max_ws_message_size" default:"1048576" doc:"bytes of a message on a socket"`
 }
 
 // CORSConfig is section [security.cors].
 type CORSConfig struct {
-	AllowedOrigins []string `toml:"allowed_origins"` // empty: same origin, and this machine's pages while on loopback
+	AllowedOrigins []string `toml:"allowed_origins" doc:"origins of pages that may call; empty: the server's own, and while it listens on loopback any of this machine"`
 }
 
 // LimitsConfig is section [limits].
 type LimitsConfig struct {
-	MaxRows          int `toml:"max_rows"`          // of one result: 100,000
-	MaxResultBytes   int `toml:"max_result_bytes"`  // in memory: 64 MiB
-	StatementTimeout int `toml:"statement_timeout"` // seconds a read may take: 30
-	WriteTimeout     int `toml:"write_timeout"`     // seconds a write may take: 5
+	MaxRows          int `toml:"max_rows" default:"100000" doc:"rows of one result"`
+	MaxResultBytes   int `toml:"max_result_bytes" default:"67108864" doc:"bytes of one result in memory"`
+	StatementTimeout int `toml:"statement_timeout" default:"30" doc:"seconds a statement that reads may take"`
+	WriteTimeout     int `toml:"write_timeout" default:"5" doc:"seconds a transaction that writes may take"`
 }
 
 // RateLimitConfig is section [rate_limit].
 type RateLimitConfig struct {
-	MaxQueriesPerSec           int `toml:"max_queries_per_sec"`              // of a user: 0, no limit
-	MaxMessagesPerSec          int `toml:"max_messages_per_sec"`             // of a socket: 1,000
-	MaxSubscriptionsPerUser    int `toml:"max_subscriptions_per_user"`       // 1,000
-	MaxAuthRequestsPerIPPerSec int `toml:"max_auth_requests_per_ip_per_sec"` // 20
+	MaxQueriesPerSec           int `toml:"max_queries_per_sec" doc:"statements of a user each second; 0: no limit"`
+	MaxMessagesPerSec          int `toml:"max_messages_per_sec" default:"1000" doc:"messages of a socket each second"`
+	MaxSubscriptionsPerUser    int `toml:"max_subscriptions_per_user" default:"1000" doc:"live queries of a user"`
+	MaxAuthRequestsPerIPPerSec int `toml:"max_auth_requests_per_ip_per_sec" default:"20" doc:"sign-in requests of an address each second"`
 }
 
 // WebSocketConfig is section [websocket].
 type WebSocketConfig struct {
-	ClientTimeoutSecs     int `toml:"client_timeout_secs"`     // 10
-	AuthTimeoutSecs       int `toml:"auth_timeout_secs"`       // 3
-	HeartbeatIntervalSecs int `toml:"heartbeat_interval_secs"` // 5
+	ClientTimeoutSecs     int `toml:"client_timeout_secs" default:"10" doc:"seconds after which a silent socket is closed"`
+	AuthTimeoutSecs       int `toml:"auth_timeout_secs" default:"3" doc:"seconds in which a socket must say who it is"`
+	HeartbeatIntervalSecs int `toml:"heartbeat_interval_secs" default:"5" doc:"seconds between pings"`
 }
 
 // LoggingConfig is section [logging].
 type LoggingConfig struct {
-	Level string `toml:"level"` // error, warn, info or debug: info
+	Level string `toml:"level" default:"info" doc:"error, warn, info or debug"`
 }
 
 // shortNames are the variables that do not follow KALAMDB_SECTION_KEY.
@@ -117,8 +117,7 @@ func LoadConfig(path string, environ []string) (*Config, error) {
 			return nil, fmt.Errorf("%s: unknown key %s", path, keys[0])
 		}
 	}
-	known := make(map[string]reflect.Value)
-	fields(reflect.ValueOf(c).Elem(), "", known)
+	known := c.keys()
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, "KALAMDB_") {
@@ -137,16 +136,39 @@ func LoadConfig(path string, environ []string) (*Config, error) {
 	return c, c.check()
 }
 
-// fields collects the keys of a section by their dotted names.
-func fields(v reflect.Value, prefix string, into map[string]reflect.Value) {
-	for i := range v.NumField() {
-		name := prefix + v.Type().Field(i).Tag.Get("toml")
-		if f := v.Field(i); f.Kind() == reflect.Struct {
-			fields(f, name+".", into)
-		} else {
-			into[name] = f
+// each calls fn for every key, by its dotted name.
+func (c *Config) each(fn func(name string, f reflect.Value, tags reflect.StructTag)) {
+	var section func(v reflect.Value, prefix string)
+	section = func(v reflect.Value, prefix string) {
+		for i := range v.NumField() {
+			f, tags := v.Field(i), v.Type().Field(i).Tag
+			if name := prefix + tags.Get("toml"); f.Kind() == reflect.Struct {
+				section(f, name+".")
+			} else {
+				fn(name, f, tags)
+			}
 		}
 	}
+	section(reflect.ValueOf(c).Elem(), "")
+}
+
+// keys are the fields by their dotted names.
+func (c *Config) keys() map[string]reflect.Value {
+	known := make(map[string]reflect.Value)
+	c.each(func(name string, f reflect.Value, _ reflect.StructTag) { known[name] = f })
+	return known
+}
+
+// withDefaults is the configuration with every default filled in.
+func (c *Config) withDefaults() (*Config, error) {
+	out := *c
+	var err error
+	out.each(func(name string, f reflect.Value, tags reflect.StructTag) {
+		if value := tags.Get("default"); value != "" && f.IsZero() {
+			err = errors.Join(err, set(f, value))
+		}
+	})
+	return &out, err
 }
 
 // keyOf finds the key that KALAMDB_SECTION_KEY names.
@@ -196,9 +218,7 @@ func (c *Config) check() error {
 	if !slices.Contains(levels, c.Logging.Level) {
 		return fmt.Errorf("[logging] level: %q is not error, warn, info or debug", c.Logging.Level)
 	}
-	known := make(map[string]reflect.Value)
-	fields(reflect.ValueOf(c).Elem(), "", known)
-	for key, f := range known {
+	for key, f := range c.keys() {
 		if f.CanInt() && f.Int() < 0 {
 			return fmt.Errorf("%s: %d is negative", key, f.Int())
 		}

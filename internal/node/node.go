@@ -37,7 +37,9 @@ type Options struct {
 
 // Node is a server that listens.
 type Node struct {
+	started   time.Time
 	db        *store.DB
+	engine    *engine.Engine
 	users     *identity.Service
 	hub       *live.Hub
 	edge      *server.Server
@@ -53,11 +55,15 @@ func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
 	listeners, loopback, err := listen(c.Server.Host, c.Server.Port)
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{listeners: listeners, failed: make(chan error, len(listeners))}
+	n := &Node{started: time.Now(), listeners: listeners, failed: make(chan error, len(listeners))}
 	if o.Demo && !loopback {
 		n.closeListeners()
 		return nil, errors.New("demo data has known passwords: it is served on a loopback address only")
@@ -84,9 +90,6 @@ func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
 
 func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) error {
 	dir := c.Storage.DataPath
-	if dir == "" {
-		dir = "data"
-	}
 	driver, err := sqlite.Open(dir)
 	if err != nil {
 		return err
@@ -114,6 +117,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 			return fmt.Errorf("demo data: %w", err)
 		}
 	}
+	n.engine = e
 	n.hub = live.New(n.db, e, live.Options{MaxPerUser: c.RateLimit.MaxSubscriptionsPerUser, Logger: o.Logger})
 	n.edge = server.New(n.users, e, n.hub, server.Options{
 		AllowedOrigins: c.Security.CORS.AllowedOrigins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
@@ -123,7 +127,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		Heartbeat: time.Duration(c.WebSocket.HeartbeatIntervalSecs) * time.Second,
 		Version:   o.Version, Build: o.Build, Logger: o.Logger,
 	})
-	return nil
+	return n.addSystem(ctx, c, o)
 }
 
 // listen opens the addresses of a host: for localhost, both loopback addresses

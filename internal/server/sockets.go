@@ -127,3 +127,10 @@ func (l *sockets) shutdown(ctx context.Context) {
 		}
 	}
 }
+
+// Sockets is how many sockets are open.
+func (s *Server) Sockets() int {
+	s.sockets.mu.Lock()
+	defer s.sockets.mu.Unlock()
+	return len(s.sockets.open)
+}
