@@ -36,6 +36,9 @@ type Options struct {
 	// retries and the exchange. Default: 30 s.
 	AuthTimeout time.Duration
 
+	// ProviderRetry is how a provider that fails is asked again.
+	ProviderRetry ProviderRetry
+
 	// RequestTimeout bounds a query, beside its context. Default: 60 s.
 	RequestTimeout time.Duration
 
@@ -52,6 +55,12 @@ type Options struct {
 
 	// Native holds what only native builds have.
 	Native Native
+}
+
+// ProviderRetry is how a provider that fails is asked again, within AuthTimeout.
+type ProviderRetry struct {
+	Attempts   int           // in all; default: 3
+	First, Max time.Duration // limits of the random time between; default: 250 ms and 2 s
 }
 
 // Client is one user's connection to a server. It is safe for concurrent use.
@@ -93,7 +102,7 @@ func newClient(url string, provider auth.Provider, o Options, t transport, d dia
 		transport: t,
 		stops:     map[*func()]struct{}{},
 	}
-	c.session = &session{c: c, provider: provider, timeout: orDefault(o.AuthTimeout, 30*time.Second)}
+	c.session = &session{c: c, provider: provider, timeout: orDefault(o.AuthTimeout, 30*time.Second), retry: o.ProviderRetry}
 	c.socket = newSocket(c, d, orDefault(o.ConnectTimeout, 30*time.Second), orDefault(o.QueueSize, 256))
 	return c, nil
 }

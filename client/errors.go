@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 
 	"github.com/kalamdb/kalam-go/wire"
@@ -28,6 +29,8 @@ var (
 	ErrIdentityChanged = errors.New("signed in as another user")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client is closed")
+	// ErrDisconnected: Disconnect was called.
+	ErrDisconnected = errors.New("disconnected")
 	// ErrNoRows: a query that must give a row gave none.
 	ErrNoRows = errors.New("no rows")
 	// ErrReentrant: a provider called the client that is waiting for it.
@@ -40,6 +43,7 @@ type failure struct {
 	cause   error
 	classes []error
 	final   bool // asking again with the same credentials is of no use
+	status  int  // of the HTTP answer, 0 when there was none
 }
 
 // Error gives the step and the cause.
@@ -110,8 +114,64 @@ func classify(status int, e *wire.Error) error {
 			classes = []error{ErrUnavailable}
 		}
 	}
-	if classes == nil {
-		return e
+	return &failure{cause: e, classes: classes, status: status}
+}
+
+// Codes of errors that are not an answer of the server, as Describe gives them.
+const (
+	CodeInsecureTransport wire.Code = "INSECURE_TRANSPORT"
+	CodeClosed            wire.Code = "CLIENT_CLOSED"
+	CodeDisconnected      wire.Code = "DISCONNECTED"
+	CodeReentrant         wire.Code = "REENTRANT_CALL"
+	CodeUnauthenticated   wire.Code = "UNAUTHENTICATED"
+	CodeTimeout           wire.Code = "TIMEOUT"
+	CodeCanceled          wire.Code = "CANCELED"
+)
+
+// Description is an error taken apart, for bindings to languages that have no
+// errors.Is.
+type Description struct {
+	Code      wire.Code   // of the server, or one of this package
+	Message   string      // all of the error's text
+	Status    int         // HTTP status of the answer; 0 when there was none
+	Retryable bool        // the same call may succeed later
+	Answer    *wire.Error // what the server said, if it is that
+}
+
+// Describe takes an error of this package apart.
+func Describe(err error) Description {
+	d := Description{Message: err.Error()}
+	var f *failure
+	for e := err; errors.As(e, &f); e = f.cause {
+		d.Status = max(d.Status, f.status)
+		if f.cause == nil {
+			break
+		}
 	}
-	return &failure{cause: e, classes: classes}
+	d.Retryable = errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRateLimited)
+	switch {
+	case errors.As(err, &d.Answer) && d.Answer.Code != "":
+		d.Code = d.Answer.Code
+	case errors.Is(err, ErrInsecureTransport):
+		d.Code = CodeInsecureTransport
+	case errors.Is(err, ErrReentrant):
+		d.Code = CodeReentrant
+	case errors.Is(err, ErrClosed):
+		d.Code = CodeClosed
+	case errors.Is(err, ErrDisconnected):
+		d.Code = CodeDisconnected
+	case errors.Is(err, ErrIdentityChanged):
+		d.Code = wire.CodeIdentityChanged
+	case errors.Is(err, ErrUnauthenticated):
+		d.Code = CodeUnauthenticated
+	case errors.Is(err, ErrUnavailable):
+		d.Code = wire.CodeUnavailable
+	case errors.Is(err, context.DeadlineExceeded):
+		d.Code, d.Retryable = CodeTimeout, true
+	case errors.Is(err, context.Canceled):
+		d.Code = CodeCanceled
+	default:
+		d.Code = wire.CodeInvalidInput
+	}
+	return d
 }

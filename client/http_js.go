@@ -8,12 +8,17 @@ import (
 	"time"
 )
 
-// Native holds the options that only native builds have: none here.
-type Native struct{}
+// Native holds the options of this platform.
+type Native struct {
+	// WebSocket is the constructor of sockets. Default: the global one.
+	WebSocket js.Value
+}
 
 type fetchTransport struct{}
 
-func newPlatform(*Options) (transport, dialer) { return fetchTransport{}, socketDialer{} }
+func newPlatform(o *Options) (transport, dialer) {
+	return fetchTransport{}, socketDialer{o.Native.WebSocket}
+}
 
 // Do implements transport with fetch, without cookies and redirects.
 func (fetchTransport) Do(ctx context.Context, r *request) (*response, error) {

@@ -14,6 +14,9 @@ type LiveOptions struct {
 	Args  []any    // for $1 to $n
 	Key   []string // columns that tell rows apart; default: the primary key, else id
 	Limit int      // keep only the newest rows; 0: all
+
+	BatchSize int   // rows of one message of the snapshot; 0: the server's 1000
+	From      int64 // no snapshot, but what changed after this position; 0: a snapshot
 }
 
 // Live runs a query and gives all its rows, again and again: first when they
@@ -23,33 +26,39 @@ type LiveOptions struct {
 // Subscribe.
 func (c *Client) Live(ctx context.Context, sql string, o LiveOptions) iter.Seq2[[]Row, error] {
 	return func(yield func([]Row, error) bool) {
-		sub, err := c.subscribe(sql, SubscribeOptions{Args: o.Args, LastRows: o.Limit})
+		err := c.live(ctx, sql, o, &rowSet{key: o.Key, limit: o.Limit, resumes: o.From > 0}, func(s *rowSet) bool { return yield(s.list(), nil) })
 		if err != nil {
 			yield(nil, err)
-			return
 		}
-		defer c.socket.remove(sub)
-		set := rowSet{key: o.Key, limit: o.Limit}
-		for {
-			it, err := sub.next(ctx)
-			for err == nil {
-				if it.last {
-					c.socket.woken(sub)
-				}
-				if err = set.apply(it); err != nil || len(sub.events) == 0 {
-					break
-				}
-				it, err = sub.next(ctx)
+	}
+}
+
+// live keeps a set of rows and calls show when it is complete and after every
+// change, until show says false.
+func (c *Client) live(ctx context.Context, sql string, o LiveOptions, set *rowSet, show func(*rowSet) bool) error {
+	sub, err := c.subscribe(sql, SubscribeOptions{Args: o.Args, BatchSize: o.BatchSize, LastRows: o.Limit, From: o.From})
+	if err != nil {
+		return err
+	}
+	defer c.socket.remove(sub)
+	for {
+		it, err := sub.next(ctx)
+		for err == nil {
+			if it.last {
+				c.socket.woken(sub)
 			}
-			if err != nil {
-				yield(nil, err)
-				return
+			if err = set.apply(it); err != nil || len(sub.events) == 0 {
+				break
 			}
-			if set.complete && set.changed {
-				set.changed = false
-				if !yield(set.list(), nil) {
-					return
-				}
+			it, err = sub.next(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if set.complete && set.changed {
+			set.changed = false
+			if !show(set) {
+				return nil
 			}
 		}
 	}
@@ -69,11 +78,18 @@ type rowSet struct {
 	dead     int
 	complete bool // the snapshot is there
 	changed  bool // since the last list
+
+	resumes bool // it begins with a position of the caller
+	record  bool // keep the following for a Patch
+	slots   int
+	cleared bool
+	touched []int // slots that came, changed or went, maybe more than once
 }
 
 type entry struct {
 	key  string
 	row  Row
+	slot int // counts the rows that came
 	dead bool
 }
 
@@ -85,6 +101,10 @@ func (s *rowSet) apply(it item) error {
 	case EventAck, EventReset:
 		s.describe(it.schema)
 		s.entries, s.index, s.dead, s.complete = nil, map[string]int{}, 0, it.ready
+		s.cleared, s.touched, s.slots = true, nil, 0
+		if s.resumes && it.kind == EventAck {
+			s.complete, s.changed = true, true // there is no snapshot to wait for
+		}
 		return nil
 	case EventDelete:
 		for _, r := range s.maker.make(it.schema, it.old) {
@@ -183,10 +203,13 @@ func (s *rowSet) put(key string, r Row) {
 	s.changed = true
 	if i, ok := s.index[key]; ok {
 		s.entries[i].row = r
+		s.touch(s.entries[i].slot)
 		return
 	}
 	s.index[key] = len(s.entries)
-	s.entries = append(s.entries, entry{key: key, row: r})
+	s.entries = append(s.entries, entry{key: key, row: r, slot: s.slots})
+	s.touch(s.slots)
+	s.slots++
 	for i := 0; s.limit > 0 && len(s.index) > s.limit; i++ {
 		if !s.entries[i].dead {
 			s.remove(s.entries[i].key)
@@ -201,7 +224,8 @@ func (s *rowSet) remove(key string) {
 	}
 	s.changed = true
 	delete(s.index, key)
-	s.entries[i] = entry{dead: true}
+	s.touch(s.entries[i].slot)
+	s.entries[i] = entry{slot: s.entries[i].slot, dead: true}
 	if s.dead++; s.dead <= 32 || s.dead <= len(s.entries)/2 {
 		return
 	}

@@ -103,46 +103,83 @@ func (c *Client) Batch(ctx context.Context, statements []Statement) ([]*Result, 
 	return c.send(ctx, r)
 }
 
-// send does a request with a token. When the server does not accept the token
-// the session is renewed and the request sent once more, which is safe since
-// the first one did nothing.
-func (c *Client) send(ctx context.Context, r *wire.Request) ([]*Result, error) {
-	if c.isClosed() {
-		return nil, ErrClosed
-	}
-	if err := c.mayTravel(); err != nil {
-		return nil, err
-	}
-	ctx, stop := context.WithTimeout(ctx, c.timeout)
-	defer stop()
+// Send posts a body of /v1/api/sql as it is and gives the answer's body as it
+// is: for bindings to other languages, which build and read JSON themselves. An
+// answer that reports an error is an error here too.
+func (c *Client) Send(ctx context.Context, body []byte) (answer []byte, err error) {
+	err = c.authorized(ctx, func(ctx context.Context, token string) error {
+		resp, err := c.postSQL(ctx, token, body)
+		if err != nil {
+			return err
+		}
+		const success = `{"status":"success",`
+		if resp.Status == 200 && len(resp.Body) > len(success) && string(resp.Body[:len(success)]) == success {
+			answer = resp.Body
+			return nil
+		}
+		_, err = decodeAnswer(resp)
+		answer = resp.Body
+		return err
+	})
+	return answer, err
+}
+
+// send does a request with a token.
+func (c *Client) send(ctx context.Context, r *wire.Request) (results []*Result, err error) {
 	body := wire.AppendRequest(nil, r)
-	t, err := c.session.get(ctx, need{})
-	if err != nil {
-		return nil, err
-	}
-	results, err := c.post(ctx, t.text, body)
-	if !errors.Is(err, ErrUnauthenticated) || isFinal(err) {
-		return results, err
-	}
-	t, renewErr := c.session.get(ctx, need{rejected: t.text})
-	if renewErr != nil {
-		return nil, renewErr
-	}
-	results, err = c.post(ctx, t.text, body)
-	if err == nil {
-		c.session.works(t.text)
-	}
+	err = c.authorized(ctx, func(ctx context.Context, token string) error {
+		resp, err := c.postSQL(ctx, token, body)
+		if err == nil {
+			results, err = decodeAnswer(resp)
+		}
+		return err
+	})
 	return results, err
 }
 
-func (c *Client) post(ctx context.Context, token string, body []byte) ([]*Result, error) {
-	resp, err := c.transport.Do(ctx, &request{Method: "POST", URL: c.endpoint.http + "/v1/api/sql", Token: token, Body: body})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, unavailable("query", err)
+// authorized runs fn with a token. When the server does not accept the token
+// the session is renewed and fn run once more, which is safe since the first
+// time did nothing.
+func (c *Client) authorized(ctx context.Context, fn func(ctx context.Context, token string) error) error {
+	if c.isClosed() {
+		return ErrClosed
 	}
+	if err := c.mayTravel(); err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, c.timeout)
+	defer stop()
+	t, err := c.session.get(ctx, need{})
+	if err != nil {
+		return err
+	}
+	err = fn(ctx, t.text)
+	if !errors.Is(err, ErrUnauthenticated) || isFinal(err) {
+		return err
+	}
+	t, renewErr := c.session.get(ctx, need{rejected: t.text})
+	if renewErr != nil {
+		return renewErr
+	}
+	if err = fn(ctx, t.text); err == nil {
+		c.session.works(t.text)
+	}
+	return err
+}
+
+func (c *Client) postSQL(ctx context.Context, token string, body []byte) (*response, error) {
+	resp, err := c.transport.Do(ctx, &request{Method: "POST", URL: c.endpoint.http + "/v1/api/sql", Token: token, Body: body})
+	switch {
+	case err == nil:
+		return resp, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	return nil, unavailable("query", err)
+}
+
+// decodeAnswer reads an answer of /v1/api/sql.
+func decodeAnswer(resp *response) ([]*Result, error) {
 	answer, err := wire.DecodeResponse(resp.Body)
 	if err != nil {
 		return nil, strangeAnswer(resp)

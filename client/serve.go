@@ -27,6 +27,9 @@ type serving struct {
 	renewals chan renewal  // what came of it
 	over     chan struct{} // closed when the connection has ended
 	renewAt  *time.Timer
+
+	heard  time.Time // when the last message came
+	probed time.Time // when the server was asked to show that it is there; zero when it has
 }
 
 // renewal is a fresh token, or a fresh connection where the server takes no
@@ -40,7 +43,7 @@ type renewal struct {
 // serve runs a connection until it is lost, not needed any more (nil) or
 // replaced by the link it returns. The connection is closed then.
 func (s *socket) serve(ctx context.Context, l *link) (next *link, err error) {
-	m := &serving{s: s, l: l, byID: map[string]*subscription{}, renewals: make(chan renewal), over: make(chan struct{})}
+	m := &serving{s: s, l: l, byID: map[string]*subscription{}, renewals: make(chan renewal), over: make(chan struct{}), heard: time.Now()}
 	m.heldSince, m.renewAt = stopped(), stopped()
 	defer m.heldSince.Stop()
 	defer m.renewAt.Stop()
@@ -92,7 +95,12 @@ func (s *socket) serve(ctx context.Context, l *link) (next *link, err error) {
 			if err := m.flush(reading); err != nil {
 				return nil, unavailable("socket", err)
 			}
-			if idle := len(s.each()) == 0; idle != lingering {
+			idle, leave := s.idle()
+			if leave {
+				goodbye = 1000
+				return nil, nil
+			}
+			if idle != lingering {
 				lingering = idle
 				if linger.Stop(); idle {
 					linger.Reset(lingerTime)
@@ -106,6 +114,7 @@ func (s *socket) serve(ctx context.Context, l *link) (next *link, err error) {
 		}
 		select {
 		case f := <-in:
+			m.heard = time.Now()
 			err := f.err
 			if err == nil {
 				err = m.handle(reading, f.frame)
@@ -138,6 +147,11 @@ func (s *socket) serve(ctx context.Context, l *link) (next *link, err error) {
 		case <-ping.C:
 			if err := m.overdue(); err != nil {
 				return nil, err
+			}
+			if !pings && m.heldBy == nil && time.Since(m.heard) > quietTime {
+				if err := m.probe(reading); err != nil {
+					return nil, unavailable("socket", err)
+				}
 			}
 			if pinging || m.heldBy != nil {
 				continue // while held back no answer could be read
@@ -198,11 +212,16 @@ func (m *serving) flush(ctx context.Context) error {
 			out = append(out, &wire.ClientFrame{Type: "unsubscribe", SubscriptionID: id})
 		}
 	}
-	changed := m.s.renew
-	m.s.renew = false
+	changed, probe := m.s.renew, m.s.probe
+	m.s.renew, m.s.probe = false, false
 	m.s.mu.Unlock()
 	for _, f := range out {
 		if err := m.l.write(ctx, f); err != nil {
+			return err
+		}
+	}
+	if probe {
+		if err := m.probe(ctx); err != nil {
 			return err
 		}
 	}
@@ -210,6 +229,16 @@ func (m *serving) flush(ctx context.Context) error {
 		m.renew(ctx, need{})
 	}
 	return nil
+}
+
+// probe makes the server answer: the only message that does is the one that
+// signs in, and only where it renews.
+func (m *serving) probe(ctx context.Context) error {
+	if !m.l.renews || m.renewing || !m.probed.IsZero() {
+		return nil
+	}
+	m.probed, m.offered = time.Now(), m.l.token
+	return m.l.write(ctx, authenticate(m.l.token))
 }
 
 // handle does what a message of the server says.
@@ -221,6 +250,7 @@ func (m *serving) handle(ctx context.Context, f *wire.ServerFrame) error {
 			m.renew(ctx, need{ask: true, stale: m.l.token.text})
 		}
 	case "auth_success":
+		m.probed = time.Time{}
 		if m.offered.text != "" {
 			m.l.token, m.offered, m.renewing = m.offered, token{}, false
 			m.s.accepted(m.l.token)
@@ -350,8 +380,11 @@ func (m *serving) retry(sub *subscription) {
 	time.AfterFunc(d, m.s.poke)
 }
 
-// overdue reports a subscription that the server did not answer in time.
+// overdue reports a question that the server did not answer in time.
 func (m *serving) overdue() error {
+	if !m.probed.IsZero() && time.Since(m.probed) > pingTimeout && m.heldBy == nil {
+		return unavailable("socket", errors.New("the server does not answer"))
+	}
 	for _, sub := range m.byID {
 		if !sub.acked && time.Since(sub.sent) > ackTimeout && m.heldBy == nil {
 			return unavailable("subscribe", errors.New("the server does not answer"))

@@ -19,6 +19,7 @@ type session struct {
 	c        *Client
 	provider auth.Provider
 	timeout  time.Duration // of one flight
+	retry    ProviderRetry
 
 	mu      sync.Mutex
 	token   token
@@ -27,6 +28,7 @@ type session struct {
 	from    auth.Auth // the credentials that the session was made of
 	version int       // counts the tokens, so that a late flight does not undo a login
 	flight  *flight   // the running one
+	primed  auth.Auth // what the provider gave ahead of the first need
 }
 
 // flight is one shared attempt to get a token.
@@ -41,6 +43,19 @@ type need struct {
 	ask      bool   // the provider must be asked, whatever we have
 	rejected string // a token that the server did not accept
 	stale    string // a token that is about to expire
+}
+
+// request tells the provider why it is asked.
+func (n need) request() auth.Request {
+	switch {
+	case n.rejected != "":
+		return auth.Request{Reason: auth.ReasonRejected, Rejected: n.rejected}
+	case n.stale != "":
+		return auth.Request{Reason: auth.ReasonExpiring}
+	case n.ask:
+		return auth.Request{Reason: auth.ReasonConnect}
+	}
+	return auth.Request{Reason: auth.ReasonFirst}
 }
 
 // get returns a token.
@@ -100,6 +115,7 @@ type reentry struct{} // context key: the session whose provider is running
 func (s *session) start(ctx context.Context, n need) *flight {
 	f := &flight{done: make(chan struct{})}
 	base, stop := context.WithTimeout(context.WithValue(context.WithoutCancel(ctx), reentry{}, s), s.timeout)
+	base = auth.WithRequest(base, n.request())
 	version := s.version
 	if !s.c.spawn(stop, func() {
 		t, err := s.resolve(base, n, version)
@@ -216,10 +232,29 @@ func (s *session) set(t token, refresh string, from auth.Auth) {
 	s.version++
 }
 
-// ask calls the provider: at most three times, each bounded in time, a panic
-// taken for a failure.
+// prime asks the provider ahead of the first need, which then takes the answer.
+func (s *session) prime(ctx context.Context) (auth.Auth, error) {
+	ctx = auth.WithRequest(context.WithValue(ctx, reentry{}, s), auth.Request{Reason: auth.ReasonFirst})
+	cred, err := s.ask(ctx)
+	if err == nil {
+		s.mu.Lock()
+		s.primed = cred
+		s.mu.Unlock()
+	}
+	return cred, err
+}
+
+// ask calls the provider: a few times, each bounded in time, a panic taken for a
+// failure.
 func (s *session) ask(ctx context.Context) (auth.Auth, error) {
-	wait := backoff{first: 250 * time.Millisecond, most: 2 * time.Second}
+	s.mu.Lock()
+	cred := s.primed
+	s.primed = auth.Auth{}
+	s.mu.Unlock()
+	if auth.IsAuthenticated(cred) {
+		return cred, nil
+	}
+	wait := backoff{first: orDefault(s.retry.First, 250*time.Millisecond), most: orDefault(s.retry.Max, 2*time.Second)}
 	for {
 		cred, err := s.askOnce(ctx)
 		if err == nil {
@@ -229,7 +264,7 @@ func (s *session) ask(ctx context.Context) (auth.Auth, error) {
 			return auth.Auth{}, &failure{text: "the provider refused", cause: err, classes: []error{ErrUnauthenticated}, final: true}
 		}
 		err = unavailable("ask the provider", err)
-		if wait.attempts == 2 || sleep(ctx, wait.next()) != nil {
+		if wait.attempts+1 >= orDefault(s.retry.Attempts, 3) || sleep(ctx, wait.next()) != nil {
 			return auth.Auth{}, err
 		}
 	}

@@ -19,6 +19,7 @@ const (
 	holdTimeout  = 2 * time.Second // the socket waits for a consumer
 	lingerTime   = 5 * time.Second // the socket stays without subscriptions
 	steadyTime   = 10 * time.Second
+	quietTime    = 20 * time.Second // without a word from the server, where there is no ping
 )
 
 // socket keeps the one WebSocket of a client with all its subscriptions. A
@@ -38,6 +39,13 @@ type socket struct {
 	running bool
 	eager   bool // a new subscription does not wait for the backoff
 	renew   bool // the session has another token
+	probe   bool // the connection must show that it is there
+	held    bool // Connect was called: the connection stays without subscriptions
+	leaving bool // without subscriptions the connection closes at once
+	live    bool // there is a connection, signed in
+	policy  ReconnectPolicy
+	failed  int            // attempts since the last connection
+	waiters []chan<- error // for the outcome of the next attempt
 
 	rejected string // the token that the server refused last
 	repeats  int    // how often in a row
@@ -61,17 +69,26 @@ func (s *socket) poke() {
 func (s *socket) add(sub *subscription) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.running {
-		ctx, stop := context.WithCancel(context.Background())
-		if !s.c.spawn(stop, func() { s.run(ctx) }) {
-			stop()
-			return ErrClosed
-		}
-		s.running = true
+	if err := s.start(); err != nil {
+		return err
 	}
 	s.subs = append(s.subs, sub)
-	s.eager = true
+	s.eager, s.leaving = true, false
 	s.poke()
+	return nil
+}
+
+// start starts the goroutine, unless it runs. The lock is held.
+func (s *socket) start() error {
+	if s.running {
+		return nil
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	if !s.c.spawn(stop, func() { s.run(ctx) }) {
+		stop()
+		return ErrClosed
+	}
+	s.running = true
 	return nil
 }
 
@@ -132,7 +149,7 @@ func (s *socket) each() []*subscription {
 func (s *socket) finished() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.subs) > 0 {
+	if len(s.subs) > 0 || s.held {
 		return false
 	}
 	s.running = false
@@ -141,9 +158,10 @@ func (s *socket) finished() bool {
 
 // run keeps a connection until no subscription is left or ctx ends.
 func (s *socket) run(ctx context.Context) {
-	wait := backoff{first: 250 * time.Millisecond, most: 30 * time.Second}
+	var wait backoff
 	for !s.finished() {
 		l, err := s.connect(ctx)
+		s.outcome(l != nil, err)
 		for l != nil {
 			began := time.Now()
 			var next *link
@@ -156,6 +174,7 @@ func (s *socket) run(ctx context.Context) {
 			}
 			l = next
 		}
+		s.lost()
 		switch {
 		case ctx.Err() != nil: // the client is closing, and add says so from now on
 			s.mu.Lock()
@@ -165,13 +184,19 @@ func (s *socket) run(ctx context.Context) {
 		case err == nil: // idle
 			continue
 		case isFinal(err):
+			s.letGo()
 			s.endAll(err)
 			continue
 		}
 		s.endSome(err, false, func(sub *subscription) bool {
 			return !sub.connected && time.Since(sub.born) >= s.patience
 		})
-		s.pause(ctx, wait.next())
+		if d, again := s.plan(&wait); again {
+			s.pause(ctx, d)
+		} else {
+			s.endSome(err, false, func(sub *subscription) bool { return !sub.connected })
+			s.rest(ctx)
+		}
 	}
 }
 
@@ -193,7 +218,7 @@ func (s *socket) pause(ctx context.Context, d time.Duration) {
 			return
 		case <-s.wake:
 			s.mu.Lock()
-			stop := s.eager || len(s.subs) == 0
+			stop := s.eager || len(s.subs) == 0 && !s.held
 			s.eager = false
 			s.mu.Unlock()
 			if stop {

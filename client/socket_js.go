@@ -7,11 +7,17 @@ import (
 	"syscall/js"
 )
 
-type socketDialer struct{}
+// pings tells whether conn.Ping waits for an answer.
+const pings = false
+
+type socketDialer struct{ ctor js.Value }
 
 // Dial implements dialer with the WebSocket of the host.
-func (socketDialer) Dial(ctx context.Context, url string) (conn, error) {
-	ctor := js.Global().Get("WebSocket")
+func (d socketDialer) Dial(ctx context.Context, url string) (conn, error) {
+	ctor := d.ctor
+	if ctor.IsUndefined() {
+		ctor = js.Global().Get("WebSocket")
+	}
 	if ctor.Type() != js.TypeFunction {
 		return nil, errors.New("the host has no WebSocket")
 	}

@@ -13,6 +13,9 @@ import (
 
 const compression = "gzip"
 
+// pings tells whether conn.Ping waits for an answer.
+const pings = true
+
 type socketDialer struct{ client *http.Client }
 
 // Dial implements dialer.

@@ -235,7 +235,8 @@ var flagNames = [...]struct {
 	name string
 }{{FlagPrimaryKey, "pk"}, {FlagNotNull, "nn"}, {FlagUnique, "uq"}}
 
-func appendSchema(dst []byte, schema []Field) []byte {
+// AppendSchema appends the columns of a result or of a subscription.
+func AppendSchema(dst []byte, schema []Field) []byte {
 	dst = append(dst, '[')
 	for i := range schema {
 		if i > 0 {

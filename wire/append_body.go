@@ -61,7 +61,7 @@ func AppendResult(dst []byte, r *Result) []byte {
 	dst = append(dst, '{')
 	if len(r.Schema) > 0 {
 		dst = append(dst, `"schema":`...)
-		dst = appendSchema(dst, r.Schema)
+		dst = AppendSchema(dst, r.Schema)
 		dst = append(dst, `,"rows":[`...)
 		for i, row := range r.Rows {
 			if i > 0 {

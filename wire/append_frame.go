@@ -112,7 +112,7 @@ func AppendServerFrame(dst []byte, f *ServerFrame) []byte {
 		dst = append(dst, `,"total_rows":0`...)
 		dst = appendBatchControl(dst, &f.BatchControl)
 		dst = append(dst, `,"schema":`...)
-		dst = appendSchema(dst, f.Schema)
+		dst = AppendSchema(dst, f.Schema)
 		if f.Reset {
 			dst = append(dst, `,"reset":true`...)
 		}

@@ -1,11 +1,12 @@
 //go:build js
 
 // Command kalamwasm is the client for JavaScript: compiled to WebAssembly it
-// leaves one factory function, kalamNewClient, in the global object. What it
-// gives to JavaScript are strings of JSON, one for each call, because a call
-// between the two worlds costs more than the parsing.
+// leaves one function, kalamClient, in the global object that wasm_exec.js was
+// given. What crosses between the two worlds are strings of JSON, one for each
+// call, because a call costs more than the parsing.
 //
-// It holds no logic of its own; see package client.
+// It holds no logic of its own; see package client. What a page sees is made by
+// the package in ts/client.
 package main
 
 import (
@@ -13,117 +14,128 @@ import (
 	"errors"
 	"syscall/js"
 
+	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 func main() {
-	js.Global().Set("kalamNewClient", js.FuncOf(newClient))
+	js.Global().Set("kalamClient", js.FuncOf(newClient))
 	select {}
 }
 
-// newClient(url, provider) gives {query, live, login, refreshToken, close}.
-// provider() gives a promise of {type: 'basic', user, password} or {type:
-// 'jwt', token}.
+// newClient(url, options, provider, WebSocket) gives an object with the
+// functions below, or one with the description of an error under "failure".
+//
+// options is {namespace, allowInsecureCredentials, attempts, backoff, maxBackoff}:
+// the last three are of the provider, times in milliseconds. provider(reason, rejected,
+// signal) gives a promise of {type: 'basic', user, password} or {type: 'jwt',
+// token}. WebSocket is the constructor of sockets.
 func newClient(_ js.Value, args []js.Value) any {
-	if len(args) < 2 || args[0].Type() != js.TypeString || args[1].Type() != js.TypeFunction {
-		return failure(errors.New("kalamNewClient needs a url and a provider"))
+	o := client.Options{
+		Namespace:                str(args[1], "namespace"),
+		AllowInsecureCredentials: args[1].Get("allowInsecureCredentials").Truthy(),
+		ProviderRetry: client.ProviderRetry{
+			Attempts: number(args[1], "attempts"), First: millis(args[1].Get("backoff")), Max: millis(args[1].Get("maxBackoff")),
+		},
+		Native: client.Native{WebSocket: args[3]},
 	}
-	c, err := client.New(args[0].String(), provider(args[1]), client.Options{})
+	c, err := client.New(args[0].String(), provider(args[2]), o)
 	if err != nil {
-		return failure(err)
+		return map[string]any{"failure": describe(err)}
 	}
-	return map[string]any{
-		"query": js.FuncOf(func(_ js.Value, args []js.Value) any {
-			return promise(func() (any, error) { return query(c, args) })
-		}),
-		"live": js.FuncOf(func(_ js.Value, args []js.Value) any { return live(c, args) }),
-		"login": js.FuncOf(func(js.Value, []js.Value) any {
-			return promise(func() (any, error) { return loginJSON(c.Login(context.Background())) })
-		}),
-		"refreshToken": js.FuncOf(func(_ js.Value, args []js.Value) any {
-			return promise(func() (any, error) {
-				return loginJSON(c.RefreshToken(context.Background(), text(args, 0)))
-			})
-		}),
-		"close": js.FuncOf(func(js.Value, []js.Value) any {
-			return promise(func() (any, error) { return nil, c.Close() })
-		}),
-	}
+	b := &binding{c: c, running: map[int]context.CancelFunc{}, object: js.Global().Get("Object").New()}
+	b.promises("send", b.send)
+	b.promises("prime", func(ctx context.Context, _ []js.Value) (any, error) {
+		cred, err := c.Prime(ctx)
+		if auth.IsBasic(cred) {
+			return "basic", err
+		}
+		return "jwt", err
+	})
+	b.promises("login", func(ctx context.Context, _ []js.Value) (any, error) { return loginJSON(c.Login(ctx)) })
+	b.promises("refresh", func(ctx context.Context, args []js.Value) (any, error) {
+		return loginJSON(c.RefreshToken(ctx, text(args, 1)))
+	})
+	b.promises("token", func(ctx context.Context, args []js.Value) (any, error) { return c.AccessToken(ctx, text(args, 1)) })
+	b.promises("connect", func(ctx context.Context, _ []js.Value) (any, error) { return nil, c.Connect(ctx) })
+	b.promises("close", func(context.Context, []js.Value) (any, error) {
+		err := c.Close()
+		b.release()
+		return nil, err
+	})
+	b.function("cancel", b.cancel)
+	b.function("live", b.live)
+	b.function("subscribe", b.subscribe)
+	b.function("disconnect", func([]js.Value) { c.Disconnect() })
+	b.function("wake", func([]js.Value) { c.Wake() })
+	b.function("reconnect", b.reconnect)
+	return b.object
 }
 
-// query(sql, paramsJSON) gives a promise of the answer's JSON.
-func query(c *client.Client, args []js.Value) (any, error) {
-	params, err := params(text(args, 1))
-	if err != nil {
-		return nil, err
-	}
-	results, err := c.Run(context.Background(), text(args, 0), params...)
-	if err != nil {
-		return nil, err
-	}
-	out := []byte{'['}
-	for i, r := range results {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		res := wire.Result{Schema: r.Columns(), RowCount: r.RowCount, Message: r.Message, AsUser: r.AsUser}
-		for _, row := range r.Rows() {
-			res.Rows = append(res.Rows, cells(row))
-		}
-		out = wire.AppendResult(out, &res)
-	}
-	return string(append(out, ']')), nil
+// send(call, body) posts a body of /v1/api/sql and gives the answer's text.
+func (b *binding) send(ctx context.Context, args []js.Value) (any, error) {
+	answer, err := b.c.Send(ctx, []byte(text(args, 1)))
+	return string(answer), err
 }
 
-// live(sql, paramsJSON, onRows, onError) begins a live query and gives a
-// function that ends it. onRows gets the JSON of all rows, as objects.
-func live(c *client.Client, args []js.Value) any {
-	ctx, stop := context.WithCancel(context.Background())
+// live(call, sql, options, onPatch, onEnd) begins a live query. options is the
+// JSON {params, limit, key, batch_size, from}. onPatch gets {reset, columns,
+// slots, rows, removed} as JSON: slots and rows side by side. onEnd gets what
+// ended the query. cancel(call) ends it.
+func (b *binding) live(args []js.Value) {
+	call, sql, onPatch, onEnd := args[0].Int(), args[1].String(), args[3], args[4]
+	ctx := b.begin(call)
 	go func() {
-		params, err := params(text(args, 1))
+		defer b.cancelCall(call)
+		o, err := decodeLive(args[2].String())
 		if err == nil {
-			for rows, e := range c.Live(ctx, text(args, 0), client.LiveOptions{Args: params}) {
+			var out []byte
+			for p, e := range b.c.LivePatches(ctx, sql, o) {
 				if err = e; err == nil {
-					args[2].Invoke(rowsJSON(rows))
+					out = appendPatch(out[:0], &p)
+					onPatch.Invoke(string(out))
 				}
 			}
 		}
-		if err != nil && ctx.Err() == nil && len(args) > 3 {
-			args[3].Invoke(failure(err))
-		}
+		b.ended(ctx, err, onEnd)
 	}()
-	var end js.Func
-	end = js.FuncOf(func(js.Value, []js.Value) any {
-		stop()
-		end.Release()
-		return nil
-	})
-	return end
 }
 
-func rowsJSON(rows []client.Row) string {
-	out := make([]wire.Row, len(rows))
-	var schema []wire.Field
-	var names []string
-	for i, r := range rows {
-		if f := r.Columns(); len(names) != len(f) || schema == nil || &schema[0] != &f[0] {
-			schema, names = f, make([]string, len(f))
-			for j := range f {
-				names[j] = f[j].Name
+// subscribe(call, sql, options, onEvent, onEnd) begins a live query of which
+// every event is given, as the JSON of the protocol's message and the position
+// after it. options is {params, batch_size, last_rows, from, changes_only}.
+func (b *binding) subscribe(args []js.Value) {
+	call, sql, onEvent, onEnd := args[0].Int(), args[1].String(), args[3], args[4]
+	ctx := b.begin(call)
+	go func() {
+		defer b.cancelCall(call)
+		o, err := decodeSubscribe(args[2].String())
+		if err == nil {
+			batch := 0
+			for event, e := range b.c.Subscribe(ctx, sql, o) {
+				if err = e; err == nil {
+					onEvent.Invoke(string(appendEvent(nil, &event, &batch)))
+				}
 			}
 		}
-		out[i] = wire.Row{Names: names, Values: cells(r)}
-	}
-	return string(wire.AppendRows(nil, schema, out))
+		b.ended(ctx, err, onEnd)
+	}()
 }
 
-func cells(r client.Row) []wire.Value {
-	out := make([]wire.Value, r.Len())
-	for i := range out {
-		out[i] = r.At(i)
+// ended tells JavaScript why a live query ended, unless it wanted that itself.
+func (b *binding) ended(ctx context.Context, err error, onEnd js.Value) {
+	if err != nil && ctx.Err() == nil {
+		onEnd.Invoke(describe(err))
 	}
-	return out
+}
+
+// reconnect(off, firstDelay, maxDelay, maxAttempts) sets the policy, times in
+// milliseconds.
+func (b *binding) reconnect(args []js.Value) {
+	b.c.SetReconnect(client.ReconnectPolicy{
+		Off: args[0].Truthy(), FirstDelay: millis(args[1]), MaxDelay: millis(args[2]), MaxAttempts: args[3].Int(),
+	})
 }
 
 func loginJSON(l *wire.LoginResponse, err error) (any, error) {
@@ -133,25 +145,24 @@ func loginJSON(l *wire.LoginResponse, err error) (any, error) {
 	return string(wire.AppendLoginResponse(nil, l)), nil
 }
 
-// params reads the JSON array of parameters.
-func params(json string) ([]any, error) {
-	if json == "" {
-		return nil, nil
+// describe makes {code, message, status, retryable} of an error, and {details,
+// hint, statement, line, column} where the server said so.
+func describe(err error) map[string]any {
+	d := client.Describe(err)
+	out := map[string]any{"code": string(d.Code), "message": d.Message, "status": d.Status, "retryable": d.Retryable,
+		"auth": errors.Is(err, client.ErrUnauthenticated) || errors.Is(err, client.ErrInsecureTransport)}
+	if a := d.Answer; a != nil {
+		out["server"] = true
+		for name, s := range map[string]string{"details": a.Details, "hint": a.Hint} {
+			if s != "" {
+				out[name] = s
+			}
+		}
+		for name, n := range map[string]int{"statement": a.Statement, "line": a.Line, "column": a.Column} {
+			if n > 0 {
+				out[name] = n
+			}
+		}
 	}
-	r, err := wire.DecodeRequest([]byte(`{"sql":"","params":` + json + `}`))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]any, len(r.Params))
-	for i, v := range r.Params {
-		out[i] = v
-	}
-	return out, nil
-}
-
-func text(args []js.Value, i int) string {
-	if i < len(args) && args[i].Type() == js.TypeString {
-		return args[i].String()
-	}
-	return ""
+	return out
 }
