@@ -6,57 +6,28 @@ import (
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// atLeastService reports whether a role is service or above.
-func atLeastService(role string) bool {
-	return role == identity.RoleService || identity.IsAdminRole(role)
-}
-
 // authorise checks, before anything of the request runs, whether the role may
-// run a statement of this sort. What depends on a table is checked for tables
-// that exist already, and again by mayRun when the statement runs.
+// run a statement. What depends on a table is checked for tables that exist
+// already, and again when the statement runs.
 func (r *run) authorise(source string, s dialect.Statement) error {
-	role := r.who.Role
-	denied := func(what, need string) error {
-		return at(source, s.Pos(), wire.NewError(wire.CodePermissionDenied, "Admin privileges required: role ", role, " has no permission for ", what, "; it needs ", need))
+	need, what, err := classify(source, s)
+	if err != nil {
+		return err
+	}
+	if e := has(r.who.Role, need, what); e != nil {
+		return at(source, s.Pos(), e)
 	}
 	switch s := s.(type) {
-	case *dialect.CreateNamespace, *dialect.DropNamespace, *dialect.AlterNamespace:
-		if !identity.IsAdminRole(role) {
-			return denied("namespaces", "dba or system")
-		}
-	case *dialect.CreateUser, *dialect.AlterUser, *dialect.DropUser:
-		if !identity.IsAdminRole(role) {
-			return denied("user management", "dba or system")
-		}
 	case *dialect.Explain:
-		if !identity.IsAdminRole(role) {
-			return denied("EXPLAIN", "dba or system")
-		}
 		return r.authorise(source, s.Inner)
-	case *dialect.SetVar, *dialect.KillLive:
-		if !identity.IsAdminRole(role) {
-			return denied("this statement", "dba or system")
-		}
-	case *dialect.Describe:
-		if !s.Table && !identity.IsAdminRole(role) {
-			return denied("DESCRIBE without TABLE", "dba or system; write DESCRIBE TABLE")
-		}
-	case *dialect.Show:
-		if (s.What == "ALL" || s.What == "COLUMNS") && !identity.IsAdminRole(role) {
-			return denied("SHOW "+s.What, "dba or system; write DESCRIBE TABLE")
-		}
-	case *dialect.CreateTable:
-		kind, err := tableKind(source, s)
-		if err != nil {
-			return err
-		}
-		if kind == catalog.Shared && !atLeastService(role) {
-			return denied("SHARED tables", "service, dba or system")
-		}
 	case *dialect.ExecuteAs:
+		if !inTransaction(s.Inner) {
+			return noExecuteAs(source, s.Inner)
+		}
 		target, err := r.target(source, s)
 		if err != nil {
 			return err
@@ -68,8 +39,44 @@ func (r *run) authorise(source string, s dialect.Statement) error {
 		return inner.authorise(source, s.Inner)
 	case *dialect.Query, *dialect.Insert, *dialect.Update, *dialect.Delete:
 		return r.authoriseTables(source, s)
+	case *dialect.AlterTable:
+		return r.authoriseDefine(source, s.Name)
+	case *dialect.DropTable:
+		return r.authoriseDefine(source, s.Name)
+	case *dialect.CreateIndex:
+		return r.authoriseDefine(source, s.Table)
+	case *dialect.DropIndex:
+		if t := indexTable(r.e.db.Catalog(), r.indexNamespace(s), s.Name[len(s.Name)-1].Name); t != nil {
+			return r.authoriseDefine(source, dialect.Name{{Name: t.Namespace, Pos: s.Pos()}, {Name: t.Name}})
+		}
 	}
 	return nil
+}
+
+// authoriseDefine checks the right to change or drop a table.
+func (r *run) authoriseDefine(source string, name dialect.Name) error {
+	t := lookup(r.e.db.Catalog(), r.namespace, name)
+	if t == nil || has(r.who.Role, defineRight(t), "") == nil {
+		return nil
+	}
+	err := r.e.db.Read(context.Background(), func(tx *store.Tx) error { return r.mayDefine(tx, t) })
+	return placedAt(source, name[0].Pos, r.e.visible(err, false))
+}
+
+// mayDefine is the right to change or drop a table: what the matrix says, and
+// for a private table also its owner while no other user has a row in it.
+func (r *run) mayDefine(tx *store.Tx, t *catalog.Table) error {
+	denied := has(r.who.Role, defineRight(t), t.FullName())
+	if denied == nil {
+		return nil
+	}
+	if t.Kind.Private() && t.Owner == r.who.UserID && has(r.who.Role, createPrivate, "") == nil {
+		others, err := tx.OthersHaveRows(t, r.who.UserID)
+		if err != nil || !others {
+			return err
+		}
+	}
+	return denied
 }
 
 // authoriseTables checks the right to every table that a statement names.
@@ -97,6 +104,10 @@ func (r *run) noShared(source string, s dialect.Statement) error {
 		}
 	}
 	return nil
+}
+
+func noExecuteAs(source string, s dialect.Statement) error {
+	return at(source, s.Pos(), wire.NewError(wire.CodeUnsupported, "EXECUTE AS USER takes SELECT, INSERT, UPDATE or DELETE"))
 }
 
 func errShared() *wire.Error {
@@ -140,33 +151,12 @@ func lookup(s *catalog.Snapshot, namespace string, name dialect.Name) *catalog.T
 	return s.Table(namespace, name[len(name)-1].Name)
 }
 
-// mayUse is the role matrix for the rows of a table.
-func mayUse(role string, t *catalog.Table, write bool) *wire.Error {
-	ok := true
-	switch t.Kind {
-	case catalog.System:
-		ok = identity.IsAdminRole(role) && !write
-	case catalog.Shared:
-		switch {
-		case t.Access == "dba":
-			ok = identity.IsAdminRole(role)
-		case write || t.Access != "public":
-			ok = atLeastService(role)
-		}
-	}
-	if ok {
-		return nil
-	}
-	verb := "read"
-	if write {
-		verb = "write"
-	}
-	return wire.NewError(wire.CodePermissionDenied, "permission denied: role ", role, " may not ", verb, " ", t.FullName())
-}
-
 // mayRun checks the right to the tables of a plan.
 func (r *run) mayRun(p *plan) error {
 	role := r.who.Role
+	if e := has(role, anyone, ""); e != nil {
+		return e
+	}
 	if p.asUser != "" {
 		if _, err := r.target(p.source, p.stmt.(*dialect.ExecuteAs)); err != nil {
 			return err

@@ -430,13 +430,13 @@ func (r *run) createIndex(tx *store.Tx, p *plan, s *dialect.CreateIndex) (wire.R
 	}
 	if ix.Name == "" {
 		ix.Name = name + "_idx"
-		for k := 1; r.indexTable(tx, t.Namespace, ix.Name) != nil; k++ {
+		for k := 1; indexTable(tx.Catalog(), t.Namespace, ix.Name) != nil; k++ {
 			ix.Name = name + "_idx" + strconv.Itoa(k)
 		}
 	} else if err := r.checkName(p, s.Name); err != nil {
 		return wire.Result{}, err
 	}
-	if r.indexTable(tx, t.Namespace, ix.Name) != nil {
+	if indexTable(tx.Catalog(), t.Namespace, ix.Name) != nil {
 		if s.IfNotExists {
 			return r.done("Index " + ix.Name + " already exists"), nil
 		}
@@ -452,18 +452,12 @@ func (r *run) createIndex(tx *store.Tx, p *plan, s *dialect.CreateIndex) (wire.R
 // dropIndex runs DROP INDEX.
 func (r *run) dropIndex(tx *store.Tx, p *plan, s *dialect.DropIndex) (wire.Result, error) {
 	id := s.Name[len(s.Name)-1]
-	namespace := r.namespace
-	if len(s.Name) > 1 {
-		namespace = s.Name[0].Name
-	} else if len(s.Table) > 1 {
-		namespace = s.Table[0].Name
-	}
-	t := r.indexTable(tx, namespace, id.Name)
+	t := indexTable(tx.Catalog(), r.indexNamespace(s), id.Name)
 	if t == nil {
 		if s.IfExists {
 			return r.done("Index " + id.Name + " does not exist"), nil
 		}
-		return wire.Result{}, at(p.source, id.Pos, wire.NewError(wire.CodeTableNotFound, "Index ", id.Name, " not found: it does not exist in namespace ", namespace))
+		return wire.Result{}, at(p.source, id.Pos, wire.NewError(wire.CodeTableNotFound, "Index ", id.Name, " not found: it does not exist in namespace ", r.indexNamespace(s)))
 	}
 	if err := r.mayDefine(tx, t); err != nil {
 		return wire.Result{}, err
@@ -486,11 +480,22 @@ func (r *run) indexed(tx *store.Tx, p *plan, name dialect.Name) (*catalog.Table,
 }
 
 // indexTable finds the table of a namespace that has an index of that name.
-func (r *run) indexTable(tx *store.Tx, namespace, index string) *catalog.Table {
-	for _, t := range tx.Catalog().Tables(namespace) {
+func indexTable(c *catalog.Snapshot, namespace, index string) *catalog.Table {
+	for _, t := range c.Tables(namespace) {
 		if t.Index(index) != nil {
 			return t
 		}
 	}
 	return nil
+}
+
+// indexNamespace is where DROP INDEX looks.
+func (r *run) indexNamespace(s *dialect.DropIndex) string {
+	switch {
+	case len(s.Name) > 1:
+		return s.Name[0].Name
+	case len(s.Table) > 1:
+		return s.Table[0].Name
+	}
+	return r.namespace
 }

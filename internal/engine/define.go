@@ -419,21 +419,6 @@ func (r *run) dropTable(tx *store.Tx, p *plan, s *dialect.DropTable) (wire.Resul
 	return r.done("Table " + t.FullName() + " dropped. Cleanup job: CL-" + strconv.FormatInt(t.ID, 10)), tx.DropTable(t)
 }
 
-// mayDefine is the right to change or drop a table: service and above, or its
-// owner while no other user has a row in it.
-func (r *run) mayDefine(tx *store.Tx, t *catalog.Table) error {
-	if atLeastService(r.who.Role) {
-		return nil
-	}
-	if t.Owner == r.who.UserID && t.Kind.Private() {
-		others, err := tx.OthersHaveRows(t, r.who.UserID)
-		if err != nil || !others {
-			return err
-		}
-	}
-	return wire.NewError(wire.CodePermissionDenied, "permission denied: changing or dropping ", t.FullName(), " needs the role service, dba or system")
-}
-
 // createUser plans CREATE USER: the password is hashed before the transaction.
 func (r *run) createUser(p *plan, s *dialect.CreateUser) {
 	n := identity.NewUser{Name: s.Name.Name, Auth: s.Auth, Secret: s.Secret, Role: s.Role}

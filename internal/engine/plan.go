@@ -138,7 +138,7 @@ func (r *run) bind(b *bind.Binder, p *plan, s dialect.Statement, params []wire.V
 		p.print(p.ch.Printed(r.e.db.Target()))
 	default:
 		if p.asUser != "" {
-			return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "EXECUTE AS USER takes SELECT, INSERT, UPDATE or DELETE"))
+			return noExecuteAs(p.source, s)
 		}
 		return r.define(b, p, s, params)
 	}
