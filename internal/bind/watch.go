@@ -13,9 +13,15 @@ import (
 type Watch struct {
 	Fields []wire.Field // of the rows that are sent: the select list, then what clients need beside it
 	Shown  int          // how many of Fields the select list asked for
-	rel    *relation
-	items  []expr.Node
-	where  expr.Node
+	// Unsteady says that the filter asks for the time or the like: a row may
+	// enter or leave it without being changed.
+	Unsteady bool
+	// UsesCaller says that the query means something else for another user.
+	UsesCaller bool
+
+	rel   *relation
+	items []expr.Node
+	where expr.Node
 }
 
 // Table is the table that is watched.
@@ -56,6 +62,12 @@ func (b *Binder) Watch(s dialect.Statement) (*Watch, error) {
 		}
 	}
 	w.Shown = len(w.Fields)
+	for _, n := range append(append([]expr.Node{}, w.items...), w.where) {
+		if n != nil && expr.UsesCaller(n) {
+			w.UsesCaller = true
+		}
+	}
+	w.Unsteady = w.where != nil && expr.Unsteady(w.where)
 	for _, k := range table.Key {
 		w.need(k)
 	}
@@ -163,6 +175,28 @@ func (w *Watch) PrintPage(target expr.Target, n int, newest bool) Printed {
 	p.Raw(" LIMIT ")
 	arg(3)
 	return Printed{SQL: p.SQL(), Args: p.Args(), Cols: cols}
+}
+
+// Equal finds a column that the filter compares for equality, and what with: no
+// row with another value passes. ok is false when there is none, or only one
+// whose value is NULL.
+func (w *Watch) Equal(env *expr.Env) (column int, value wire.Value, ok bool) {
+	if w.where == nil {
+		return 0, value, false
+	}
+	expr.EqualTo(w.where, func(c *expr.Column, n expr.Node) {
+		if c.Index >= len(w.rel.table.Columns) {
+			return // _seq, which no stored row has
+		}
+		// A key column tells rows apart best.
+		if ok && !(w.rel.table.IsKey(c.Index) && !w.rel.table.IsKey(column)) {
+			return
+		}
+		if v, err := n.Eval(env); err == nil && !v.IsNull() {
+			column, value, ok = c.Index, v, true
+		}
+	})
+	return column, value, ok
 }
 
 // Match reports whether env.Row passes the filter.

@@ -20,7 +20,12 @@ type Watch struct {
 	Fields []wire.Field   // of every row that it sends
 	Table  *catalog.Table // what it watches
 	Scope  string         // whose changes it sees; "" in a SHARED table
-	Key    string         // equal for live queries that send the same
+	Key    string         // equal for live queries of a scope that send the same
+
+	// Column, when it is not negative, is a column of the table that every row of
+	// the filter has at Value.
+	Column int
+	Value  wire.Value
 
 	e        *Engine
 	bound    *bind.Watch
@@ -67,7 +72,11 @@ func (e *Engine) Watch(who *identity.Principal, sql string, params []wire.Value)
 	if w.Table.Kind.Private() {
 		w.Scope = who.UserID
 	}
-	w.Key = watchKey(who, sql, env.Params)
+	w.Column = -1
+	if column, value, ok := bound.Equal(env); ok {
+		w.Column, w.Value = column, value
+	}
+	w.Key = watchKey(who, bound.UsesCaller, sql, env.Params)
 	p := plan{}
 	p.print(bound.PrintPage(e.db.Target(), len(params), false))
 	w.page, w.pageArgs = p.rows, p.args
@@ -76,9 +85,13 @@ func (e *Engine) Watch(who *identity.Principal, sql string, params []wire.Value)
 	return w, nil
 }
 
-func watchKey(who *identity.Principal, sql string, params []wire.Value) string {
+func watchKey(who *identity.Principal, usesCaller bool, sql string, params []wire.Value) string {
 	var b strings.Builder
-	for _, s := range []string{who.UserID, who.Role, sql} {
+	words := []string{sql}
+	if usesCaller {
+		words = append(words, who.UserID, who.Role)
+	}
+	for _, s := range words {
 		b.WriteString(itoa(len(s)))
 		b.WriteByte(':')
 		b.WriteString(s)
@@ -106,6 +119,7 @@ type Page struct {
 	Rows [][]wire.Value
 	Last store.Seq // version of the last row, or the After of the request
 	More bool      // there are rows after Last
+	At   store.Seq // the newest change that the page has seen
 }
 
 // Newest returns the position of the newest change and how far the log has
@@ -132,7 +146,8 @@ var errPageFull = errors.New("the page is full")
 func (w *Watch) Page(ctx context.Context, after, upTo store.Seq, limit int) (Page, error) {
 	page := Page{Last: after}
 	size := 0
-	err := w.read(ctx, w.page, w.pageArgs, after, upTo, limit+1, func(row []wire.Value) error {
+	var err error
+	page.At, err = w.read(ctx, w.page, w.pageArgs, after, upTo, limit+1, func(row []wire.Value) error {
 		if len(page.Rows) == limit || size >= pageBytes {
 			page.More = true
 			return errPageFull
@@ -152,7 +167,8 @@ func (w *Watch) Page(ctx context.Context, after, upTo store.Seq, limit int) (Pag
 // order of _seq.
 func (w *Watch) Latest(ctx context.Context, upTo store.Seq, limit int) (Page, error) {
 	page := Page{Last: upTo}
-	err := w.read(ctx, w.last, w.lastArgs, 0, upTo, limit, func(row []wire.Value) error {
+	var err error
+	page.At, err = w.read(ctx, w.last, w.lastArgs, 0, upTo, limit, func(row []wire.Value) error {
 		page.Rows = append(page.Rows, slices.Clone(row[:len(row)-1]))
 		return nil
 	})
@@ -160,30 +176,49 @@ func (w *Watch) Latest(ctx context.Context, upTo store.Seq, limit int) (Page, er
 	return page, err
 }
 
-func (w *Watch) read(ctx context.Context, s *store.Stmt, args []expr.Arg, after, upTo store.Seq, limit int, row func([]wire.Value) error) error {
+// read runs one of the page statements and tells what the newest change was
+// that it saw.
+func (w *Watch) read(ctx context.Context, s *store.Stmt, args []expr.Arg, after, upTo store.Seq, limit int, row func([]wire.Value) error) (newest store.Seq, err error) {
 	env := w.env
 	env.Now = w.e.db.Now()
 	env.Params = append(slices.Clone(env.Params), wire.IntValue(after), wire.IntValue(upTo), wire.IntValue(int64(limit)))
 	values := (&plan{args: args}).values(&env)
-	err := w.e.db.Query(ctx, s, values, row)
-	if errors.Is(err, errPageFull) {
-		return nil
-	}
-	return w.e.visible(err, false)
+	err = w.e.db.Read(ctx, func(tx *store.Tx) error {
+		if newest, err = tx.Newest(); err != nil {
+			return err
+		}
+		err := tx.Query(s, values, row)
+		if errors.Is(err, errPageFull) {
+			return nil
+		}
+		return err
+	})
+	return newest, w.e.visible(err, false)
 }
 
-// Log calls fn for the changes of the watched table and scope with after < Seq
-// <= upTo, limit at most.
-func (w *Watch) Log(ctx context.Context, after, upTo store.Seq, limit int) ([]*store.Change, error) {
-	var out []*store.Change
-	err := w.e.db.Read(ctx, func(tx *store.Tx) error {
-		out = out[:0]
+// Log reads the changes of the watched table and scope with after < Seq <=
+// upTo: limit at most, and fewer when they are large. Then the last of them is
+// returned as reached, else upTo.
+func (w *Watch) Log(ctx context.Context, after, upTo store.Seq, limit int) (out []*store.Change, reached store.Seq, err error) {
+	err = w.e.db.Read(ctx, func(tx *store.Tx) error {
+		size := 0
 		return tx.Changes(w.Table.ID, w.Scope, after, upTo, limit, func(c *store.Change) error {
+			if size >= pageBytes {
+				return errPageFull
+			}
+			size += c.Size()
 			out = append(out, c)
 			return nil
 		})
 	})
-	return out, w.e.visible(err, false)
+	full := errors.Is(err, errPageFull) || len(out) == limit
+	if errors.Is(err, errPageFull) {
+		err = nil
+	}
+	if reached = upTo; full {
+		reached = out[len(out)-1].Seq
+	}
+	return out, reached, w.e.visible(err, false)
 }
 
 // Event is what a change means to a live query.
@@ -195,8 +230,11 @@ type Event struct {
 
 // Event computes what a change of the watched table and scope means: a row that
 // enters the filter is an insert, one that leaves it a delete. ok is false when
-// it means nothing.
-func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
+// it means nothing. With unseen the reader never got the row that was replaced.
+//
+// Where the filter asks for the time, nobody knows whether the reader has the
+// old row: then it is taken to have it, so that no row stays that is gone.
+func (w *Watch) Event(c *store.Change, unseen bool) (ev Event, ok bool, err error) {
 	defer func() {
 		// A bug in an expression ends the live queries that use it and no more.
 		if p := recover(); p != nil {
@@ -208,10 +246,12 @@ func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
 	env.Now = w.e.db.Now()
 	var before, after bool
 	var old, row []wire.Value
-	if c.Old != nil {
+	if c.Old != nil && !unseen {
 		env.Row = systemRow(c.Old, c.OldSeq)
-		if before, err = w.bound.Match(&env); err != nil {
-			return ev, false, err
+		if before = w.bound.Unsteady; !before {
+			if before, err = w.bound.Match(&env); err != nil {
+				return ev, false, err
+			}
 		}
 		if before {
 			if c.New == nil {

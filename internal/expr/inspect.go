@@ -1,5 +1,7 @@
 package expr
 
+import "github.com/kalamdb/kalam-go/wire"
+
 // children gives the operands of n.
 func children(n Node) []Node {
 	switch n := n.(type) {
@@ -132,4 +134,53 @@ func BareColumn(n Node) *Column {
 		}
 	}
 	return nil
+}
+
+// UsesCaller reports whether n depends on who asks.
+func UsesCaller(n Node) bool {
+	return contains(n, func(n Node) bool {
+		e, ok := n.(*environment)
+		return ok && (e.kind == ArgUser || e.kind == ArgRole)
+	})
+}
+
+// Unsteady reports whether n may give another value later on the same row: it
+// asks for the time, a new id or a random number.
+func Unsteady(n Node) bool {
+	return contains(n, func(n Node) bool {
+		switch n := n.(type) {
+		case *environment:
+			return n.kind != ArgUser && n.kind != ArgRole
+		case *call:
+			return n.f.volatile
+		}
+		return false
+	})
+}
+
+// EqualTo finds the conjuncts of n that say column = value, where value has no
+// column in it. It gives those whose values are equal for the comparison
+// exactly when they are equal in Go, so that they can be looked up in a map.
+func EqualTo(n Node, found func(c *Column, value Node)) {
+	if j, ok := n.(*junction); ok && j.op == "AND" {
+		for _, x := range j.args {
+			EqualTo(x, found)
+		}
+		return
+	}
+	cmp, ok := n.(*comparison)
+	if !ok || cmp.op != "=" {
+		return
+	}
+	switch cmp.class {
+	case wire.BigInt, wire.Text, wire.Boolean, wire.Date, wire.Timestamp, wire.UUID:
+	default:
+		return // 1.0 and 1.00 are equal, and so are 0.0 and -0.0
+	}
+	for _, side := range [2][2]Node{{cmp.l, cmp.r}, {cmp.r, cmp.l}} {
+		if c := AsColumn(side[0]); c != nil && BareColumn(side[1]) == nil && !Unsteady(side[1]) {
+			found(c, side[1])
+			return
+		}
+	}
 }

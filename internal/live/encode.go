@@ -9,23 +9,25 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-func (s *Subscription) ack(control wire.BatchControl, reset bool) []byte {
-	return wire.AppendServerFrame(nil, &wire.ServerFrame{
+func newFrame(f *wire.ServerFrame) *Frame { return &Frame{JSON: wire.AppendServerFrame(nil, f)} }
+
+func (s *Subscription) ack(control wire.BatchControl, reset bool) *Frame {
+	return newFrame(&wire.ServerFrame{
 		Type: "subscription_ack", SubscriptionID: s.ID, BatchControl: control, Schema: s.watch.Fields, Reset: reset,
 	})
 }
 
-func (s *Subscription) batch(rows [][]wire.Value, control wire.BatchControl) []byte {
-	return wire.AppendServerFrame(nil, &wire.ServerFrame{
+func (s *Subscription) batch(rows [][]wire.Value, control wire.BatchControl) *Frame {
+	return newFrame(&wire.ServerFrame{
 		Type: "initial_data_batch", SubscriptionID: s.ID, BatchControl: control,
 		Schema: s.watch.Fields, Rows: named(s.watch.Fields, rows...),
 	})
 }
 
-// frame is a change frame of the subscription: its own head and a tail that is
-// the same for all of its group.
-func (s *Subscription) frame(tail []byte) []byte {
-	return append(s.head[:len(s.head):len(s.head)], tail...)
+// changeHead is the part of a change frame that differs between the
+// subscriptions of a group.
+func (s *Subscription) changeHead() []byte {
+	return append([]byte(`{"type":"change","subscription_id":`), wire.AppendString(nil, s.ID)...)
 }
 
 // named gives rows the names of their cells.

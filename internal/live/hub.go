@@ -27,12 +27,16 @@ import (
 // Outlet takes the frames of subscriptions: the queue of a socket.
 type Outlet interface {
 	// Push queues a frame for sub and reports whether there was room.
-	Push(sub *Subscription, frame []byte) bool
+	Push(sub *Subscription, f *Frame) bool
 	// End queues the frame that ends sub, whatever waits before it.
-	End(sub *Subscription, frame []byte)
-	// Wait queues a frame for sub as soon as there is room. It fails when ctx
-	// ends.
-	Wait(ctx context.Context, sub *Subscription, frame []byte) error
+	End(sub *Subscription, f *Frame)
+	// Turn waits until little is queued and no other subscription of the socket
+	// has its turn, so that of all their snapshots one page is in memory. It
+	// fails when ctx ends. The turn lasts until done is called.
+	Turn(ctx context.Context) (done func(), err error)
+	// Pass queues a frame for sub during its turn. It fails when the socket is
+	// closed.
+	Pass(sub *Subscription, f *Frame) error
 }
 
 // Options limit subscriptions. The zero value works.
@@ -52,25 +56,13 @@ type Hub struct {
 	done    sync.WaitGroup
 
 	mu      sync.Mutex
-	pos     store.Seq          // mu guards it and the rest; every change up to pos was handed out
-	scopes  map[scope][]*group // who watches what
+	pos     store.Seq               // mu guards it and the rest; every change up to pos was handed out
+	feeds   map[scope]*feed         // who watches what
+	subs    map[int64]*Subscription // all there are, by Number
 	perUser map[string]int
 	closed  bool
 
 	catalog *catalog.Snapshot // what the tables were compared with last; the tail's
-}
-
-// scope is the part of the change log that a live query reads.
-type scope struct {
-	table int64
-	user  string
-}
-
-// group is all subscriptions that send the same rows: matched, projected and
-// encoded once.
-type group struct {
-	watch *engine.Watch
-	subs  map[*Subscription]struct{}
 }
 
 // New starts a hub. Close ends it.
@@ -90,7 +82,7 @@ func New(db *store.DB, e *engine.Engine, o Options) *Hub {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hub{
 		db: db, engine: e, options: o, cancel: cancel, pos: db.Newest(),
-		scopes: make(map[scope][]*group), perUser: make(map[string]int),
+		feeds: make(map[scope]*feed), subs: make(map[int64]*Subscription), perUser: make(map[string]int),
 	}
 	h.done.Go(func() { h.tail(ctx) })
 	return h
@@ -144,43 +136,63 @@ func (h *Hub) tail(ctx context.Context) {
 		h.mu.Lock()
 		for _, c := range changes {
 			h.deliver(c)
+			h.pos = c.Seq
 		}
-		pos = changes[len(changes)-1].Seq
-		h.pos = pos
+		pos = h.pos
 		h.mu.Unlock()
 	}
 }
 
-// deliver encodes a change once for each group and queues it for each of its
+// deliver encodes a change once for each group, and queues it for each of its
 // subscriptions. The caller holds mu; queues never block.
 func (h *Hub) deliver(c *store.Change) {
-	for _, g := range h.scopes[scope{c.Table, c.User}] {
-		if c.Version != g.watch.Table.Version {
-			h.restart(g, c.Seq)
-			continue
+	f := h.feeds[scope{c.Table, c.User}]
+	if f == nil {
+		return
+	}
+	if c.Version != f.table.Version {
+		h.restart(f, c.Seq)
+		return
+	}
+	var slow []*Subscription
+	f.concerned(c, func(g *group) {
+		ev, ok, err := g.watch.Event(c, false)
+		if err == nil && !ok {
+			return
 		}
-		ev, ok, err := g.watch.Event(c)
-		if err != nil {
-			for sub := range g.subs {
-				h.leave(sub)
-				sub.fail(asError(err), wire.CodeConversionError)
-			}
-			continue
-		}
-		if !ok {
-			continue
-		}
-		tail := changeTail(g.watch, ev)
-		for sub := range g.subs {
-			if c.Seq <= sub.position {
-				continue // its snapshot is newer than what the hub has read
-			}
-			if sub.outlet.Push(sub, sub.frame(tail)) {
+		var tail []byte
+		for _, b := range g.bunches {
+			var frame *Frame
+			for _, sub := range b.subs {
+				if c.Seq <= sub.position {
+					continue // its snapshot is newer than what the hub has read
+				}
+				if err != nil {
+					sub.failed = asError(err)
+					slow = append(slow, sub)
+					continue
+				}
+				if tail == nil {
+					tail = changeTail(g.watch, ev)
+				}
+				if frame == nil {
+					frame = &Frame{JSON: append(b.head[:len(b.head):len(b.head)], tail...)}
+				}
+				if !sub.outlet.Push(sub, frame) {
+					slow = append(slow, sub)
+					continue
+				}
 				sub.position = c.Seq
-				continue
+				sub.changes.Add(1)
 			}
-			h.leave(sub)
-			sub.slow()
+		}
+	})
+	for _, sub := range slow {
+		h.leave(sub)
+		if sub.failed != nil {
+			sub.fail(sub.failed, wire.CodeConversionError)
+		} else {
+			sub.slow(max(sub.position, h.pos))
 		}
 	}
 }
@@ -195,21 +207,19 @@ func (h *Hub) checkTables() {
 	h.catalog = now
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, groups := range h.scopes {
-		for _, g := range groups {
-			if t := g.watch.Table; now.TableByID(t.ID) != t {
-				h.restart(g, math.MaxInt64)
-			}
+	for _, f := range h.feeds {
+		if now.TableByID(f.table.ID) != f.table {
+			h.restart(f, math.MaxInt64)
 		}
 	}
 }
 
-// restart starts the subscriptions of a group again that have not come as far
-// as upTo. The caller holds mu.
-func (h *Hub) restart(g *group, upTo store.Seq) {
-	for sub := range g.subs {
+// restart starts the subscriptions of a feed again that have not come as far as
+// upTo. The caller holds mu.
+func (h *Hub) restart(f *feed, upTo store.Seq) {
+	for _, sub := range f.all() {
 		if sub.position < upTo {
-			h.ungroup(sub)
+			h.part(sub)
 			sub.launch(true)
 		}
 	}
@@ -221,7 +231,8 @@ func (h *Hub) restart(g *group, upTo store.Seq) {
 func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.db.Catalog().TableByID(sub.watch.Table.ID) != sub.watch.Table {
+	table := sub.watch.Table
+	if h.db.Catalog().TableByID(table.ID) != table {
 		return 0, errReset
 	}
 	if h.pos > pos {
@@ -230,17 +241,18 @@ func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err erro
 	if sub.left.Load() {
 		return 0, nil
 	}
-	sub.position = pos
-	key := scope{sub.watch.Table.ID, sub.watch.Scope}
-	for _, g := range h.scopes[key] {
-		if g.watch.Key == sub.watch.Key && g.watch.Table == sub.watch.Table {
-			g.subs[sub] = struct{}{}
-			sub.group = g
-			return 0, nil
-		}
+	key := scope{table.ID, sub.watch.Scope}
+	f := h.feeds[key]
+	if f != nil && f.table != table {
+		h.restart(f, math.MaxInt64) // those who are there are bound to the table as it was
+		f = nil
 	}
-	sub.group = &group{watch: sub.watch, subs: map[*Subscription]struct{}{sub: {}}}
-	h.scopes[key] = append(h.scopes[key], sub.group)
+	if f == nil {
+		f = &feed{table: table, groups: make(map[string]*group), equal: make(map[int]map[wire.Value][]*group)}
+		h.feeds[key] = f
+	}
+	sub.position, sub.pages = pos, nil
+	f.join(sub)
 	return 0, nil
 }
 
@@ -252,32 +264,20 @@ func (h *Hub) leave(sub *Subscription) {
 	if h.perUser[sub.who.UserID]--; h.perUser[sub.who.UserID] <= 0 {
 		delete(h.perUser, sub.who.UserID)
 	}
-	h.ungroup(sub)
+	delete(h.subs, sub.Number)
+	h.part(sub)
 }
 
-// ungroup takes a subscription out of its group. The caller holds mu.
-func (h *Hub) ungroup(sub *Subscription) {
-	g := sub.group
-	if g == nil {
+// part takes a subscription out of its feed. The caller holds mu.
+func (h *Hub) part(sub *Subscription) {
+	f := sub.feed
+	if f == nil {
 		return
 	}
-	sub.group = nil
-	delete(g.subs, sub)
-	if len(g.subs) > 0 {
-		return
-	}
-	key := scope{sub.watch.Table.ID, sub.watch.Scope}
-	groups := h.scopes[key]
-	for i := range groups {
-		if groups[i] == g {
-			groups = append(groups[:i:i], groups[i+1:]...)
-			break
-		}
-	}
-	if len(groups) == 0 {
-		delete(h.scopes, key)
-	} else {
-		h.scopes[key] = groups
+	key := scope{f.table.ID, sub.watch.Scope}
+	f.leave(sub)
+	if len(f.groups) == 0 && h.feeds[key] == f {
+		delete(h.feeds, key)
 	}
 }
 

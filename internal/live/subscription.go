@@ -3,9 +3,11 @@ package live
 import (
 	"context"
 	"errors"
+	"sort"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -15,7 +17,11 @@ import (
 
 // Subscription is one live query of one socket.
 type Subscription struct {
-	ID string
+	ID     string // the client's, of its socket
+	Number int64  // the server's, of all there ever were
+
+	// Queued is how many bytes wait for it; the queue of its socket keeps it.
+	Queued int
 
 	hub    *Hub
 	who    *identity.Principal
@@ -24,16 +30,27 @@ type Subscription struct {
 	option *wire.SubscribeOptions // nil: no snapshot
 	watch  *engine.Watch          // of its goroutine, and of its group once it has joined
 	outlet Outlet
-	head   []byte // of its change frames
+	since  time.Time
 
-	left    atomic.Bool // it is not in the hub any more; set under the hub's mu
-	dropped atomic.Bool // nobody wants its frames any more
+	left    atomic.Bool  // it is not in the hub any more; set under the hub's mu
+	dropped atomic.Bool  // nobody wants its frames any more
+	changes atomic.Int64 // how many were queued
 
 	// The hub's mu guards these.
-	group    *group
-	cancel   context.CancelFunc // ends its goroutine
+	cancel   context.CancelFunc // ends its goroutine; nil when there is none
 	position store.Seq          // everything up to here was queued
+	failed   *wire.Error        // why it is about to be ended
+	feed     *feed              // where it is, with slot as its place in bunch; nil before it joins
+	group    *group
+	bunch    *bunch
+	slot     int
+
+	pages []page // of its snapshot; of its goroutine
 }
+
+// page is what a subscription knows of a page of its snapshot: how far it goes,
+// and the newest change that it has seen.
+type page struct{ last, at store.Seq }
 
 // Subscribe starts a live query for who. Its frames go to outlet, the
 // acknowledgement first. An error means that there is no subscription; it has
@@ -49,13 +66,16 @@ func (h *Hub) Subscribe(who *identity.Principal, req *wire.Subscription, outlet 
 	if err != nil {
 		return nil, subscribeError(err)
 	}
-	sub := &Subscription{ID: req.ID, hub: h, who: who, sql: req.SQL, params: req.Params, option: req.Options, watch: watch, outlet: outlet}
-	sub.head = append([]byte(`{"type":"change","subscription_id":`), wire.AppendString(nil, req.ID)...)
+	sub := &Subscription{
+		ID: req.ID, Number: h.db.NextID(), hub: h, who: who, sql: req.SQL, params: req.Params, option: req.Options,
+		watch: watch, outlet: outlet, since: h.db.Now(),
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.enter(who); err != nil {
 		return nil, err
 	}
+	h.subs[sub.Number] = sub
 	sub.launch(false)
 	return sub, nil
 }
@@ -124,7 +144,9 @@ func (s *Subscription) End() {
 func (s *Subscription) quit() {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	s.cancel()
+	if s.cancel != nil {
+		s.cancel()
+	}
 	s.hub.leave(s)
 }
 
@@ -177,13 +199,18 @@ func (s *Subscription) begin(ctx context.Context) error {
 	pos, o := newest, s.option
 	switch {
 	case o == nil:
-		err = s.send(ctx, s.ack(wire.BatchControl{Status: "ready", LastSeqID: newest, HasLastSeqID: true}, false))
+		err = s.inTurn(ctx, func() error {
+			return s.pass(s.ack(wire.BatchControl{Status: "ready", LastSeqID: newest, HasLastSeqID: true}, false))
+		})
 	case o.HasFrom && o.From > 0 && o.From >= floor && o.From <= newest:
 		pos = o.From
 		ready := wire.BatchControl{Status: "ready", LastSeqID: pos, HasLastSeqID: true}
-		if err = s.send(ctx, s.ack(ready, false)); err == nil {
-			err = s.send(ctx, s.batch(nil, ready))
-		}
+		err = s.inTurn(ctx, func() error {
+			if err := s.pass(s.ack(ready, false)); err != nil {
+				return err
+			}
+			return s.pass(s.batch(nil, ready))
+		})
 	default:
 		err = s.snapshot(ctx, newest, o.HasFrom && o.From > 0)
 	}
@@ -195,51 +222,63 @@ func (s *Subscription) begin(ctx context.Context) error {
 
 // snapshot sends the rows as of position upTo, batch after batch.
 func (s *Subscription) snapshot(ctx context.Context, upTo store.Seq, reset bool) error {
+	var after store.Seq
+	s.pages = nil
+	for n, more := 0, true; more; n++ {
+		err := s.inTurn(ctx, func() error {
+			p, err := s.read(ctx, after, upTo)
+			if err != nil {
+				return err
+			}
+			control := wire.BatchControl{BatchNum: n, HasMore: p.More, Status: "ready", LastSeqID: upTo, HasLastSeqID: true}
+			if p.More {
+				control.LastSeqID = p.Last
+				control.Status = "loading_batch"
+				if n == 0 {
+					control.Status = "loading"
+				}
+			}
+			if n == 0 {
+				// The rows are not there yet: the acknowledgement names no position.
+				head := control
+				head.LastSeqID, head.HasLastSeqID = 0, false
+				if err := s.pass(s.ack(head, reset)); err != nil {
+					return err
+				}
+			}
+			s.pages = append(s.pages, page{control.LastSeqID, p.At})
+			after, more = p.Last, p.More
+			return s.pass(s.batch(p.Rows, control))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read reads the page of the snapshot that follows after.
+func (s *Subscription) read(ctx context.Context, after, upTo store.Seq) (engine.Page, error) {
 	var o wire.SubscribeOptions
 	if s.option != nil {
 		o = *s.option
+	}
+	if o.LastRows > 0 {
+		return s.watch.Latest(ctx, upTo, o.LastRows)
 	}
 	size := o.BatchSize
 	if size <= 0 {
 		size = s.hub.options.DefaultRows
 	}
-	size = min(size, s.hub.options.MaxRows)
-	var after store.Seq
-	for n := 0; ; n++ {
-		var page engine.Page
-		var err error
-		if o.LastRows > 0 {
-			page, err = s.watch.Latest(ctx, upTo, o.LastRows)
-		} else {
-			page, err = s.watch.Page(ctx, after, upTo, size)
-		}
-		if err != nil {
-			return err
-		}
-		control := wire.BatchControl{BatchNum: n, HasMore: page.More, Status: "ready", LastSeqID: upTo, HasLastSeqID: true}
-		if page.More {
-			control.LastSeqID = page.Last
-			control.Status = "loading_batch"
-			if n == 0 {
-				control.Status = "loading"
-			}
-		}
-		if n == 0 {
-			// The rows are not there yet: the acknowledgement names no position.
-			head := control
-			head.LastSeqID, head.HasLastSeqID = 0, false
-			if err := s.send(ctx, s.ack(head, reset)); err != nil {
-				return err
-			}
-		}
-		if err := s.send(ctx, s.batch(page.Rows, control)); err != nil {
-			return err
-		}
-		if !page.More {
-			return nil
-		}
-		after = page.Last
-	}
+	return s.watch.Page(ctx, after, upTo, min(size, s.hub.options.MaxRows))
+}
+
+// unseen reports whether the row that a change replaced or deleted was in no
+// batch: it changed before the page was read that it would have been in. To the
+// client the new version is then a new row.
+func (s *Subscription) unseen(c *store.Change) bool {
+	i := sort.Search(len(s.pages), func(i int) bool { return s.pages[i].last >= c.OldSeq })
+	return i < len(s.pages) && c.Seq <= s.pages[i].at
 }
 
 const catchUpChunk = 500
@@ -252,45 +291,58 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 			return err
 		}
 		for pos < upTo {
-			changes, err := s.watch.Log(ctx, pos, upTo, catchUpChunk)
-			if err != nil {
-				return err
-			}
-			// Asked afterwards: what was there then was read.
-			_, floor, err := s.watch.Newest(ctx)
-			if err != nil {
-				return err
-			}
-			if floor > pos {
-				return errReset
-			}
-			for _, c := range changes {
-				if c.Version != s.watch.Table.Version {
-					return errReset
-				}
-				ev, ok, err := s.watch.Event(c)
+			err := s.inTurn(ctx, func() error {
+				changes, reached, err := s.watch.Log(ctx, pos, upTo, catchUpChunk)
 				if err != nil {
 					return err
 				}
-				if !ok {
-					continue
-				}
-				if err := s.send(ctx, s.frame(changeTail(s.watch, ev))); err != nil {
+				// Asked afterwards: what was there then was read.
+				_, floor, err := s.watch.Newest(ctx)
+				if err != nil {
 					return err
 				}
-			}
-			if len(changes) < catchUpChunk {
-				pos = upTo
-			} else {
-				pos = changes[len(changes)-1].Seq
+				if floor > pos {
+					return errReset
+				}
+				for _, c := range changes {
+					if err := s.change(c); err != nil {
+						return err
+					}
+				}
+				pos = reached
+				return nil
+			})
+			if err != nil {
+				return err
 			}
 		}
 	}
 }
 
-func (s *Subscription) send(ctx context.Context, frame []byte) error {
-	return s.outlet.Wait(ctx, s, frame)
+// change sends a change of the log.
+func (s *Subscription) change(c *store.Change) error {
+	if c.Version != s.watch.Table.Version {
+		return errReset
+	}
+	ev, ok, err := s.watch.Event(c, s.unseen(c))
+	if err != nil || !ok {
+		return err
+	}
+	s.changes.Add(1)
+	return s.pass(&Frame{JSON: append(s.changeHead(), changeTail(s.watch, ev)...)})
 }
+
+// inTurn runs fn in a turn of the subscription.
+func (s *Subscription) inTurn(ctx context.Context, fn func() error) error {
+	done, err := s.outlet.Turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return fn()
+}
+
+func (s *Subscription) pass(f *Frame) error { return s.outlet.Pass(s, f) }
 
 // fail tells the client that the subscription has ended.
 func (s *Subscription) fail(e *wire.Error, code wire.Code) {
@@ -300,17 +352,14 @@ func (s *Subscription) fail(e *wire.Error, code wire.Code) {
 	s.last(&wire.ServerFrame{Type: "error", SubscriptionID: s.ID, Code: code, Message: e.Error()})
 }
 
-// slow ends a subscription whose reader does not keep up. The caller holds the
-// hub's mu.
-func (s *Subscription) slow() {
+// slow ends a subscription whose reader does not keep up.
+func (s *Subscription) slow(position store.Seq) {
 	s.last(&wire.ServerFrame{
 		Type: "error", SubscriptionID: s.ID, Code: wire.CodeSlowConsumer,
 		Message:   "the client reads more slowly than rows change; subscribe again from last_seq_id",
-		LastSeqID: s.position, HasLastSeqID: true,
+		LastSeqID: position, HasLastSeqID: true,
 	})
 }
 
 // last queues the frame that ends the subscription, behind those before it.
-func (s *Subscription) last(f *wire.ServerFrame) {
-	s.outlet.End(s, wire.AppendServerFrame(nil, f))
-}
+func (s *Subscription) last(f *wire.ServerFrame) { s.outlet.End(s, newFrame(f)) }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	endian "encoding/binary"
 	"net/http"
 	"time"
 
@@ -56,14 +57,34 @@ func serve(u *gws.Upgrader, w http.ResponseWriter, r *http.Request, h wsHandler)
 	return nil
 }
 
-// write sends one message, text or binary.
-func (c wsConn) write(data []byte, binary bool) error {
-	c.c.SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(len(data)/slowest)*time.Second))
-	op := gws.OpcodeText
+// packet makes a message as it goes over the connection. A server does not mask,
+// so all clients may be sent the same bytes (RFC 6455, section 5.2).
+func packet(payload []byte, binary bool) []byte {
+	head := make([]byte, 0, 10+len(payload))
 	if binary {
-		op = gws.OpcodeBinary
+		head = append(head, 0x82)
+	} else {
+		head = append(head, 0x81)
 	}
-	return c.c.WriteMessage(op, data)
+	switch n := len(payload); {
+	case n < 126:
+		head = append(head, byte(n))
+	case n < 1<<16:
+		head = append(head, 126, byte(n>>8), byte(n))
+	default:
+		head = append(head, 127)
+		head = endian.BigEndian.AppendUint64(head, uint64(n))
+	}
+	return append(head, payload...)
+}
+
+// write sends a packet. The library would copy and check the bytes again for
+// each connection.
+func (c wsConn) write(packet []byte) error {
+	conn := c.c.NetConn()
+	conn.SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(len(packet)/slowest)*time.Second))
+	_, err := conn.Write(packet)
+	return err
 }
 
 func (c wsConn) ping() error {

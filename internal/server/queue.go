@@ -1,10 +1,9 @@
 package server
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/kalamdb/kalam-go/internal/live"
@@ -16,8 +15,10 @@ const (
 	easyQueue = 256 << 10
 	// frameCost is what a frame takes beside its data.
 	frameCost = 64
-	// gzipFrom is the size from which frames are compressed.
-	gzipFrom = 512
+	// shares is into how many parts the queue of a socket is divided: no
+	// subscription may fill more than one, so that a busy one does not end its
+	// neighbours.
+	shares = 4
 )
 
 var errSocketClosed = errors.New("the socket is closed")
@@ -25,14 +26,21 @@ var errSocketClosed = errors.New("the socket is closed")
 // frame is something to write to a socket.
 type frame struct {
 	sub   *live.Subscription // whose it is; nil: the socket's
-	data  []byte
+	msg   *live.Frame        // of opData
+	data  []byte             // of the others
 	op    frameOp
 	code  uint16 // of a close
-	plain bool   // never compressed
-	paced bool   // it was added by wait
+	plain bool   // JSON text, whatever was agreed on
+	paced bool   // it was added by pass
 }
 
-func (f *frame) cost() int { return len(f.data) + frameCost }
+func (f *frame) cost() int {
+	n := len(f.data) + frameCost
+	if f.msg != nil {
+		n += len(f.msg.JSON)
+	}
+	return n
+}
 
 type frameOp uint8
 
@@ -47,26 +55,32 @@ const (
 // while something waits, so that an idle socket costs none.
 type queue struct {
 	// limit is how many bytes of changes wait; when they are more, put refuses.
-	// What wait adds goes at the pace of the reader and is not counted: a large
+	// What pass adds goes at the pace of the reader and is not counted: a large
 	// page of a snapshot makes nobody a slow reader.
 	limit int
 	write func(frame) error // writes one frame; called by one goroutine at a time
 	ended func()            // called once, when a write failed
 
 	mu      sync.Mutex
-	frames  []frame       // mu guards this and the rest
-	bytes   int           // cost of frames and of the frame being written
-	pushed  int           // the part of bytes that is not paced
-	writing bool          // the writer runs
-	closed  bool          // nothing more is taken
-	space   chan struct{} // closed when bytes falls below easyQueue; nil when nobody waits
+	frames  []frame         // mu guards this and the rest
+	bytes   int             // cost of frames and of the frame being written
+	pushed  int             // the part of bytes that is not paced
+	writing bool            // the writer runs
+	closed  bool            // nothing more is taken
+	space   chan struct{}   // closed when bytes falls below easyQueue; nil when nobody waits
+	turns   []chan struct{} // of those who wait for the turn, closed when it is theirs
+	taken   bool            // somebody has the turn
 }
 
-// put adds a frame unless the queue is full or closed. One frame always fits.
+// put adds a frame unless the queue, or the share of its subscription, is full
+// or closed. One frame always fits.
 func (q *queue) put(f frame) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed || q.pushed > 0 && q.pushed+f.cost() > q.limit {
+		return false
+	}
+	if f.sub != nil && f.sub.Queued > 0 && f.sub.Queued+f.cost() > q.limit/shares {
 		return false
 	}
 	q.add(f)
@@ -98,6 +112,9 @@ func (q *queue) add(f frame) {
 	q.bytes += f.cost()
 	if !f.paced {
 		q.pushed += f.cost()
+		if f.sub != nil {
+			f.sub.Queued += f.cost()
+		}
 	}
 	if f.op == opClose {
 		q.closed = true
@@ -114,26 +131,39 @@ func (q *queue) leave(f frame) {
 	q.bytes -= f.cost()
 	if !f.paced {
 		q.pushed -= f.cost()
+		if f.sub != nil {
+			f.sub.Queued -= f.cost()
+		}
 	}
 	if q.bytes <= easyQueue {
 		q.wake()
 	}
 }
 
-// wait adds a frame as soon as little waits before it.
-func (q *queue) wait(ctx context.Context, f frame) error {
-	f.paced = true
-	for {
+// turn waits until nobody else has the turn and little waits to be written.
+func (q *queue) turn(ctx context.Context) (done func(), err error) {
+	q.mu.Lock()
+	if q.taken {
+		mine := make(chan struct{})
+		q.turns = append(q.turns, mine)
+		q.mu.Unlock()
+		select {
+		case <-mine:
+		case <-ctx.Done():
+			q.mu.Lock()
+			if i := slices.Index(q.turns, mine); i >= 0 {
+				q.turns = slices.Delete(q.turns, i, i+1)
+				q.mu.Unlock()
+			} else {
+				q.mu.Unlock()
+				q.next() // it was just given
+			}
+			return nil, context.Cause(ctx)
+		}
 		q.mu.Lock()
-		if q.closed {
-			q.mu.Unlock()
-			return errSocketClosed
-		}
-		if q.bytes <= easyQueue {
-			q.add(f)
-			q.mu.Unlock()
-			return nil
-		}
+	}
+	q.taken = true
+	for !q.closed && q.bytes > easyQueue {
 		if q.space == nil {
 			q.space = make(chan struct{})
 		}
@@ -142,9 +172,37 @@ func (q *queue) wait(ctx context.Context, f frame) error {
 		select {
 		case <-space:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			q.next()
+			return nil, context.Cause(ctx)
 		}
+		q.mu.Lock()
 	}
+	q.mu.Unlock()
+	return q.next, nil
+}
+
+// next gives the turn to whoever has waited longest.
+func (q *queue) next() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.turns) == 0 {
+		q.turns, q.taken = nil, false
+		return
+	}
+	close(q.turns[0])
+	q.turns = q.turns[1:]
+}
+
+// pass adds a frame during a turn.
+func (q *queue) pass(f frame) error {
+	f.paced = true
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return errSocketClosed
+	}
+	q.add(f)
+	return nil
 }
 
 // clear drops what waits, so that nothing of it is sent any more.
@@ -169,7 +227,7 @@ func (q *queue) close() {
 	q.wake()
 }
 
-// wake tells those in wait to look again. The caller holds mu.
+// wake tells who has the turn to look again. The caller holds mu.
 func (q *queue) wake() {
 	if q.space != nil {
 		close(q.space)
@@ -205,24 +263,4 @@ func (q *queue) drain() {
 			q.ended()
 		}
 	}
-}
-
-// packers holds gzip writers between frames.
-var packers = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-	return z
-}}
-
-// pack compresses a frame and reports whether that made it smaller.
-func pack(data []byte) ([]byte, bool) {
-	var out bytes.Buffer
-	out.Grow(len(data) / 2)
-	z := packers.Get().(*gzip.Writer)
-	defer packers.Put(z)
-	z.Reset(&out)
-	z.Write(data)
-	if err := z.Close(); err != nil || out.Len() >= len(data) {
-		return data, false
-	}
-	return out.Bytes(), true
 }

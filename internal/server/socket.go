@@ -33,8 +33,7 @@ type socket struct {
 	s        *Server
 	conn     wsConn
 	queue    queue
-	host     string // of the client, for the limit on attempts
-	compress bool
+	host     string       // of the client, for the limit on attempts
 	lastSeen atomic.Int64 // unix milliseconds
 	messages *rate.Limiter
 	header   *upgradeToken // nil: the client authenticates by message
@@ -42,6 +41,7 @@ type socket struct {
 	mu    sync.Mutex
 	who   *identity.Principal // mu guards it and the rest; nil: not authenticated
 	proto wire.Protocol
+	form  form        // that frames of subscriptions are sent in
 	tried bool        // an authenticate message came: the timer for it has ended
 	timer *time.Timer // of what the authentication waits for next
 	subs  map[string]*live.Subscription
@@ -52,6 +52,7 @@ type socket struct {
 type upgradeToken struct {
 	token string
 	err   error
+	proto wire.Protocol // as the query of the URL asks for it
 }
 
 // socket answers GET /v1/ws (protocol 2.1).
@@ -67,18 +68,22 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	k := &socket{
-		s: s, host: remoteHost(r), compress: !strings.Contains(strings.ToLower(r.URL.RawQuery), "compress=false"),
+		s: s, host: remoteHost(r), form: gzipJSON,
 		messages: rate.NewLimiter(rate.Limit(s.options.MessageRate), s.options.MessageRate),
 		subs:     make(map[string]*live.Subscription),
 	}
 	k.queue.limit = s.options.MaxQueue
 	k.queue.write = k.write
 	k.queue.ended = k.cut
+	query, _ := url.ParseQuery(r.URL.RawQuery)
+	if strings.EqualFold(query.Get("compress"), "false") {
+		k.form = plainJSON
+	}
 	if r.Header.Get("Authorization") != "" {
 		k.header = new(upgradeToken)
 		k.header.token, k.header.err = bearer(r)
+		k.header.proto = wire.Protocol{Serialization: query.Get("serialization"), Compression: query.Get("compression")}
 	}
-	query, _ := url.ParseQuery(r.URL.RawQuery)
 	if query.Has("access_token") || query.Has("token") {
 		writeAuthError(w, http.StatusBadRequest, "invalid_request", "tokens are not accepted in the URL")
 		return
@@ -99,7 +104,7 @@ func (k *socket) opened(c wsConn) {
 		return
 	}
 	if k.header != nil {
-		k.authenticate(k.header.token, wire.Protocol{}, k.header.err)
+		k.authenticate(k.header.token, k.header.proto, k.header.err)
 		k.header = nil
 		return
 	}
@@ -144,16 +149,15 @@ func (k *socket) write(f frame) error {
 		return k.conn.close(f.code, string(f.data))
 	}
 	k.mu.Lock()
-	mayRead, compress := k.mayRead(), k.compress
+	mayRead, form := k.mayRead(), k.form
 	k.mu.Unlock()
 	if f.sub != nil && !mayRead {
 		return nil // the socket is being closed
 	}
-	data, packed := f.data, false
-	if len(data) >= gzipFrom && !f.plain && compress {
-		data, packed = pack(data)
+	if f.plain {
+		form = plainJSON
 	}
-	return k.conn.write(data, packed)
+	return k.conn.write(form.of(f.msg))
 }
 
 // mayRead reports whether rows may be sent: the client is authenticated, its
@@ -167,25 +171,29 @@ func (k *socket) mayRead() bool {
 }
 
 // Push implements live.Outlet.
-func (k *socket) Push(sub *live.Subscription, data []byte) bool {
-	return k.queue.put(frame{sub: sub, data: data})
+func (k *socket) Push(sub *live.Subscription, f *live.Frame) bool {
+	return k.queue.put(frame{sub: sub, msg: f})
 }
 
-// Wait implements live.Outlet.
-func (k *socket) Wait(ctx context.Context, sub *live.Subscription, data []byte) error {
-	return k.queue.wait(ctx, frame{sub: sub, data: data})
+// Turn implements live.Outlet.
+func (k *socket) Turn(ctx context.Context) (func(), error) { return k.queue.turn(ctx) }
+
+// Pass implements live.Outlet.
+func (k *socket) Pass(sub *live.Subscription, f *live.Frame) error {
+	return k.queue.pass(frame{sub: sub, msg: f})
 }
 
 // End implements live.Outlet.
-func (k *socket) End(sub *live.Subscription, data []byte) {
-	k.queue.last(frame{sub: sub, data: data})
+func (k *socket) End(sub *live.Subscription, f *live.Frame) {
+	k.queue.last(frame{sub: sub, msg: f, plain: true})
 }
 
-// send queues a frame of the socket's own. A client that floods the server and
-// reads no answers is cut off.
+// send queues a frame of the socket's own: JSON text, whatever was agreed on,
+// as clients expect of the sign-in and of errors. A client that floods the
+// server and reads no answers is cut off.
 func (k *socket) send(f *wire.ServerFrame) {
-	plain := strings.HasPrefix(f.Type, "auth_")
-	if !k.queue.put(frame{data: wire.AppendServerFrame(nil, f), plain: plain}) && !k.queue.over() {
+	msg := &live.Frame{JSON: wire.AppendServerFrame(nil, f)}
+	if !k.queue.put(frame{msg: msg, plain: true}) && !k.queue.over() {
 		k.cut()
 	}
 }
@@ -212,9 +220,16 @@ func (k *socket) message(data []byte, text bool) {
 	case !k.messages.Allow():
 		k.fail("rate_limit", wire.CodeRateLimited, "too many messages; this one was dropped")
 		return
-	case !text:
+	case !text && !k.speaksMsgpack():
 		k.fail("protocol", wire.CodeUnsupportedData, "binary messages are not understood: the socket speaks JSON")
 		return
+	case !text:
+		json, err := unpackMessage(data, k.s.options.MaxMessage)
+		if err != nil {
+			k.fail("protocol", wire.CodeUnsupportedData, err.Error())
+			return
+		}
+		data = json
 	}
 	f, err := wire.DecodeClientFrame(data)
 	if err != nil && f != nil {
@@ -259,6 +274,12 @@ func (k *socket) message(data []byte, text bool) {
 			k.fail(f.SubscriptionID, wire.CodeBatchFetchFailed, "there is no subscription of this id")
 		}
 	}
+}
+
+func (k *socket) speaksMsgpack() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.proto.Serialization == "msgpack"
 }
 
 func (k *socket) subscribe(who *identity.Principal, req *wire.Subscription) {

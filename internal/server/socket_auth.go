@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/live"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -49,9 +50,13 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 	k.who = who
 	if before == nil {
 		k.proto = wire.Protocol{Serialization: "json", Compression: "gzip", Renew: proto.Renew}
+		if proto.Serialization == "msgpack" {
+			k.proto.Serialization = "msgpack"
+			k.form |= msgpackForm
+		}
 		if proto.Compression == "none" {
 			k.proto.Compression = "none"
-			k.compress = false
+			k.form &^= gzipForm
 		}
 	}
 	k.watchExpiry()
@@ -99,7 +104,7 @@ func (k *socket) refuse(code wire.Code, message string) {
 	}
 	k.queue.clear()
 	said := wire.AppendServerFrame(nil, &wire.ServerFrame{Type: "auth_error", Code: code, Message: message})
-	k.queue.last(frame{data: said, plain: true})
+	k.queue.last(frame{msg: &live.Frame{JSON: said}, plain: true})
 	k.end(closePolicy, string(code))
 }
 

@@ -40,8 +40,8 @@ type Change struct {
 	New     []wire.Value // the row after: nil for a delete
 }
 
-// size is roughly what a change takes in memory.
-func (c *Change) size() int {
+// Size is roughly what a change takes in memory.
+func (c *Change) Size() int {
 	n := 128
 	for _, row := range [2][]wire.Value{c.Old, c.New} {
 		for _, v := range row {
@@ -71,13 +71,13 @@ func (r *ring) publish(changes []*Change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range changes {
-		r.bytes += c.size()
+		r.bytes += c.Size()
 	}
 	r.changes = append(r.changes, changes...)
 	r.newest = changes[len(changes)-1].Seq
 	drop := 0
 	for r.bytes > r.limit && drop < len(r.changes)-1 {
-		r.bytes -= r.changes[drop].size()
+		r.bytes -= r.changes[drop].Size()
 		r.floor = r.changes[drop].Seq
 		r.changes[drop] = nil
 		drop++

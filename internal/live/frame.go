@@ -1,0 +1,25 @@
+package live
+
+import "sync"
+
+// Frame is a message to subscribers, in JSON. Those who are sent the same share
+// one Frame, and with it the bytes that go over their connections.
+type Frame struct {
+	JSON []byte
+
+	sent [Forms]struct {
+		once sync.Once
+		data []byte
+	}
+}
+
+// Forms is in how many ways a frame may be sent.
+const Forms = 4
+
+// Form returns the frame in one of the forms in which it is sent, which make
+// computes the first time from the JSON. The result must not be changed.
+func (f *Frame) Form(i int, make func(json []byte) []byte) []byte {
+	s := &f.sent[i]
+	s.once.Do(func() { s.data = make(f.JSON) })
+	return s.data
+}
