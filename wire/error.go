@@ -60,6 +60,7 @@ const (
 	CodeUnsupportedData       Code = "UNSUPPORTED_DATA"
 	CodeProtocol              Code = "PROTOCOL"
 	CodeSlowConsumer          Code = "SLOW_CONSUMER"
+	CodeLiveQueryKilled       Code = "LIVE_QUERY_KILLED"
 	CodeIdentityChanged       Code = "IDENTITY_CHANGED"
 	CodeSessionEnded          Code = "SESSION_ENDED"
 	CodeAuthTimeout           Code = "AUTH_TIMEOUT"

@@ -47,6 +47,8 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire
 		return r.describe(p, s.Name, s.History)
 	case *dialect.Show:
 		return r.show(p, s)
+	case *dialect.KillLive:
+		r.kill(p, s)
 	default:
 		return b.Unsupported(s.Pos(), "this statement")
 	}

@@ -37,6 +37,8 @@ type Engine struct {
 	users   *identity.Service
 	options Options
 	plans   *otter.Cache[planKey, *plan]
+
+	killLive func(id string) bool // of OnKillLive
 }
 
 // New makes an engine on an open database.

@@ -9,8 +9,6 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-func newFrame(f *wire.ServerFrame) *Frame { return &Frame{JSON: wire.AppendServerFrame(nil, f)} }
-
 func (s *Subscription) ack(control wire.BatchControl, reset bool) *Frame {
 	return newFrame(&wire.ServerFrame{
 		Type: "subscription_ack", SubscriptionID: s.ID, BatchControl: control, Schema: s.watch.Fields, Reset: reset,

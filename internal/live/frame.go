@@ -1,16 +1,26 @@
 package live
 
-import "sync"
+import (
+	"sync"
+	"time"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
 
 // Frame is a message to subscribers, in JSON. Those who are sent the same share
 // one Frame, and with it the bytes that go over their connections.
 type Frame struct {
 	JSON []byte
+	Made time.Time
 
 	sent [Forms]struct {
 		once sync.Once
 		data []byte
 	}
+}
+
+func newFrame(f *wire.ServerFrame) *Frame {
+	return &Frame{JSON: wire.AppendServerFrame(nil, f), Made: time.Now()}
 }
 
 // Forms is in how many ways a frame may be sent.

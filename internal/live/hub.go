@@ -37,6 +37,16 @@ type Outlet interface {
 	// Pass queues a frame for sub during its turn. It fails when the socket is
 	// closed.
 	Pass(sub *Subscription, f *Frame) error
+	// Waiting tells what waits for sub.
+	Waiting(sub *Subscription) Waiting
+}
+
+// Waiting is what an outlet knows of a subscription.
+type Waiting struct {
+	Socket   string    // its number
+	LastSeen time.Time // when its client last showed that it is there
+	Bytes    int       // that wait for the client to read
+	Oldest   time.Time // when the first of them was queued; zero when nothing waits
 }
 
 // Options limit subscriptions. The zero value works.
@@ -176,7 +186,7 @@ func (h *Hub) deliver(c *store.Change) {
 					tail = changeTail(g.watch, ev)
 				}
 				if frame == nil {
-					frame = &Frame{JSON: append(b.head[:len(b.head):len(b.head)], tail...)}
+					frame = &Frame{JSON: append(b.head[:len(b.head):len(b.head)], tail...), Made: time.Now()}
 				}
 				if !sub.outlet.Push(sub, frame) {
 					slow = append(slow, sub)

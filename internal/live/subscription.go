@@ -31,6 +31,7 @@ type Subscription struct {
 	watch  *engine.Watch          // of its goroutine, and of its group once it has joined
 	outlet Outlet
 	since  time.Time
+	table  [2]string // namespace and name, as it was subscribed
 
 	left    atomic.Bool  // it is not in the hub any more; set under the hub's mu
 	dropped atomic.Bool  // nobody wants its frames any more
@@ -68,7 +69,7 @@ func (h *Hub) Subscribe(who *identity.Principal, req *wire.Subscription, outlet 
 	}
 	sub := &Subscription{
 		ID: req.ID, Number: h.db.NextID(), hub: h, who: who, sql: req.SQL, params: req.Params, option: req.Options,
-		watch: watch, outlet: outlet, since: h.db.Now(),
+		watch: watch, outlet: outlet, since: h.db.Now(), table: [2]string{watch.Table.Namespace, watch.Table.Name},
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -329,7 +330,7 @@ func (s *Subscription) change(c *store.Change) error {
 		return err
 	}
 	s.changes.Add(1)
-	return s.pass(&Frame{JSON: append(s.changeHead(), changeTail(s.watch, ev)...)})
+	return s.pass(&Frame{JSON: append(s.changeHead(), changeTail(s.watch, ev)...), Made: time.Now()})
 }
 
 // inTurn runs fn in a turn of the subscription.

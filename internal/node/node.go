@@ -119,6 +119,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	}
 	n.engine = e
 	n.hub = live.New(n.db, e, live.Options{MaxPerUser: c.RateLimit.MaxSubscriptionsPerUser, Logger: o.Logger})
+	e.OnKillLive(n.hub.Kill)
 	n.edge = server.New(n.users, e, n.hub, server.Options{
 		AllowedOrigins: c.Security.CORS.AllowedOrigins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
 		MaxBody: c.Security.MaxRequestBodySize, MaxMessage: c.Security.MaxWebSocketMessage,

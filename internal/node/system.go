@@ -16,11 +16,12 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// addSystem makes system.settings and system.stats.
+// addSystem makes system.live, system.settings and system.stats.
 func (n *Node) addSystem(ctx context.Context, c *Config, o Options) error {
 	settings := settings(c)
 	text := func(name string) catalog.Column { return catalog.Col(name, wire.Text, true) }
 	return n.db.AddSystem(ctx,
+		n.hub.System(),
 		catalog.NewSystem(catalog.SystemNamespace, "settings",
 			[]catalog.Column{text("name"), text("value"), text("description"), text("category")}, "",
 			func() [][]wire.Value { return settings }),

@@ -23,6 +23,7 @@ import (
 type edge struct {
 	*servertest.Server
 	db   *store.DB
+	hub  *live.Hub
 	edge *server.Server
 }
 
@@ -65,7 +66,7 @@ func startEdge(t testing.TB, so store.Options, lo live.Options, o server.Options
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	return edge{&servertest.Server{URL: h.URL}, db, s}
+	return edge{&servertest.Server{URL: h.URL}, db, hub, s}
 }
 
 func TestTokenGraceEnds(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/live"
 )
@@ -66,6 +67,7 @@ type queue struct {
 	bytes   int             // cost of frames and of the frame being written
 	pushed  int             // the part of bytes that is not paced
 	writing bool            // the writer runs
+	current frame           // what it writes
 	closed  bool            // nothing more is taken
 	space   chan struct{}   // closed when bytes falls below easyQueue; nil when nobody waits
 	turns   []chan struct{} // of those who wait for the turn, closed when it is theirs
@@ -235,6 +237,26 @@ func (q *queue) wake() {
 	}
 }
 
+// waiting tells how many bytes wait for a subscription, and since when.
+func (q *queue) waiting(sub *live.Subscription) (bytes int, oldest time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	count := func(f *frame) {
+		if f.sub != sub {
+			return
+		}
+		if bytes == 0 {
+			oldest = f.msg.Made
+		}
+		bytes += len(f.msg.JSON)
+	}
+	count(&q.current)
+	for i := range q.frames {
+		count(&q.frames[i])
+	}
+	return bytes, oldest
+}
+
 // drain is the writer: it writes what waits and ends.
 func (q *queue) drain() {
 	for {
@@ -246,7 +268,7 @@ func (q *queue) drain() {
 			return
 		}
 		f := q.frames[0]
-		q.frames[0] = frame{}
+		q.current, q.frames[0] = f, frame{}
 		q.frames = q.frames[1:]
 		q.mu.Unlock()
 
@@ -256,6 +278,7 @@ func (q *queue) drain() {
 		}
 
 		q.mu.Lock()
+		q.current = frame{}
 		q.leave(f)
 		q.mu.Unlock()
 		if err != nil {

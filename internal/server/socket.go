@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type socket struct {
 	s        *Server
 	conn     wsConn
 	queue    queue
+	number   int64        // of all sockets there ever were
 	host     string       // of the client, for the limit on attempts
 	lastSeen atomic.Int64 // unix milliseconds
 	messages *rate.Limiter
@@ -68,7 +70,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	k := &socket{
-		s: s, host: remoteHost(r), form: gzipJSON,
+		s: s, number: s.sockets.number.Add(1), host: remoteHost(r), form: gzipJSON,
 		messages: rate.NewLimiter(rate.Limit(s.options.MessageRate), s.options.MessageRate),
 		subs:     make(map[string]*live.Subscription),
 	}
@@ -76,7 +78,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	k.queue.write = k.write
 	k.queue.ended = k.cut
 	query, _ := url.ParseQuery(r.URL.RawQuery)
-	if strings.EqualFold(query.Get("compress"), "false") {
+	if strings.Contains(strings.ToLower(r.URL.RawQuery), "compress=false") { // clients vary in its case
 		k.form = plainJSON
 	}
 	if r.Header.Get("Authorization") != "" {
@@ -181,6 +183,14 @@ func (k *socket) Turn(ctx context.Context) (func(), error) { return k.queue.turn
 // Pass implements live.Outlet.
 func (k *socket) Pass(sub *live.Subscription, f *live.Frame) error {
 	return k.queue.pass(frame{sub: sub, msg: f})
+}
+
+// Waiting implements live.Outlet.
+func (k *socket) Waiting(sub *live.Subscription) live.Waiting {
+	bytes, oldest := k.queue.waiting(sub)
+	return live.Waiting{
+		Socket: strconv.FormatInt(k.number, 10), LastSeen: time.UnixMilli(k.lastSeen.Load()), Bytes: bytes, Oldest: oldest,
+	}
 }
 
 // End implements live.Outlet.

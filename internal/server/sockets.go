@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -12,6 +13,7 @@ import (
 type sockets struct {
 	s        *Server
 	upgrader *gws.Upgrader
+	number   atomic.Int64 // of the last one
 
 	mu      sync.Mutex
 	open    map[*socket]struct{} // mu guards it and the rest

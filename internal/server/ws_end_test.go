@@ -77,7 +77,7 @@ func TestSlowReaderIsToldAndResumesWithoutLoss(t *testing.T) {
 
 func TestSnapshotWaitsForASlowReader(t *testing.T) {
 	t.Parallel()
-	s := startEdge(t, store.Options{}, live.Options{}, server.Options{MaxQueue: 256 << 10}).Server
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{MaxQueue: 4 << 20}).Server
 	alice := mint(t, "alice")
 	big := strings.Repeat("x", 50_000)
 	const n = 50

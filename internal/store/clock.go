@@ -17,6 +17,9 @@ func SeqAt(t time.Time) Seq {
 	return max(t.Sub(Epoch).Milliseconds(), 0) << 22
 }
 
+// TimeOf returns the moment of a Seq, to the millisecond.
+func TimeOf(s Seq) time.Time { return Epoch.Add(time.Duration(s>>22) * time.Millisecond) }
+
 // clock hands out strictly increasing Seqs, also when the system's clock steps
 // back. It may be used from several goroutines.
 type clock struct {
