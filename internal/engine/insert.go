@@ -73,11 +73,38 @@ func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
 			return err
 		}
 	}
-	seq, err := ins.tx.Insert(ins.t, owner(ins.t, ins.env), row[:n:n])
+	user := owner(ins.t, ins.env)
+	seq, err := ins.tx.Insert(ins.t, user, row[:n:n])
+	if err != nil && ins.t.Kind == catalog.Stream {
+		if gone, e := ins.dropEnded(user, row); e != nil {
+			return e
+		} else if gone {
+			seq, err = ins.tx.Insert(ins.t, user, row[:n:n])
+		}
+	}
 	if err != nil {
 		return ins.r.conflict(ins.t, err)
 	}
 	return ins.done(row, seq)
+}
+
+// dropEnded deletes the rows of a STREAM table that are in the way of row and
+// have lived their time. It reports whether there were any.
+func (ins *inserting) dropEnded(user string, row []wire.Value) (gone bool, err error) {
+	for _, cols := range bind.Unique(ins.t) {
+		old, seq, err := ins.tx.Find(ins.t, user, cols, row)
+		if err != nil {
+			return gone, err
+		}
+		if old == nil || seq >= store.Ended(ins.t, ins.env.Now) {
+			continue
+		}
+		if err := ins.tx.Delete(ins.t, user, seq, old); err != nil {
+			return gone, err
+		}
+		gone = true
+	}
+	return gone, nil
 }
 
 func (ins *inserting) done(row []wire.Value, seq store.Seq) error {
@@ -95,6 +122,11 @@ func (ins *inserting) done(row []wire.Value, seq store.Seq) error {
 func (ins *inserting) onConflict(row []wire.Value) (done bool, err error) {
 	c := ins.in.Conflict
 	user := owner(ins.t, ins.env)
+	if ins.t.Kind == catalog.Stream {
+		if _, err := ins.dropEnded(user, row); err != nil {
+			return false, err
+		}
+	}
 	targets := [][]int{c.Target}
 	if c.Target == nil {
 		targets = bind.Unique(ins.t)

@@ -109,6 +109,7 @@ func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
 	}
 	db.done.Go(db.writer)
 	db.done.Go(db.trimmer)
+	db.done.Go(db.expirer)
 	return db, nil
 }
 

@@ -276,6 +276,9 @@ func createSQL(t *catalog.Table) []string {
 	if len(t.Key) > 0 {
 		sqls = append(sqls, "CREATE UNIQUE INDEX "+name+"_seq ON "+name+"("+scope+catalog.SeqColumn+")")
 	}
+	if t.Kind == catalog.Stream { // to find what has lived its time; rows come in at its end
+		sqls = append(sqls, "CREATE INDEX "+name+"_ttl ON "+name+"("+catalog.SeqColumn+")")
+	}
 	return sqls
 }
 
