@@ -17,10 +17,12 @@ import (
 )
 
 type serveCmd struct {
-	Listen string `placeholder:"HOST:PORT" help:"Address to listen on; localhost means every loopback address (default localhost:8080)."`
-	Data   string `placeholder:"DIR" help:"Data folder, made if there is none (default ./data)."`
-	Config string `placeholder:"FILE" help:"Configuration file (TOML)."`
-	Demo   bool   `help:"Make demo users and a demo table: alice, bob and admin, each with password Secret123!. Loopback only."`
+	Listen  string `placeholder:"HOST:PORT" help:"Address to listen on; localhost means every loopback address (default localhost:8080)."`
+	Data    string `placeholder:"DIR" help:"Data folder, made if there is none (default ./data)."`
+	Config  string `placeholder:"FILE" help:"Configuration file (TOML)."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate with its chain (PEM): serve https."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate (PEM)."`
+	Demo    bool   `help:"Make demo users and a demo table: alice, bob and admin, each with password Secret123!. Loopback only."`
 }
 
 // Help is what kalam serve --help says beside the flags.
@@ -79,6 +81,12 @@ func (c *serveCmd) config() (*node.Config, error) {
 	}
 	if c.Data != "" {
 		config.Storage.DataPath = c.Data
+	}
+	if c.TLSCert != "" || c.TLSKey != "" {
+		config.Server.TLSCert, config.Server.TLSKey = c.TLSCert, c.TLSKey
+		if c.TLSCert == "" || c.TLSKey == "" {
+			return nil, errors.New("--tls-cert and --tls-key: one needs the other")
+		}
 	}
 	if config.Storage.DataPath == "" {
 		config.Storage.DataPath = "data"

@@ -180,6 +180,7 @@ func (r *run) target(source string, s *dialect.ExecuteAs) (*identity.Principal, 
 	if s.User != r.who.UserID {
 		role, err := r.e.users.Role(context.Background(), s.User)
 		if err != nil || !identity.MayImpersonate(r.who.Role, role) {
+			r.e.users.ImpersonationDenied(context.Background(), r.who, s.User)
 			return nil, at(source, s.Pos(), wire.NewError(wire.CodePermissionDenied, "permission denied: role ", r.who.Role, " is not authorized to execute as this user"))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -195,6 +196,7 @@ func (r *run) transaction(ctx context.Context, list []wire.Statement) ([]wire.Re
 // read, else in the writer.
 func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Result, error) {
 	reads := true
+	r.addr = identity.ClientOf(ctx)
 	for _, p := range parts {
 		_, query := p.stmt.(*dialect.Query)
 		reads = reads && query

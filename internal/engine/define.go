@@ -32,6 +32,10 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire
 	case *dialect.AlterUser:
 		r.alterUser(p, s)
 	case *dialect.DropUser:
+		p.before = func(ctx context.Context, r *run) error {
+			p.state = identity.ClientOf(ctx)
+			return nil
+		}
 		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropUser(tx, p, s) }
 	case *dialect.AlterTable:
 		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.alterTable(tx, p, s) }
@@ -454,7 +458,8 @@ func (r *run) alterUser(p *plan, s *dialect.AlterUser) {
 }
 
 func (r *run) dropUser(tx *store.Tx, p *plan, s *dialect.DropUser) (wire.Result, error) {
-	err := r.e.users.DropUser(tx, r.who, s.Name.Name)
+	addr, _ := p.state.(string)
+	err := r.e.users.DropUser(tx, r.who, s.Name.Name, addr)
 	if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeUserNotFound && s.IfExists {
 		return r.done("User '" + s.Name.Name + "' does not exist"), nil
 	}

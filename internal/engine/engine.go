@@ -163,6 +163,7 @@ type run struct {
 	who       *identity.Principal
 	namespace string
 	now       time.Time
+	addr      string // of the client, when a statement runs as another user
 }
 
 // env is what the expressions of a plan are evaluated in.
@@ -192,6 +193,12 @@ func (r *run) env(p *plan, params []wire.Value) (*expr.Env, error) {
 func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Result, error) {
 	if err := r.mayRun(p); err != nil {
 		return wire.Result{}, err
+	}
+	if p.asUser != "" && p.asUser != r.who.UserID {
+		r.addr = identity.ClientOf(ctx)
+		if p.read() {
+			r.e.users.ImpersonatedToRead(ctx, r.who, p.asUser, dialect.Redact(p.source))
+		}
 	}
 	var res wire.Result
 	if p.reads {

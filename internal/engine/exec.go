@@ -7,6 +7,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
@@ -20,6 +21,11 @@ func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, err
 	env, err := r.env(p, params)
 	if err != nil {
 		return wire.Result{}, err
+	}
+	if p.asUser != "" && p.asUser != r.who.UserID {
+		if err := r.e.users.Impersonated(tx, r.who, p.asUser, r.addr, dialect.Redact(p.source)); err != nil {
+			return wire.Result{}, err
+		}
 	}
 	var res wire.Result
 	switch {

@@ -26,6 +26,7 @@ type PreparedChange struct {
 	name   string
 	action string
 	value  string // the password's hash, the role, or the address
+	addr   string // of the client
 }
 
 // PrepareChange checks a change that actor wants to make and hashes the
@@ -38,7 +39,7 @@ func (s *Service) PrepareChange(ctx context.Context, actor *Principal, c UserCha
 	if err != nil {
 		return nil, errUserNotFound(c.Name)
 	}
-	p := &PreparedChange{actor: *actor, name: name, action: strings.ToUpper(c.Action), value: c.Value}
+	p := &PreparedChange{actor: *actor, name: name, action: strings.ToUpper(c.Action), value: c.Value, addr: ClientOf(ctx)}
 	switch p.action {
 	case "PASSWORD":
 		p.value, err = s.preparePassword(ctx, name, c.Value)
@@ -90,6 +91,9 @@ func (s *Service) AlterUser(tx *store.Tx, p *PreparedChange) error {
 	if u.id == Root && (p.action == "DISABLE" || p.action == "ROLE" && p.value != RoleSystem) {
 		return errDenied("permission denied: root can be neither demoted nor disabled")
 	}
+	if err := s.audit(tx, s.by(&p.actor, p.addr, event{action: auditUserAltered, subject: u.id, details: p.describe()})); err != nil {
+		return err
+	}
 	id, now := wire.TextValue(u.id), wire.IntValue(s.now())
 	keep := "" // the session that stays
 	switch p.action {
@@ -118,12 +122,25 @@ func (s *Service) AlterUser(tx *store.Tx, p *PreparedChange) error {
 	if err != nil {
 		return err
 	}
-	return s.endSessions(tx, u.id, keep)
+	_, err = s.endSessions(tx, u.id, keep)
+	return err
+}
+
+// describe is the change in words, without what is nobody's business.
+func (p *PreparedChange) describe() string {
+	switch p.action {
+	case "ROLE":
+		return "SetRole(" + p.value + ")"
+	case "DISABLE", "ENABLE":
+		return p.action
+	}
+	return "Set" + p.action[:1] + strings.ToLower(p.action[1:]) + "([REDACTED])"
 }
 
 // DropUser marks a user as dropped in the caller's transaction and ends their
-// sessions with the commit, or fails with USER_NOT_FOUND. The data stays.
-func (s *Service) DropUser(tx *store.Tx, actor *Principal, name string) error {
+// sessions with the commit, or fails with USER_NOT_FOUND. The data stays. addr
+// is the client's, for the audit log.
+func (s *Service) DropUser(tx *store.Tx, actor *Principal, name, addr string) error {
 	id, err := checkName(name)
 	if err != nil {
 		return errUserNotFound(name)
@@ -138,7 +155,11 @@ func (s *Service) DropUser(tx *store.Tx, actor *Principal, name string) error {
 	if _, err := tx.Exec(dropUser, wire.TextValue(u.id), wire.IntValue(s.now())); err != nil {
 		return err
 	}
-	return s.endSessions(tx, u.id, "")
+	if err := s.audit(tx, s.by(actor, addr, event{action: auditUserDropped, subject: u.id})); err != nil {
+		return err
+	}
+	_, err = s.endSessions(tx, u.id, "")
+	return err
 }
 
 // managed returns the row of a user whom actor may alter or drop.

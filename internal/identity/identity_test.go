@@ -167,7 +167,7 @@ func (s *server) alter(actor *identity.Principal, name, action, value string) {
 }
 
 func (s *server) drop(actor *identity.Principal, name string) error {
-	return s.db.Write(context.Background(), func(tx *store.Tx) error { return s.DropUser(tx, actor, name) })
+	return s.db.Write(context.Background(), func(tx *store.Tx) error { return s.DropUser(tx, actor, name, "") })
 }
 
 func (s *server) login(user, password string) *identity.Grant {
@@ -260,3 +260,5 @@ func wantCode(t *testing.T, err error, code wire.Code) {
 		t.Fatalf("got code %s (%s), want %s", e.Code, e.Message, code)
 	}
 }
+
+func errorsAs[T error](err error, target *T) bool { return errors.As(err, target) }

@@ -1,50 +1,72 @@
 package identity
 
 import (
-	"crypto"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
 )
-
-// keyFile holds the private key that signs access tokens, PKCS #8 in PEM.
-const keyFile = "signing-key.pem"
 
 const minSecretBytes = 32
 
 // keys sign and verify the server's own access tokens, with the one algorithm
 // that the configuration chose.
 type keys struct {
-	alg    jose.SignatureAlgorithm
+	alg  jose.SignatureAlgorithm
+	life time.Duration // of a token: how long a replaced key goes on verifying
+
+	dir     string // of the key files; "" in HS256 mode
+	mu      sync.Mutex
+	changed time.Time // of dir, when it was read; mu guards it
+	ring    atomic.Pointer[ring]
+}
+
+// ring is the keys at one time. It is immutable.
+type ring struct {
+	list   []*signingKey // by the time from which they sign
+	public []byte        // JWK set
+}
+
+// signingKey is a key, or the secret of HS256 mode.
+type signingKey struct {
+	redacted
+	id     string    // kid; "" fits every kid
+	from   time.Time // it signs from here on, until the next one does
+	until  time.Time // it verifies until here; zero: no end
+	verify any
 	signer jose.Signer
-	verify map[string]any // verification key by kid; "" fits every kid
-	public []byte         // JWK set
+	jwk    jose.JSONWebKey
+	file   string
 }
 
 // errKey is all that a caller learns of a token whose key is not ours.
 var errKey = errors.New("unknown key")
 
 // byID returns the key that verifies tokens of that kid.
-func (k *keys) byID(kid string) (any, error) {
-	if key, ok := k.verify[""]; ok {
-		return key, nil
-	}
-	if key, ok := k.verify[kid]; ok {
-		return key, nil
+func (k *keys) byID(kid string, now time.Time) (*signingKey, error) {
+	for _, key := range k.ring.Load().list {
+		if (key.id == "" || key.id == kid) && (key.until.IsZero() || now.Before(key.until)) {
+			return key, nil
+		}
 	}
 	return nil, errKey
+}
+
+// current is the key that signs.
+func (k *keys) current(now time.Time) *signingKey {
+	list := k.ring.Load().list
+	for i := len(list) - 1; i > 0; i-- {
+		if !list[i].from.After(now) {
+			return list[i]
+		}
+	}
+	return list[0]
 }
 
 // secretKeys makes the keys of HS256 mode, in which an app that knows the
@@ -58,87 +80,15 @@ func secretKeys(secret string) (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make signer: %w", err)
 	}
-	return &keys{alg: jose.HS256, signer: signer, verify: map[string]any{"": key}, public: []byte(`{"keys":[]}`)}, nil
-}
-
-// pairKeys makes the keys of the default mode: an Ed25519 pair.
-func pairKeys(private ed25519.PrivateKey) (*keys, error) {
-	public := private.Public().(ed25519.PublicKey)
-	jwk := jose.JSONWebKey{Key: public, Algorithm: string(jose.EdDSA), Use: "sig"}
-	print, err := jwk.Thumbprint(crypto.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("name key: %w", err)
-	}
-	jwk.KeyID = base64.RawURLEncoding.EncodeToString(print)
-	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{jwk}})
-	if err != nil {
-		return nil, fmt.Errorf("encode key set: %w", err)
-	}
-	signing := jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: jwk.KeyID}}
-	signer, err := jose.NewSigner(signing, signerOptions())
-	if err != nil {
-		return nil, fmt.Errorf("make signer: %w", err)
-	}
-	return &keys{alg: jose.EdDSA, signer: signer, verify: map[string]any{jwk.KeyID: public}, public: set}, nil
+	k := &keys{alg: jose.HS256}
+	k.ring.Store(&ring{list: []*signingKey{{verify: key, signer: signer}}, public: []byte(`{"keys":[]}`)})
+	return k, nil
 }
 
 // signerOptions set the type "JWT" and not RFC 9068's "at+jwt": it is what
 // KalamDB 0.4 wrote and what its clients and people's tools have seen. The
 // claim token_type tells an access token from everything else.
 func signerOptions() *jose.SignerOptions { return (&jose.SignerOptions{}).WithType("JWT") }
-
-// loadKeys reads the key pair of a folder, or makes it when there is none.
-func loadKeys(dir string, log *slog.Logger) (*keys, error) {
-	if dir == "" {
-		return nil, errors.New("neither a key folder nor a token secret is configured")
-	}
-	path := filepath.Join(dir, keyFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return makeKeys(dir, path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read signing key: %w", err)
-	}
-	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
-		log.Warn("the signing key was open to other users of this machine, closing it", "file", path)
-		if err := os.Chmod(path, 0o600); err != nil {
-			return nil, fmt.Errorf("close signing key: %w", err)
-		}
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("read signing key: %s holds no PEM block", path)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("read signing key: %w", err)
-	}
-	private, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("read signing key: %s holds no Ed25519 key", path)
-	}
-	return pairKeys(private)
-}
-
-func makeKeys(dir, path string) (*keys, error) {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make signing key: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, fmt.Errorf("encode signing key: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make key folder: %w", err)
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := writeDurably(path, text); err != nil {
-		return nil, fmt.Errorf("write signing key: %w", err)
-	}
-	return pairKeys(private)
-}
 
 // writeDurably makes the file with its whole content or not at all, also when
 // the power fails: written beside, synced, renamed, and the folder synced.

@@ -29,6 +29,7 @@ const (
 )
 
 const (
+	shortestPassword = 8 // characters, whatever is configured
 	maxPasswordBytes = 256
 	maxBcryptBytes   = 72 // bcrypt ignores what follows
 	maxHashWaiting   = 128
@@ -52,9 +53,9 @@ func newHasher() *hasher {
 	}
 }
 
-// run calls f when a slot is free. When too many wait it fails at once, so that
+// run calls f when a slot is free, unless gate, which may be nil, then objects. When too many wait it fails at once, so that
 // a flood of logins cannot pile up requests.
-func (h *hasher) run(ctx context.Context, f func()) error {
+func (h *hasher) run(ctx context.Context, gate func() error, f func()) error {
 	if h.waiting.Add(1) > maxHashWaiting {
 		h.waiting.Add(-1)
 		return wire.NewError(wire.CodeUnavailable, "Too many logins at once, try again in a moment")
@@ -66,6 +67,11 @@ func (h *hasher) run(ctx context.Context, f func()) error {
 		return ctx.Err()
 	}
 	defer func() { <-h.slots }()
+	if gate != nil {
+		if err := gate(); err != nil {
+			return err
+		}
+	}
 	f()
 	return nil
 }
@@ -73,19 +79,19 @@ func (h *hasher) run(ctx context.Context, f func()) error {
 // hash makes the hash of a password in PHC form.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	var out string
-	err := h.run(ctx, func() { out = hashPassword(password) })
+	err := h.run(ctx, nil, func() { out = hashPassword(password) })
 	return out, err
 }
 
 // verify reports whether the hash is the password's, and whether it was made
 // with other parameters than new ones are. An empty hash belongs to nobody and
-// costs the same work.
-func (h *hasher) verify(ctx context.Context, hash, password string) (match, outdated bool, err error) {
+// costs the same work. gate is asked again when it is this password's turn.
+func (h *hasher) verify(ctx context.Context, hash, password string, gate func() error) (match, outdated bool, err error) {
 	known := hash != ""
 	if !known {
 		hash = h.dummy
 	}
-	err = h.run(ctx, func() { match, outdated = verifyPassword(hash, password) })
+	err = h.run(ctx, gate, func() { match, outdated = verifyPassword(hash, password) })
 	return match && known && err == nil, outdated, err
 }
 
@@ -169,8 +175,13 @@ func checkPassword(password string, minLength int, names ...string) error {
 		return weak(fmt.Sprintf("the password must have at most %d bytes", maxPasswordBytes))
 	}
 	folded := strings.ToLower(norm.NFKC.String(password))
-	if commonPasswords[folded] {
+	if commonPasswords()[folded] {
 		return weak("the password is too common")
+	}
+	for _, name := range productNames {
+		if rest := strings.ReplaceAll(folded, name, ""); strings.Trim(rest, "0123456789!") == "" {
+			return weak("the password must not be the name of the product")
+		}
 	}
 	for _, name := range names {
 		if name != "" && folded == strings.ToLower(norm.NFKC.String(name)) {

@@ -24,13 +24,19 @@ type Principal struct {
 	Issuer    string
 	ExpiresAt time.Time // zero: never
 
-	// anchors are what the principal hangs on: its session; or its token, and
-	// all tokens of the user without a session. Entries may be nil.
+	via string // how the session began; "token" for a token that an app minted
+
+	// anchors are what the principal hangs on: its session and the key that
+	// signed the token; or its token, and all tokens of the user without a
+	// session. Entries may be nil.
 	anchors [2]*anchor
 }
 
 // IsAdmin reports whether the principal may administer the server.
 func (p *Principal) IsAdmin() bool { return IsAdminRole(p.Role) }
+
+// method is how the principal has proved who they are, for the audit log.
+func (p *Principal) method() string { return p.via }
 
 // revoked reports whether an anchor of the principal was cut.
 func (p *Principal) revoked() bool {
@@ -112,4 +118,5 @@ func (r *registry) watch() <-chan struct{} {
 // Keys of anchors. The prefix keeps the kinds apart.
 func sessionKey(id string) string    { return "s:" + id }
 func userTokensKey(id string) string { return "m:" + id } // tokens without a session
+func signingKeyKey(id string) string { return "k:" + id } // tokens that a key of the server signed
 func tokenKey(sum [32]byte) string   { return "t:" + base64.RawURLEncoding.EncodeToString(sum[:]) }

@@ -144,6 +144,9 @@ func (s *Service) Refresh(ctx context.Context, refreshToken, clientAddr string) 
 		switch c.recognise(token, now, s.options.Grace) {
 		case current:
 			c.generation, c.lastSeenAt, c.rotatedAt = next.generation, now, now
+			if err := s.audit(tx, event{action: auditRefresh, actor: u.id, method: c.method, addr: clientAddr, session: s.ref(c.id)}); err != nil {
+				return err
+			}
 			_, err = tx.Exec(rotateSession, wire.TextValue(c.id), wire.IntValue(c.generation), wire.BytesValue(next.hash()),
 				wire.BytesValue(token.hash()), wire.IntValue(now), optional(clientAddr))
 			return err
@@ -154,6 +157,11 @@ func (s *Service) Refresh(ctx context.Context, refreshToken, clientAddr string) 
 			return nil
 		}
 		refused = errInvalid()
+		e := event{action: auditRefreshReused, refused: true, subject: u.id, addr: clientAddr, session: s.ref(c.id),
+			details: fmt.Sprintf("generation %d of %d; the session has ended", token.generation, c.generation)}
+		if err := s.audit(tx, e); err != nil {
+			return err
+		}
 		return s.end(tx, c.id)
 	})
 	if err != nil {

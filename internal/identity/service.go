@@ -17,9 +17,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	jose "github.com/go-jose/go-jose/v4"
 	"github.com/maypok86/otter/v2"
 
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -38,15 +41,18 @@ const (
 type Options struct {
 	redacted
 
-	KeyDir            string        // folder of the key pair that signs tokens, made on first start
-	JWTSecret         string        // sign and verify with HS256 and this secret instead; apps that know it mint tokens
-	AccessTTL         time.Duration // life of an access token; default 1 hour
-	IdleTTL           time.Duration // life of a session without a refresh; default 7 days
-	AbsoluteTTL       time.Duration // life of a session; default 30 days
-	Grace             time.Duration // how long a replaced refresh token may be replayed; default 30 seconds
-	MinPasswordLength int           // in characters; default 8
-	RootPassword      string        // password of root, as long as root has none
-	CachedTokens      int           // verified tokens kept in memory; default 65536
+	KeyDir            string          // folder of the key pair that signs tokens, made on first start
+	JWTSecret         string          // sign and verify with HS256 and this secret instead; apps that know it mint tokens
+	AccessTTL         time.Duration   // life of an access token; default 1 hour
+	IdleTTL           time.Duration   // life of a session without a refresh; default 7 days
+	AbsoluteTTL       time.Duration   // life of a session; default 30 days
+	Grace             time.Duration   // how long a replaced refresh token may be replayed; default 30 seconds
+	MinPasswordLength int             // in characters; default and least 8
+	RootPassword      string          // password of root, as long as root has none
+	CachedTokens      int             // verified tokens kept in memory; default 65536
+	AuditTTL          time.Duration   // how long the audit log is kept; default 90 days, at least 30
+	Issuers           []IssuerOptions // others whose tokens are good here
+	NoPasswordLogin   bool            // nobody signs in with a password; tokens of other issuers only
 	Now               func() time.Time
 	Logger            *slog.Logger
 }
@@ -66,9 +72,11 @@ func (o *Options) setDefaults() {
 			*d.field = d.standard
 		}
 	}
-	if o.MinPasswordLength == 0 {
-		o.MinPasswordLength = 8
+	o.MinPasswordLength = max(o.MinPasswordLength, shortestPassword)
+	if o.AuditTTL == 0 {
+		o.AuditTTL = 90 * 24 * time.Hour
 	}
+	o.AuditTTL = max(o.AuditTTL, minAuditAge)
 	if o.CachedTokens == 0 {
 		o.CachedTokens = 1 << 16
 	}
@@ -80,8 +88,7 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Service answers who is asking. It is safe for concurrent use and starts no
-// goroutine that outlives a call.
+// Service answers who is asking. It is safe for concurrent use.
 type Service struct {
 	redacted
 	db         *store.DB
@@ -91,18 +98,24 @@ type Service struct {
 	refreshKey []byte // derives and authenticates refresh tokens
 	cache      *otter.Cache[[32]byte, *Principal]
 	registry   *registry
+	issuers    map[string]*issuer        // by the claim iss
+	algorithms []jose.SignatureAlgorithm // that any of ours and theirs may have
+	stop       context.CancelFunc
+	background sync.WaitGroup
+	throttle   *throttle
+	once       *once
 	configured atomic.Bool // root has a password; never false again
 }
 
 // New opens the service on a database, whose first start gets the user root.
 func New(db *store.DB, o Options) (*Service, error) {
 	o.setDefaults()
-	s := &Service{db: db, options: o, hasher: newHasher(), registry: newRegistry()}
+	s := &Service{db: db, options: o, hasher: newHasher(), registry: newRegistry(), throttle: newThrottle(), once: newOnce()}
 	var err error
 	if o.JWTSecret != "" {
 		s.keys, err = secretKeys(o.JWTSecret)
 	} else {
-		s.keys, err = loadKeys(o.KeyDir, o.Logger)
+		s.keys, err = loadKeys(o.KeyDir, o.AccessTTL, o.Logger)
 	}
 	if err != nil {
 		return nil, err
@@ -115,15 +128,88 @@ func New(db *store.DB, o Options) (*Service, error) {
 	if s.refreshKey, err = loadRefreshKey(ctx, db); err != nil {
 		return nil, fmt.Errorf("load refresh key: %w", err)
 	}
+	if err := s.nameSessions(ctx); err != nil {
+		return nil, fmt.Errorf("name sessions: %w", err)
+	}
 	if err := s.makeRoot(ctx); err != nil {
 		return nil, fmt.Errorf("make user %s: %w", Root, err)
 	}
 	s.options.JWTSecret, s.options.RootPassword = "", ""
+	ctx, s.stop = context.WithCancel(ctx)
+	run := func(f func(context.Context)) { s.background.Go(func() { f(ctx) }) }
+	if err := s.trust(run); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if s.keys.dir != "" {
+		run(s.watchKeys)
+	}
 	return s, nil
+}
+
+// trust takes up the configured issuers.
+func (s *Service) trust(run func(func(context.Context))) error {
+	s.issuers = make(map[string]*issuer)
+	s.algorithms = []jose.SignatureAlgorithm{s.keys.alg}
+	aliases := make(map[string]bool)
+	for _, o := range s.options.Issuers {
+		i, err := newIssuer(o, s.options.Now, s.options.Logger, run)
+		if err != nil {
+			return err
+		}
+		if s.issuers[o.Issuer] != nil || aliases[o.Alias] {
+			return fmt.Errorf("issuer %s: its URL or its alias %q is configured twice", o.Issuer, o.Alias)
+		}
+		s.issuers[o.Issuer], aliases[o.Alias] = i, true
+		for _, alg := range i.algs {
+			if !slices.Contains(s.algorithms, alg) {
+				s.algorithms = append(s.algorithms, alg)
+			}
+		}
+	}
+	return nil
+}
+
+// watchKeys notices keys that rotation has added or removed. Looking is one
+// system call a second.
+func (s *Service) watchKeys(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.ReloadKeys(ctx); err != nil {
+			s.options.Logger.Error("the signing keys cannot be read again; those in memory go on", "error", err)
+		}
+	}
+}
+
+// ReloadKeys reads the key folder if it has changed. Tokens of keys that are
+// gone are void when it returns. It happens by itself every second.
+func (s *Service) ReloadKeys(ctx context.Context) error {
+	changed, gone, err := s.keys.load(s.options.Logger)
+	if err != nil || !changed {
+		return err
+	}
+	cut := make([]string, len(gone))
+	for i, id := range gone {
+		cut[i] = signingKeyKey(id)
+	}
+	s.registry.cut(cut...)
+	list := s.keys.ring.Load().list
+	newest := list[len(list)-1]
+	s.options.Logger.Info("the signing keys have changed", "newest", newest.id, "signs_from", newest.from, "removed", len(gone))
+	s.record(ctx, event{action: auditKeyChanged, target: "key:" + newest.id, method: "operator",
+		details: fmt.Sprintf("signs from %s; %d removed", newest.from.UTC().Format(time.RFC3339), len(gone))})
+	return nil
 }
 
 // Close ends the service. The database stays open.
 func (s *Service) Close() error {
+	s.stop()
+	s.background.Wait()
 	s.cache.InvalidateAll()
 	s.cache.StopAllGoroutines()
 	return nil
@@ -131,7 +217,7 @@ func (s *Service) Close() error {
 
 // JWKS returns the public keys that verify access tokens, as a JWK set. In
 // HS256 mode it is empty.
-func (s *Service) JWKS() []byte { return s.keys.public }
+func (s *Service) JWKS() []byte { return s.keys.ring.Load().public }
 
 // Watch returns a channel that is closed when a principal may have become
 // invalid. Who keeps principals takes the channel first, then asks Valid of

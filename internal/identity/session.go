@@ -60,9 +60,9 @@ var (
 		Args: []wire.Type{text, text}, Cols: []wire.Type{text},
 	}
 	insertSession = &store.Stmt{
-		SQL: `INSERT INTO sessions (session_id, user_id, auth_method, generation, token_hash, rotated_at, created_at, last_seen_at, expires_at, client_addr, ended_at)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7, ?8, ?9) ON CONFLICT (session_id) DO NOTHING`,
-		Args: []wire.Type{text, text, text, integer, blob, integer, integer, text, integer},
+		SQL: `INSERT INTO sessions (session_id, user_id, auth_method, generation, token_hash, rotated_at, created_at, last_seen_at, expires_at, client_addr, ended_at, ref)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (session_id) DO NOTHING`,
+		Args: []wire.Type{text, text, text, integer, blob, integer, integer, text, integer, text},
 	}
 	rotateSession = &store.Stmt{
 		SQL: `UPDATE sessions SET generation = ?2, token_hash = ?3, previous_hash = ?4, rotated_at = ?5, last_seen_at = ?5, client_addr = ?6
@@ -97,14 +97,14 @@ func findSession(tx *store.Tx, id string) (*session, error) {
 	return c, err
 }
 
-func insertSessionRow(tx *store.Tx, c *session) error {
+func (s *Service) insertSession(tx *store.Tx, c *session) error {
 	ended := wire.Null
 	if c.endedAt != 0 {
 		ended = wire.IntValue(c.endedAt)
 	}
 	_, err := tx.Exec(insertSession, wire.TextValue(c.id), wire.TextValue(c.userID), wire.TextValue(c.method),
 		wire.IntValue(c.generation), wire.BytesValue(c.tokenHash), wire.IntValue(c.createdAt), wire.IntValue(c.expiresAt),
-		optional(c.clientAddr), ended)
+		optional(c.clientAddr), ended, wire.TextValue(s.ref(c.id)))
 	return err
 }
 
@@ -120,7 +120,7 @@ func (s *Service) Login(ctx context.Context, user, password, clientAddr string) 
 	if needed {
 		return nil, errSetupRequired()
 	}
-	u, newHash, err := s.checkLogin(ctx, user, password)
+	u, newHash, err := s.checkLogin(ctx, user, password, clientAddr, auditLoginFailed)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,10 @@ func (s *Service) Login(ctx context.Context, user, password, clientAddr string) 
 		if _, err := tx.Exec(updateLogin, wire.TextValue(u.id), wire.IntValue(now), wire.TextValue(newHash)); err != nil {
 			return err
 		}
-		return insertSessionRow(tx, c)
+		if err := s.audit(tx, event{action: auditLogin, actor: u.id, method: byPassword, addr: clientAddr, session: s.ref(c.id)}); err != nil {
+			return err
+		}
+		return s.insertSession(tx, c)
 	})
 	if err != nil {
 		return nil, err
@@ -163,31 +166,61 @@ func (s *Service) deleteOld(tx *store.Tx, userID string, now int64) error {
 }
 
 // checkLogin returns the user that the password belongs to, and the hash to
-// keep: a new one when the parameters have changed.
-func (s *Service) checkLogin(ctx context.Context, name, password string) (*userRow, string, error) {
+// keep: a new one when the parameters have changed. What fails is counted
+// against the account and the network, and goes into the audit log under the
+// given action.
+func (s *Service) checkLogin(ctx context.Context, name, password, clientAddr, action string) (*userRow, string, error) {
 	var u *userRow
+	account := name
 	if id, err := checkName(name); err == nil {
+		account = id
 		if u, err = s.readUser(ctx, id); err != nil {
 			return nil, "", err
 		}
 	}
+	account, network := s.keyedHash("name", account), networkOf(clientAddr)
+	gate := func() error { return s.mayGuess(ctx, u, account, network) }
+	failed := event{action: action, refused: true, method: byPassword, addr: clientAddr, target: "user:" + s.named(name)}
+	if u != nil && u.deletedAt == 0 {
+		failed.subject, failed.target = u.id, ""
+	}
+	if err := gate(); err != nil {
+		if s.throttle.tell(account, network) {
+			failed.action = auditLoginThrottled
+			s.record(ctx, failed)
+		}
+		return nil, "", err
+	}
 	hash := ""
-	if u.active() && u.authType != AuthOIDC && password != "" && len(password) <= maxPasswordBytes {
+	if u.active() && u.authType != AuthOIDC && !s.options.NoPasswordLogin && password != "" && len(password) <= maxPasswordBytes {
 		hash = u.passwordHash
 	} else {
 		password = "" // of any length, and nobody's
 	}
-	match, outdated, err := s.hasher.verify(ctx, hash, password)
+	match, outdated, err := s.hasher.verify(ctx, hash, password, gate)
 	if err != nil {
 		return nil, "", err
 	}
 	if !match {
+		s.throttle.fail(account, network, s.options.Now())
+		s.record(ctx, failed)
 		return nil, "", errInvalid()
 	}
+	s.throttle.succeed(account, network)
 	if outdated {
 		hash, err = s.hasher.hash(ctx, password)
 	}
 	return u, hash, err
+}
+
+// mayGuess refuses a password, right or wrong, that comes too soon after wrong
+// ones. It says the same of every name.
+func (s *Service) mayGuess(ctx context.Context, u *userRow, account, network string) error {
+	strange := func() bool { return !s.knows(ctx, u, network) }
+	if wait := s.throttle.wait(account, network, s.options.Now(), strange); wait > 0 {
+		return &ThrottledError{After: wait}
+	}
+	return nil
 }
 
 // grant signs the access token of a session and puts the answer together. No
@@ -199,7 +232,7 @@ func (s *Service) grant(u *userRow, c *session, token refreshToken, now int64) (
 	if u.email != "" {
 		said.Email = &u.email
 	}
-	access, err := s.keys.sign(said)
+	access, err := s.keys.sign(said, s.options.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -208,70 +241,4 @@ func (s *Service) grant(u *userRow, c *session, token refreshToken, now int64) (
 		AccessToken: access, ExpiresAt: time.Unix(expires, 0).UTC(),
 		RefreshToken: token.text(s.refreshKey), RefreshExpiresAt: fromMicros(until),
 	}, nil
-}
-
-// end ends a session with the commit of tx.
-func (s *Service) end(tx *store.Tx, id string) error {
-	n, err := tx.Exec(endSession, wire.TextValue(id), wire.IntValue(s.now()))
-	if n > 0 {
-		tx.AfterCommit(func() { s.registry.cut(sessionKey(id)) })
-	}
-	return err
-}
-
-// endSessions ends all sessions of a user but one with the commit of tx, and
-// refuses the tokens that apps minted for the user until now.
-func (s *Service) endSessions(tx *store.Tx, userID, keep string) error {
-	now := wire.IntValue(s.now())
-	keys := []string{userTokensKey(userID)}
-	var open []string
-	err := tx.Query(selectOpenSessions, []wire.Value{wire.TextValue(userID), wire.TextValue(keep)}, func(row []wire.Value) error {
-		open = append(open, row[0].Text())
-		return nil
-	})
-	for _, id := range open {
-		keys = append(keys, sessionKey(id))
-		if err == nil {
-			_, err = tx.Exec(endSession, wire.TextValue(id), now)
-		}
-	}
-	if err == nil {
-		_, err = tx.Exec(updateEpoch, wire.TextValue(userID), now, now)
-	}
-	tx.AfterCommit(func() { s.registry.cut(keys...) })
-	return err
-}
-
-// Logout ends the session of an access or a refresh token, also of one that has
-// expired or been replaced. A token that an app minted is refused from now on.
-// A token that means nothing to the server is no error.
-func (s *Service) Logout(ctx context.Context, token string) error {
-	if isRefresh(token) {
-		t, ok := parseRefresh(token, s.refreshKey)
-		if !ok {
-			return nil
-		}
-		return s.db.Write(ctx, func(tx *store.Tx) error { return s.end(tx, t.sessionID) })
-	}
-	c, err := s.keys.open(token)
-	if err != nil {
-		return nil
-	}
-	if c.SessionID != "" {
-		return s.db.Write(ctx, func(tx *store.Tx) error { return s.end(tx, c.SessionID) })
-	}
-	now := s.now()
-	if c.check(s.options.Now()) != nil {
-		return nil
-	}
-	return s.db.Write(ctx, func(tx *store.Tx) error {
-		tx.AfterCommit(func() { s.registry.cut(tokenKey(c.sum)) })
-		if err := s.deleteOld(tx, c.Subject, now); err != nil {
-			return err
-		}
-		return insertSessionRow(tx, &session{
-			id: tokenKey(c.sum), userID: c.Subject, method: mintedToken, tokenHash: c.sum[:],
-			createdAt: now, expiresAt: c.expiry().UnixMicro(), endedAt: now,
-		})
-	})
 }

@@ -123,6 +123,10 @@ func (s *Service) Setup(ctx context.Context, user, password, rootPassword, email
 		if err := insertUserRow(tx, row); err != nil {
 			return err
 		}
+		e := event{action: auditSetup, subject: name, method: byPassword, addr: ClientOf(ctx)}
+		if err := s.audit(tx, e); err != nil {
+			return err
+		}
 		_, err = tx.Exec(updatePassword, wire.TextValue(Root), wire.TextValue(rootHash), wire.IntValue(row.createdAt))
 		return err
 	})

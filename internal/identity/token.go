@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
@@ -43,9 +44,9 @@ type claims struct {
 }
 
 // sign makes an access token.
-func (k *keys) sign(c claims) (string, error) {
+func (k *keys) sign(c claims, now time.Time) (string, error) {
 	c.Issuer, c.TokenType, c.ID = Issuer, typeAccess, rand.Text()
-	token, err := jwt.Signed(k.signer).Claims(c).Serialize()
+	token, err := jwt.Signed(k.current(now).signer).Claims(c).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -64,26 +65,51 @@ type received struct {
 	TokenType string   `json:"token_type"`
 	SessionID string   `json:"sid"`
 
-	sum [sha256.Size]byte // of the whole token, which names it where there is no session
+	sum   [sha256.Size]byte // of the whole token, which names it where there is no session
+	keyID string            // of the own key that signed it
+	other *issuer           // that made it; nil: we or an app that has our secret
+	all   map[string]any    // the claims of a token of another issuer
 }
 
 // open checks the signature of an access token and everything about its claims
-// that needs neither clock nor database. The algorithm comes from the
-// configuration; of the header only kid is looked at, to find one of our keys.
-func (k *keys) open(token string) (*received, error) {
+// that needs neither clock nor database. Its claim iss chooses among the issuers
+// that are configured, each with its own algorithms and keys; of the header only
+// kid is looked at, to find one of them.
+func (s *Service) open(ctx context.Context, token string) (*received, error) {
 	if len(token) > maxTokenBytes {
 		return nil, errInvalid()
 	}
-	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{k.alg})
+	parsed, err := jwt.ParseSigned(token, s.algorithms)
 	if err != nil || len(parsed.Headers) != 1 {
 		return nil, errInvalid()
 	}
-	key, err := k.byID(parsed.Headers[0].KeyID)
+	var said struct {
+		Issuer string `json:"iss"`
+	}
+	if err := parsed.UnsafeClaimsWithoutVerification(&said); err != nil {
+		return nil, errInvalid()
+	}
+	if said.Issuer == Issuer {
+		return s.keys.open(token, parsed, s.options.Now())
+	}
+	if i := s.issuers[said.Issuer]; i != nil {
+		return i.open(ctx, token, parsed)
+	}
+	return nil, errInvalid()
+}
+
+// open checks a token of the server's own.
+func (k *keys) open(token string, parsed *jwt.JSONWebToken, now time.Time) (*received, error) {
+	header := parsed.Headers[0]
+	if header.Algorithm != string(k.alg) {
+		return nil, errInvalid()
+	}
+	key, err := k.byID(header.KeyID, now)
 	if err != nil {
 		return nil, errInvalid()
 	}
-	var c received
-	if err := parsed.Claims(key, &c); err != nil {
+	c := &received{keyID: key.id}
+	if err := parsed.Claims(key.verify, c); err != nil {
 		return nil, errInvalid()
 	}
 	if c.Issuer != Issuer || c.TokenType != typeAccess || c.Subject == "" || c.ExpiresAt == nil {
@@ -95,7 +121,15 @@ func (k *keys) open(token string) (*received, error) {
 		}
 		c.sum = tokenSum(token)
 	}
-	return &c, nil
+	return c, nil
+}
+
+// method is how the bearer of the token has signed in.
+func (c *received) method() string {
+	if c.other != nil {
+		return AuthOIDC
+	}
+	return mintedToken
 }
 
 // check compares the times of a token with the clock.

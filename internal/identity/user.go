@@ -186,7 +186,8 @@ type NewUser struct {
 // hashed.
 type PreparedUser struct {
 	redacted
-	row userRow
+	row   userRow
+	event event
 }
 
 // PrepareUser checks a user that actor wants to create and hashes the password,
@@ -230,7 +231,8 @@ func (s *Service) PrepareUser(ctx context.Context, actor *Principal, n NewUser) 
 	if err != nil {
 		return nil, err
 	}
-	return &PreparedUser{row: u}, nil
+	made := event{action: auditUserCreated, subject: u.id, details: "Role: " + u.role + ", " + u.authType}
+	return &PreparedUser{row: u, event: s.by(actor, ClientOf(ctx), made)}, nil
 }
 
 // CreateUser creates a prepared user in the caller's transaction, or fails with
@@ -254,6 +256,9 @@ func (s *Service) CreateUser(tx *store.Tx, p *PreparedUser) error {
 		if err := checkSubjectFree(tx, u.authData); err != nil {
 			return err
 		}
+	}
+	if err := s.audit(tx, p.event); err != nil {
+		return err
 	}
 	return insertUserRow(tx, &u)
 }
@@ -342,11 +347,7 @@ func parseAuthData(secret string) (string, error) {
 	if in.Issuer == "" || in.Subject == "" || in.Issuer == Issuer {
 		return "", wire.NewError(wire.CodeInvalidInput, "OIDC needs an issuer other than this server, and a subject")
 	}
-	out, err := json.Marshal(struct {
-		Issuer  string `json:"issuer"`
-		Subject string `json:"subject"`
-	}{in.Issuer, in.Subject})
-	return string(out), err
+	return authData(in.Issuer, in.Subject), nil
 }
 
 func atEnd(dec *json.Decoder) bool {

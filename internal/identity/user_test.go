@@ -203,7 +203,7 @@ func TestChangeRolledBackRevokesNothing(t *testing.T) {
 	p := s.verify(g.AccessToken)
 	stop := errors.New("stop")
 	err := s.db.Write(t.Context(), func(tx *store.Tx) error {
-		if err := s.DropUser(tx, dba, "alice"); err != nil {
+		if err := s.DropUser(tx, dba, "alice", ""); err != nil {
 			return err
 		}
 		return stop

@@ -39,17 +39,25 @@ func (s *Service) verify(ctx context.Context, token string) (*Principal, error) 
 	if needed {
 		return nil, errSetupRequired()
 	}
-	c, err := s.keys.open(token)
+	c, err := s.open(ctx, token)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.check(s.options.Now()); err != nil {
 		return nil, err
 	}
+	id, err := s.userOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	for range 4 {
-		p, err := s.principal(ctx, c)
-		if err != nil || !p.revoked() {
-			return p, err
+		p, err := s.principal(ctx, c, id)
+		if err != nil {
+			return nil, err
+		}
+		if !p.revoked() {
+			s.firstSeen(ctx, p, c)
+			return p, nil
 		}
 		// Something was revoked between taking the anchors and reading: what was
 		// read may be older or newer than that. Look again.
@@ -57,25 +65,56 @@ func (s *Service) verify(ctx context.Context, token string) (*Principal, error) 
 	return nil, errInvalid()
 }
 
+// userOf is the id of the user whom a token is about. The first token of a
+// subject of another issuer makes the user, where that is configured.
+func (s *Service) userOf(ctx context.Context, c *received) (string, error) {
+	var u *userRow
+	err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
+		u, err = c.user(tx)
+		return err
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case u != nil:
+		return u.id, nil
+	case c.other != nil && c.other.o.AutoProvision:
+		return s.provision(ctx, c)
+	}
+	return "", errInvalid()
+}
+
+// user finds the user whom a token is about, nil if there is none.
+func (c *received) user(tx *store.Tx) (*userRow, error) {
+	if c.other == nil {
+		return findUser(tx, c.Subject)
+	}
+	return findUserBySubject(tx, c.Issuer, c.Subject)
+}
+
 // principal looks up what the database says about the user and the session of a
 // token. The anchors come first: a change that commits after the look-up then
 // cuts them.
-func (s *Service) principal(ctx context.Context, c *received) (*Principal, error) {
-	p := &Principal{UserID: c.Subject, SessionID: c.SessionID, Issuer: Issuer, ExpiresAt: c.expiry()}
+func (s *Service) principal(ctx context.Context, c *received, userID string) (*Principal, error) {
+	p := &Principal{UserID: userID, SessionID: c.SessionID, Issuer: c.Issuer, ExpiresAt: c.expiry(), via: c.method()}
 	sessionID := c.SessionID
 	if c.SessionID != "" {
 		p.anchors[0] = s.registry.anchor(sessionKey(sessionID))
+		p.anchors[1] = s.registry.anchor(signingKeyKey(c.keyID))
+		if _, err := s.keys.byID(c.keyID, s.options.Now()); err != nil {
+			return nil, errInvalid() // removed meanwhile
+		}
 	} else {
 		sessionID = tokenKey(c.sum)
 		p.anchors[0] = s.registry.anchor(sessionID)
-		p.anchors[1] = s.registry.anchor(userTokensKey(c.Subject))
+		p.anchors[1] = s.registry.anchor(userTokensKey(userID))
 	}
 	var (
 		u    *userRow
 		held *session
 	)
 	err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
-		if u, err = findUser(tx, c.Subject); err != nil {
+		if u, err = findUser(tx, userID); err != nil {
 			return err
 		}
 		held, err = findSession(tx, sessionID)
@@ -84,17 +123,29 @@ func (s *Service) principal(ctx context.Context, c *received) (*Principal, error
 	if err != nil {
 		return nil, err
 	}
-	if !u.active() || c.Role != nil && *c.Role != u.role {
+	if !u.active() || c.other == nil && c.Role != nil && *c.Role != u.role {
 		return nil, errInvalid()
 	}
 	if c.SessionID == "" && (held != nil || c.before(u.epoch)) {
-		return nil, errInvalid() // logged out, or minted before all was revoked
+		return nil, errInvalid() // logged out, or made before all was revoked
 	}
-	if c.SessionID != "" && (!held.alive(s.now(), s.options.IdleTTL) || held.userID != u.id) {
-		return nil, errInvalid()
+	if c.SessionID != "" {
+		if !held.alive(s.now(), s.options.IdleTTL) || held.userID != u.id {
+			return nil, errInvalid()
+		}
+		p.via = held.method
 	}
 	p.Role, p.Email = u.role, u.email
 	return p, nil
+}
+
+// firstSeen records that somebody came with a token that was not made here,
+// which is all that the server learns of such a sign-in. A new token of the same
+// user within a minute is not another one.
+func (s *Service) firstSeen(ctx context.Context, p *Principal, c *received) {
+	if c.SessionID == "" && s.once.first(auditLogin+"\x00"+p.UserID, s.options.Now()) {
+		s.record(ctx, s.by(p, ClientOf(ctx), event{action: auditLogin}))
+	}
 }
 
 // before reports whether a token was, or may have been, issued before a moment

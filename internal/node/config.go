@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"reflect"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/kalamdb/kalam-go/internal/identity"
 )
 
 // Config is everything an operator can set. A key's tags say what it is and its
@@ -29,6 +32,9 @@ type Config struct {
 type ServerConfig struct {
 	Host string `toml:"host" default:"localhost" doc:"address to listen on; localhost means 127.0.0.1 and, where there is one, [::1]"`
 	Port int    `toml:"port" doc:"port to listen on; kalam serve takes 8080"`
+
+	TLSCert string `toml:"tls_cert" doc:"PEM file with the certificate and its chain; without it the server speaks plain HTTP"`
+	TLSKey  string `toml:"tls_key" doc:"PEM file with the key of the certificate"`
 }
 
 // StorageConfig is section [storage].
@@ -45,6 +51,31 @@ type AuthConfig struct {
 	JWTExpiryMinutes  int    `toml:"jwt_expiry_minutes" default:"60" doc:"minutes for which an access token is good"`
 	MinPasswordLength int    `toml:"min_password_length" default:"8" doc:"characters of a password at least"`
 	AllowRemoteSetup  bool   `toml:"allow_remote_setup" doc:"whether the first setup may come from another machine"`
+	SessionIdleDays   int    `toml:"session_idle_days" default:"7" doc:"days after which a session ends that is not refreshed"`
+	SessionMaxDays    int    `toml:"session_max_days" default:"30" doc:"days after which every session ends"`
+	RefreshGraceSecs  int    `toml:"refresh_grace_secs" default:"30" doc:"seconds for which a replaced refresh token may be replayed"`
+	AuditDays         int    `toml:"audit_days" default:"90" doc:"days for which system.audit_log is kept, at least 30"`
+	NoPasswordLogin   bool   `toml:"no_password_login" doc:"whether only tokens of issuers are good, and no password"`
+
+	Issuers []IssuerConfig `toml:"issuers" doc:"OpenID providers whose access tokens are good here; in the file only"`
+}
+
+// IssuerConfig is a section [[auth.issuers]]: an OpenID provider whose access
+// tokens are good here.
+type IssuerConfig struct {
+	Alias          string            `toml:"alias"`            // user ids begin with it: "corp:248289761001"
+	Name           string            `toml:"name"`             // for people; default: the alias
+	Issuer         string            `toml:"issuer"`           // its https URL, exactly as its tokens say it
+	Audience       []string          `toml:"audience"`         // a token needs one of them
+	Algorithms     []string          `toml:"algorithms"`       // default RS256
+	ClientID       string            `toml:"client_id"`        // for clients that ask how to sign in
+	AutoProvision  bool              `toml:"auto_provision"`   // the first token of a subject makes a user
+	Role           string            `toml:"role"`             // of that user: default user
+	RoleClaim      string            `toml:"role_claim"`       // names groups, as in "groups" or "realm_access.roles"
+	Roles          map[string]string `toml:"roles"`            // group = "role"
+	AcceptIDTokens bool              `toml:"accept_id_tokens"` // where an app has no access token for this server
+	AllowPrivate   bool              `toml:"allow_private"`    // the issuer is in a private network
+	CAFile         string            `toml:"ca_file"`          // certificates that sign its certificate
 }
 
 // SecurityConfig is section [security].
@@ -52,6 +83,8 @@ type SecurityConfig struct {
 	CORS                CORSConfig `toml:"cors"`
 	MaxRequestBodySize  int64      `toml:"max_request_body_size" default:"10485760" doc:"bytes of a request body"`
 	MaxWebSocketMessage int        `toml:"max_ws_message_size" default:"1048576" doc:"bytes of a message on a socket"`
+	TrustedProxies      []string   `toml:"trusted_proxies" doc:"networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as in 10.0.0.0/8"`
+	AllowPlaintextLogin bool       `toml:"allow_plaintext_login" doc:"whether credentials are accepted without TLS from other machines"`
 }
 
 // CORSConfig is section [security.cors].
@@ -198,6 +231,9 @@ func set(f reflect.Value, value string) error {
 		}
 		f.SetInt(n)
 	case reflect.Slice:
+		if f.Type().Elem().Kind() != reflect.String {
+			return errors.New("it is set in the configuration file only")
+		}
 		var list []string
 		for _, s := range strings.Split(value, ",") {
 			if s = strings.TrimSpace(s); s != "" {
@@ -218,10 +254,44 @@ func (c *Config) check() error {
 	if !slices.Contains(levels, c.Logging.Level) {
 		return fmt.Errorf("[logging] level: %q is not error, warn, info or debug", c.Logging.Level)
 	}
+	if (c.Server.TLSCert == "") != (c.Server.TLSKey == "") {
+		return errors.New("[server] tls_cert and tls_key: one needs the other")
+	}
+	if _, err := c.proxies(); err != nil {
+		return err
+	}
 	for key, f := range c.keys() {
 		if f.CanInt() && f.Int() < 0 {
 			return fmt.Errorf("%s: %d is negative", key, f.Int())
 		}
 	}
 	return nil
+}
+
+// proxies parses the trusted proxies: networks, or single addresses.
+func (c *Config) proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range c.Security.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			var a netip.Addr
+			if a, err = netip.ParseAddr(text); err == nil {
+				p = netip.PrefixFrom(a, a.BitLen())
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("[security] trusted_proxies: %q is no network, as 10.0.0.0/8 is", text)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// issuers are the options of the trusted issuers.
+func (c *AuthConfig) issuers() []identity.IssuerOptions {
+	out := make([]identity.IssuerOptions, len(c.Issuers))
+	for i, o := range c.Issuers {
+		out[i] = identity.IssuerOptions(o)
+	}
+	return out
 }

@@ -45,6 +45,7 @@ type Node struct {
 	edge      *server.Server
 	http      *http.Server
 	listeners []net.Listener
+	secure    bool // it speaks TLS
 	serving   sync.WaitGroup
 	once      sync.Once
 	failed    chan error
@@ -63,7 +64,7 @@ func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{started: time.Now(), listeners: listeners, failed: make(chan error, len(listeners))}
+	n := &Node{started: time.Now(), listeners: listeners, secure: c.Server.TLSCert != "", failed: make(chan error, len(listeners))}
 	if o.Demo && !loopback {
 		n.closeListeners()
 		return nil, errors.New("demo data has known passwords: it is served on a loopback address only")
@@ -76,11 +77,24 @@ func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
 	debug.FreeOSMemory() // what opening took is not needed again
 	n.http = &http.Server{
 		Handler: n.edge, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ConnContext: server.ConnContext,
+		ErrorLog:    slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	if n.secure {
+		if n.http.TLSConfig, err = serverTLS(c.Server.TLSCert, c.Server.TLSKey, o.Logger); err != nil {
+			n.closeListeners()
+			return nil, errors.Join(err, n.edge.Close(ctx), n.closeStore())
+		}
+	} else if !loopback && !c.Security.AllowPlaintextLogin && len(c.Security.TrustedProxies) == 0 {
+		o.Logger.Warn("without tls_cert and tls_key, or a proxy in trusted_proxies, nobody signs in from another machine", "listen", listeners[0].Addr())
 	}
 	for _, l := range listeners {
 		n.serving.Go(func() {
-			if err := n.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			serve := n.http.Serve
+			if n.secure {
+				serve = func(l net.Listener) error { return n.http.ServeTLS(l, "", "") }
+			}
+			if err := serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
 				n.failed <- err
 			}
 		})
@@ -105,6 +119,9 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	n.users, err = identity.New(n.db, identity.Options{
 		KeyDir: filepath.Join(dir, "keys"), JWTSecret: c.Auth.JWTSecret, RootPassword: c.Auth.RootPassword,
 		AccessTTL: time.Duration(c.Auth.JWTExpiryMinutes) * time.Minute, MinPasswordLength: c.Auth.MinPasswordLength, Logger: o.Logger,
+		IdleTTL: time.Duration(c.Auth.SessionIdleDays) * 24 * time.Hour, AbsoluteTTL: time.Duration(c.Auth.SessionMaxDays) * 24 * time.Hour,
+		Grace: time.Duration(c.Auth.RefreshGraceSecs) * time.Second, AuditTTL: time.Duration(c.Auth.AuditDays) * 24 * time.Hour,
+		Issuers: c.Auth.issuers(), NoPasswordLogin: c.Auth.NoPasswordLogin,
 	})
 	if err != nil {
 		return err
@@ -120,8 +137,13 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	n.engine = e
 	n.hub = live.New(n.db, e, live.Options{MaxPerUser: c.RateLimit.MaxSubscriptionsPerUser, Logger: o.Logger})
 	e.OnKillLive(n.hub.Kill)
+	proxies, err := c.proxies()
+	if err != nil {
+		return err
+	}
 	n.edge = server.New(n.users, e, n.hub, server.Options{
 		AllowedOrigins: c.Security.CORS.AllowedOrigins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
+		AllowPlaintext: c.Security.AllowPlaintextLogin, TrustedProxies: proxies,
 		MaxBody: c.Security.MaxRequestBodySize, MaxMessage: c.Security.MaxWebSocketMessage,
 		AuthRate: c.RateLimit.MaxAuthRequestsPerIPPerSec, QueryRate: c.RateLimit.MaxQueriesPerSec, MessageRate: c.RateLimit.MaxMessagesPerSec,
 		AuthTimeout: time.Duration(c.WebSocket.AuthTimeoutSecs) * time.Second, ClientTimeout: time.Duration(c.WebSocket.ClientTimeoutSecs) * time.Second,
@@ -171,11 +193,15 @@ func (n *Node) Port() int { return n.listeners[0].Addr().(*net.TCPAddr).Port }
 
 // URL is where the node answers.
 func (n *Node) URL() string {
+	scheme := "http://"
+	if n.secure {
+		scheme = "https://"
+	}
 	addr := n.listeners[0].Addr().(*net.TCPAddr)
 	if len(n.listeners) > 1 || addr.IP.Equal(net.IPv4(127, 0, 0, 1)) {
-		return "http://localhost:" + strconv.Itoa(addr.Port)
+		return scheme + "localhost:" + strconv.Itoa(addr.Port)
 	}
-	return "http://" + addr.String()
+	return scheme + addr.String()
 }
 
 // Failed gives an error when the node can no longer serve.

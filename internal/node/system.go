@@ -16,11 +16,12 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// addSystem makes system.live, system.settings and system.stats.
+// addSystem makes system.live, system.settings, system.stats and those of
+// package identity.
 func (n *Node) addSystem(ctx context.Context, c *Config, o Options) error {
 	settings := settings(c)
 	text := func(name string) catalog.Column { return catalog.Col(name, wire.Text, true) }
-	return n.db.AddSystem(ctx,
+	return n.db.AddSystem(ctx, append(n.users.System(),
 		n.hub.System(),
 		catalog.NewSystem(catalog.SystemNamespace, "settings",
 			[]catalog.Column{text("name"), text("value"), text("description"), text("category")}, "",
@@ -28,7 +29,7 @@ func (n *Node) addSystem(ctx context.Context, c *Config, o Options) error {
 		catalog.NewSystem(catalog.SystemNamespace, "stats",
 			[]catalog.Column{text("metric_name"), text("metric_value")},
 			"SELECT 'total_users', CAST(count(*) AS TEXT) FROM users WHERE deleted_at IS NULL",
-			func() [][]wire.Value { return n.stats(o.Version) }))
+			func() [][]wire.Value { return n.stats(o.Version) }))...)
 }
 
 // settings lists what an operator can set, as it is. Secrets are masked.
@@ -36,9 +37,17 @@ func settings(c *Config) [][]wire.Value {
 	var rows [][]wire.Value
 	c.each(func(name string, f reflect.Value, tags reflect.StructTag) {
 		value := fmt.Sprint(f.Interface())
+		switch list := f.Interface().(type) {
+		case []string:
+			value = strings.Join(list, ",")
+		case []IssuerConfig:
+			names := make([]string, len(list))
+			for i := range list {
+				names[i] = list[i].Issuer
+			}
+			value = strings.Join(names, ",")
+		}
 		switch {
-		case f.Kind() == reflect.Slice:
-			value = strings.Join(f.Interface().([]string), ",")
 		case !f.IsZero() && tags.Get("secret") != "":
 			value = "***"
 		}

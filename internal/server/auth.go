@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -16,7 +17,7 @@ const maxAuthBody = 16 << 10
 
 // login answers POST /v1/api/auth/login: the one place that takes a password.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	if !s.mayTry(w, r) {
+	if !s.mayTry(w, r) || !s.mayCarrySecrets(w, r) {
 		return
 	}
 	body, ok := s.authBody(w, r)
@@ -28,31 +29,40 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		writeAuthError(w, http.StatusBadRequest, "invalid_request", bad.Message)
 		return
 	}
-	g, err := s.users.Login(r.Context(), in.User, in.Password, remoteHost(r))
-	s.writeGrant(w, g, err)
+	g, err := s.users.Login(r.Context(), in.User, in.Password, s.clientAddr(r))
+	if before, missing := bearer(r); err == nil && missing == nil {
+		s.users.Logout(r.Context(), before) // who signs in again leaves the session they present
+	}
+	s.writeGrant(w, r, g, err)
 }
 
 // refresh answers POST /v1/api/auth/refresh.
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
-	if !s.mayTry(w, r) {
+	if !s.mayTry(w, r) || !s.mayCarrySecrets(w, r) {
 		return
 	}
-	token, err := bearer(r)
+	token, err := s.credential(r, refreshCookie)
 	var g *identity.Grant
 	if err == nil {
-		g, err = s.users.Refresh(r.Context(), token, remoteHost(r))
+		g, err = s.users.Refresh(r.Context(), token, s.clientAddr(r))
 	}
-	s.writeGrant(w, g, err)
+	s.writeGrant(w, r, g, err)
 }
 
 // logout answers POST /v1/api/auth/logout: it ends the session of the token
 // that it is given, and says the same whatever that was.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
-	if token, err := bearer(r); err == nil {
-		if err := s.users.Logout(r.Context(), token); err != nil {
-			s.writeAuthFailure(w, err)
-			return
-		}
+	token, err := s.credential(r, refreshCookie)
+	if err == nil {
+		err = s.users.Logout(r.Context(), token)
+	}
+	var coded *wire.Error
+	if err != nil && (!errors.As(err, &coded) || coded.Code == wire.CodePermissionDenied) {
+		s.writeAuthFailure(w, err)
+		return
+	}
+	if len(r.Cookies()) > 0 {
+		s.setCookies(w, r, nil)
 	}
 	w.Header()["Cache-Control"] = noStore
 	writeJSON(w, http.StatusOK, []byte(`{"message":"Logged out successfully"}`))
@@ -60,7 +70,11 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 
 // me answers GET /v1/api/auth/me.
 func (s *Server) me(w http.ResponseWriter, r *http.Request) {
-	who, err := s.principal(r)
+	var who *identity.Principal
+	token, err := s.credential(r, accessCookie)
+	if err == nil {
+		who, err = s.users.Verify(r.Context(), token)
+	}
 	if err != nil {
 		s.writeAuthFailure(w, err)
 		return
@@ -100,7 +114,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 
 // setup answers POST /v1/api/auth/setup.
 func (s *Server) setup(w http.ResponseWriter, r *http.Request) {
-	if !s.mayTry(w, r) || !s.maySetup(w, r) {
+	if !s.mayTry(w, r) || !s.maySetup(w, r) || !s.mayCarrySecrets(w, r) {
 		return
 	}
 	body, ok := s.authBody(w, r)
@@ -138,7 +152,7 @@ func (s *Server) setup(w http.ResponseWriter, r *http.Request) {
 
 // mayTry takes one of the attempts that an address has.
 func (s *Server) mayTry(w http.ResponseWriter, r *http.Request) bool {
-	if s.logins.allow(remoteHost(r)) {
+	if s.logins.allow(s.clientAddr(r)) {
 		return true
 	}
 	w.Header().Set("Retry-After", "1")
@@ -167,11 +181,12 @@ func (s *Server) authBody(w http.ResponseWriter, r *http.Request) ([]byte, bool)
 	return body, true
 }
 
-func (s *Server) writeGrant(w http.ResponseWriter, g *identity.Grant, err error) {
+func (s *Server) writeGrant(w http.ResponseWriter, r *http.Request, g *identity.Grant, err error) {
 	if err != nil {
 		s.writeAuthFailure(w, err)
 		return
 	}
+	s.setCookies(w, r, g)
 	w.Header()["Cache-Control"] = noStore
 	writeJSON(w, http.StatusOK, wire.AppendLoginResponse(nil, &wire.LoginResponse{
 		User: *loginUser(g.User), AdminUIAccess: identity.IsAdminRole(g.User.Role),
@@ -192,6 +207,12 @@ func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.
 
 // writeAuthFailure answers as protocol 1.0.10 says.
 func (s *Server) writeAuthFailure(w http.ResponseWriter, err error) {
+	var throttled *identity.ThrottledError
+	if errors.As(err, &throttled) {
+		w.Header().Set("Retry-After", strconv.Itoa(throttled.Seconds()))
+		writeAuthError(w, http.StatusTooManyRequests, "rate_limited", throttled.Error())
+		return
+	}
 	var e *wire.Error
 	if !errors.As(err, &e) {
 		s.options.Logger.Error("authentication", "error", err)
@@ -204,6 +225,9 @@ func (s *Server) writeAuthFailure(w http.ResponseWriter, err error) {
 		if e.Code == wire.CodeMissingAuthorization || e.Code == wire.CodeInvalidCredentials {
 			message = e.Message
 		}
+		if e.Code != wire.CodeMissingAuthorization {
+			w.Header()["Www-Authenticate"] = challengeInvalid
+		}
 		writeAuthError(w, http.StatusUnauthorized, "unauthorized", message)
 	case wire.CodeSetupRequired:
 		writeAuthError(w, http.StatusPreconditionRequired, "setup_required", "Server requires initial setup: run kalam setup on its machine")
@@ -215,6 +239,8 @@ func (s *Server) writeAuthFailure(w http.ResponseWriter, err error) {
 		writeAuthError(w, http.StatusConflict, "user_exists", e.Message)
 	case identity.CodeAlreadyConfigured:
 		writeAuthError(w, http.StatusConflict, "already_configured", e.Message)
+	case wire.CodePermissionDenied:
+		writeAuthError(w, http.StatusForbidden, "forbidden", e.Message)
 	case wire.CodeUnavailable:
 		w.Header().Set("Retry-After", "1")
 		writeAuthError(w, http.StatusServiceUnavailable, "busy", e.Message)

@@ -47,16 +47,18 @@ func (s *Server) writeBearerError(w http.ResponseWriter, err error) {
 			e, status = coded, http.StatusUnauthorized
 		case wire.CodeInvalidInput:
 			e, status = coded, http.StatusBadRequest
+		case wire.CodeUnavailable:
+			e, status = coded, http.StatusServiceUnavailable
+			w.Header().Set("Retry-After", "5")
 		}
 	} else {
 		s.options.Logger.Error("verify a token", "error", err)
 	}
 	if status == http.StatusUnauthorized {
-		challenge := `Bearer realm="kalamdb"`
+		w.Header()["Www-Authenticate"] = challenge
 		if e.Code != wire.CodeMissingAuthorization {
-			challenge += `, error="invalid_token"`
+			w.Header()["Www-Authenticate"] = challengeInvalid
 		}
-		w.Header().Set("WWW-Authenticate", challenge)
 	}
 	w.Header()["Cache-Control"] = noStore
 	writeJSON(w, status, wire.AppendResponse(nil, &wire.Response{Err: e}))

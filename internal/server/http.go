@@ -15,7 +15,6 @@ import (
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h["Content-Type"] = contentJSON
-	h["X-Content-Type-Options"] = noSniff
 	w.WriteHeader(status)
 	w.Write(body)
 }
@@ -25,13 +24,19 @@ var (
 	contentJSON = []string{"application/json"}
 	noSniff     = []string{"nosniff"}
 	noStore     = []string{"no-store"}
+	noFrames    = []string{"default-src 'none'; frame-ancestors 'none'"}
+	noReferrer  = []string{"no-referrer"}
+	onlyHTTPS   = []string{"max-age=31536000"}
+
+	challenge        = []string{`Bearer realm="kalamdb"`}
+	challengeInvalid = []string{`Bearer realm="kalamdb", error="invalid_token"`}
 )
 
 // writeAuthError answers in the family of the auth routes (protocol 1.0.8).
 func writeAuthError(w http.ResponseWriter, status int, code, message string) {
 	w.Header()["Cache-Control"] = noStore
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="kalamdb"`)
+	if status == http.StatusUnauthorized && w.Header()["Www-Authenticate"] == nil {
+		w.Header()["Www-Authenticate"] = challenge
 	}
 	writeJSON(w, status, wire.AppendAuthError(nil, &wire.AuthError{Code: code, Message: message}))
 }
@@ -95,21 +100,11 @@ func isJSON(r *http.Request) bool {
 	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
 }
 
-// remoteHost is the address of the peer, without the port. Forwarding headers
-// are not believed: no proxy is configured.
-func remoteHost(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
-}
-
 // isLocal reports whether a request comes from this machine: from a loopback
 // peer that is no proxy for somebody else, and that asked for a loopback name,
 // so that no web page reaches it through a name of its own.
 func isLocal(r *http.Request) bool {
-	ip := net.ParseIP(remoteHost(r))
+	ip := net.ParseIP(peerHost(r))
 	if ip == nil || !ip.IsLoopback() {
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -27,6 +28,10 @@ type Options struct {
 	AllowedOrigins   []string
 	Loopback         bool // the server listens on loopback addresses only
 	AllowRemoteSetup bool // setup is allowed from other machines
+	AllowPlaintext   bool // credentials are taken in the clear from other machines
+	// TrustedProxies are the networks of proxies in front of the server, whose
+	// X-Forwarded-For and X-Forwarded-Proto are believed.
+	TrustedProxies []netip.Prefix
 
 	MaxBody          int64         // bytes of a request; default 10 MiB
 	MaxMessage       int           // bytes of a WebSocket message; default 1 MiB
@@ -107,12 +112,20 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /v1/api/auth/setup", s.setup)
 	s.mux.HandleFunc("GET /v1/api/auth/status", s.status)
 	s.mux.HandleFunc("GET /v1/api/auth/me", s.me)
+	s.mux.HandleFunc("GET /v1/api/auth/options", s.signInOptions)
+	s.mux.HandleFunc("GET /v1/api/auth/sessions", s.listSessions)
+	s.mux.HandleFunc("DELETE /v1/api/auth/sessions", s.endSessions)
+	s.mux.HandleFunc("DELETE /v1/api/auth/sessions/{id}", s.endSessions)
+	s.mux.HandleFunc("POST /v1/api/auth/password", s.password)
+	s.mux.HandleFunc("GET /.well-known/jwks.json", s.keySet)
 	s.mux.HandleFunc("POST /v1/api/sql", s.sql)
 	s.mux.HandleFunc("GET /v1/ws", s.socket)
 	for path, methods := range map[string]string{
 		"/health": "GET, HEAD", "/v1/api/healthcheck": "GET, HEAD", "/v1/ws": "GET",
 		"/v1/api/auth/login": "POST", "/v1/api/auth/refresh": "POST", "/v1/api/auth/logout": "POST",
 		"/v1/api/auth/setup": "POST", "/v1/api/auth/status": "GET, HEAD", "/v1/api/auth/me": "GET, HEAD",
+		"/v1/api/auth/options": "GET, HEAD", "/v1/api/auth/sessions": "GET, HEAD, DELETE", "/v1/api/auth/sessions/{id}": "DELETE",
+		"/v1/api/auth/password": "POST", "/.well-known/jwks.json": "GET, HEAD",
 		"/v1/api/sql": "POST",
 	} {
 		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
@@ -136,8 +149,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			writeRouteError(w, r, http.StatusInternalServerError, "internal_error", "internal error")
 		}
 	}()
+	h := w.Header()
+	h["X-Content-Type-Options"] = noSniff
+	h["Content-Security-Policy"] = noFrames
+	h["Referrer-Policy"] = noReferrer
+	if r.TLS != nil {
+		h["Strict-Transport-Security"] = onlyHTTPS
+	}
 	if !s.origins.apply(w, r) {
 		return
+	}
+	if len(s.options.TrustedProxies) > 0 {
+		r = r.WithContext(identity.WithClient(r.Context(), s.clientAddr(r)))
 	}
 	if r.ContentLength > s.options.MaxBody {
 		writeTooLarge(w, r.ContentLength, s.options.MaxBody)

@@ -70,7 +70,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	k := &socket{
-		s: s, number: s.sockets.number.Add(1), host: remoteHost(r), form: gzipJSON,
+		s: s, number: s.sockets.number.Add(1), host: s.clientAddr(r), form: gzipJSON,
 		messages: rate.NewLimiter(rate.Limit(s.options.MessageRate), s.options.MessageRate),
 		subs:     make(map[string]*live.Subscription),
 	}

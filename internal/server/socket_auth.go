@@ -66,8 +66,8 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 
 func authCode(err error) wire.Code {
 	var e *wire.Error
-	if errors.As(err, &e) && e.Code == wire.CodeTokenExpired {
-		return wire.CodeTokenExpired
+	if errors.As(err, &e) && (e.Code == wire.CodeTokenExpired || e.Code == wire.CodeUnavailable) {
+		return e.Code
 	}
 	return wire.CodeInvalidCredentials
 }

@@ -1,0 +1,195 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+const maxSubjectBytes = 255 // OpenID Connect Core 1.0, section 2
+
+// open checks a token of another issuer: the signature with that issuer's own
+// keys and algorithms, the audience, and that it is an access token.
+func (i *issuer) open(ctx context.Context, token string, parsed *jwt.JSONWebToken) (*received, error) {
+	header := parsed.Headers[0]
+	known := false
+	for _, alg := range i.algs {
+		known = known || header.Algorithm == string(alg)
+	}
+	if !known {
+		return nil, errInvalid()
+	}
+	key, err := i.key(ctx, header.KeyID, header.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	c := &received{other: i, sum: tokenSum(token)}
+	var more struct {
+		Audience jwt.Audience `json:"aud"`
+	}
+	if err := parsed.Claims(key, c, &more, &c.all); err != nil {
+		return nil, errInvalid()
+	}
+	c.SessionID, c.Role = "", nil // these claims are ours only
+	if c.Issuer != i.o.Issuer || c.Subject == "" || len(c.Subject) > maxSubjectBytes || !utf8.ValidString(c.Subject) || c.ExpiresAt == nil {
+		return nil, errInvalid()
+	}
+	meant := false
+	for _, audience := range i.o.Audience {
+		meant = meant || more.Audience.Contains(audience)
+	}
+	typ, _ := header.ExtraHeaders["typ"].(string)
+	if !meant || !i.o.AcceptIDTokens && !isAccess(typ, c.all) || strings.Contains(strings.ToLower(typ), "refresh") {
+		return nil, errInvalid()
+	}
+	return c, nil
+}
+
+// isAccess tells an access token from an ID token, a refresh token and the
+// like. The type at+jwt says so (RFC 9068); of the others, ID tokens have claims
+// of their own, and some providers write down what it is.
+func isAccess(typ string, claims map[string]any) bool {
+	switch strings.ToLower(strings.TrimPrefix(strings.ToLower(typ), "application/")) {
+	case "at+jwt":
+		return true
+	case "", "jwt":
+	default:
+		return false
+	}
+	for _, name := range []string{"nonce", "at_hash", "c_hash", "s_hash"} {
+		if _, ok := claims[name]; ok {
+			return false
+		}
+	}
+	for _, name := range []string{"token_use", "token_type", "typ"} {
+		switch said, ok := claims[name]; said {
+		case "access", "Bearer", "bearer", "at+jwt":
+		default:
+			if ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// authData is how the issuer and subject of a user are stored.
+func authData(issuer, subject string) string {
+	out, _ := json.Marshal(struct {
+		Issuer  string `json:"issuer"`
+		Subject string `json:"subject"`
+	}{issuer, subject})
+	return string(out)
+}
+
+// findUserBySubject returns the user of another issuer's subject, dropped ones
+// included, nil if there is none.
+func findUserBySubject(tx *store.Tx, issuer, subject string) (*userRow, error) {
+	id := ""
+	err := tx.Query(selectUserByAuthData, []wire.Value{wire.TextValue(authData(issuer, subject))}, func(row []wire.Value) error {
+		id = row[0].Text()
+		return nil
+	})
+	if err != nil || id == "" {
+		return nil, err
+	}
+	return findUser(tx, id)
+}
+
+// provision makes the user of a verified token of another issuer and returns
+// their id, <alias>:<subject>.
+func (s *Service) provision(ctx context.Context, c *received) (string, error) {
+	u := &userRow{
+		id: c.other.o.Alias + ":" + c.Subject, authType: AuthOIDC, authData: authData(c.Issuer, c.Subject), role: c.other.role(c.all),
+	}
+	if email, _ := c.all["email"].(string); c.all["email_verified"] == true && checkEmail(email) == nil {
+		u.email = email
+	}
+	err := s.db.Write(ctx, func(tx *store.Tx) error {
+		known, err := findUserBySubject(tx, c.Issuer, c.Subject)
+		if err != nil {
+			return err
+		}
+		if known != nil { // another request was faster
+			u = known
+			return nil
+		}
+		name, bad := checkName(u.id)
+		taken, err := findUser(tx, u.id)
+		if err != nil {
+			return err
+		}
+		if bad != nil || name != u.id || taken != nil { // the subject is no name, or looks like another one
+			sum := sha256.Sum256([]byte(c.Subject))
+			u.id = c.other.o.Alias + ":sha256-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:20]))
+		}
+		u.createdAt = s.now()
+		e := event{action: auditProvisioned, subject: u.id, method: AuthOIDC, addr: ClientOf(ctx), details: "issuer " + c.Issuer + ", role " + u.role}
+		if err := s.audit(tx, e); err != nil {
+			return err
+		}
+		return insertUserRow(tx, u)
+	})
+	return u.id, err
+}
+
+// role is the highest role that the groups of a token are mapped to, or the
+// issuer's default.
+func (i *issuer) role(claims map[string]any) string {
+	best := i.o.Role
+	if i.o.RoleClaim == "" {
+		return best
+	}
+	var at any = claims
+	for _, name := range strings.Split(i.o.RoleClaim, ".") {
+		inner, _ := at.(map[string]any)
+		at = inner[name]
+	}
+	if whole, ok := claims[i.o.RoleClaim]; ok { // names like https://example.com/roles
+		at = whole
+	}
+	var groups []string
+	switch v := at.(type) {
+	case string:
+		groups = append(strings.Fields(v), v)
+	case []any:
+		for _, g := range v {
+			if text, ok := g.(string); ok {
+				groups = append(groups, text)
+			}
+		}
+	case map[string]any: // some providers make the groups keys
+		for g := range v {
+			groups = append(groups, g)
+		}
+	}
+	rank := map[string]int{RoleUser: 0, RoleService: 1, RoleDBA: 2}
+	for _, g := range groups {
+		if role, ok := i.o.Roles[g]; ok && rank[role] > rank[best] {
+			best = role
+		}
+	}
+	return best
+}
+
+// Option is a way to sign in that a server offers.
+type Option struct {
+	Alias, Name, Issuer, ClientID string
+}
+
+// SignIn says how one can sign in: whether with a password, and the issuers.
+func (s *Service) SignIn() (password bool, others []Option) {
+	for _, o := range s.options.Issuers {
+		i := s.issuers[o.Issuer].o
+		others = append(others, Option{i.Alias, i.Name, i.Issuer, i.ClientID})
+	}
+	return !s.options.NoPasswordLogin, others
+}

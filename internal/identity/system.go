@@ -1,0 +1,32 @@
+package identity
+
+import (
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// System are the tables of the server's own about sessions and what happened to
+// identities.
+func (s *Service) System() []*catalog.Table {
+	col := catalog.Col
+	return []*catalog.Table{
+		catalog.NewSystem(catalog.SystemNamespace, "sessions", []catalog.Column{
+			col("session_id", wire.Text, true), col("user_id", wire.Text, true), col("issuer", wire.Text, true),
+			col("auth_method", wire.Text, true), col("state", wire.Text, true), col("transport", wire.Text, true),
+			col("client_addr", wire.Text, false), col("opened_at", wire.Timestamp, true), col("last_seen_at", wire.Timestamp, true),
+			col("expires_at", wire.Timestamp, true), col("last_method", wire.Text, false),
+		}, `SELECT ref AS session_id, user_id, '`+Issuer+`' AS issuer, auth_method,
+			CASE WHEN ended_at IS NOT NULL THEN 'ended'
+				WHEN expires_at <= CAST(unixepoch('subsec') * 1000000 AS INTEGER) THEN 'expired' ELSE 'open' END AS state,
+			'http' AS transport, client_addr, created_at AS opened_at, last_seen_at, expires_at,
+			CASE WHEN generation > 0 THEN 'refresh' ELSE 'login' END AS last_method
+			FROM sessions WHERE auth_method <> '`+mintedToken+`'`, nil),
+		catalog.NewSystem(catalog.SystemNamespace, "audit_log", []catalog.Column{
+			col("audit_id", wire.Text, true), col("timestamp", wire.Timestamp, true), col("actor_user_id", wire.Text, true),
+			col("action", wire.Text, true), col("target", wire.Text, true), col("details", wire.Text, false),
+			col("ip_address", wire.Text, false), col("subject_user_id", wire.Text, false), col("outcome", wire.Text, true),
+			col("method", wire.Text, false), col("session_id", wire.Text, false),
+		}, `SELECT CAST(id AS TEXT) AS audit_id, at AS timestamp, coalesce(actor, '') AS actor_user_id, action, target, details,
+			client_addr AS ip_address, subject AS subject_user_id, outcome, method, session AS session_id FROM audit`, nil),
+	}
+}
