@@ -6,7 +6,7 @@ LDFLAGS := -s -w -X main.date=$(DATE)
 # FUZZTIME is how long make fuzz gives each target.
 FUZZTIME ?= 60s
 
-.PHONY: help build run test bench fuzz clean
+.PHONY: help build run test bench fuzz ts clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -24,8 +24,12 @@ test: ## check everything
 bench: build ## measure the server against a bare echo
 	go run ./bench
 
+ts: ## build the TypeScript packages and their WebAssembly module into ts/*/dist
+	@.ci/npm
+	cd ts && node build.mjs
+
 fuzz: ## fuzz each target for FUZZTIME (60s)
 	@.ci/fuzz $(FUZZTIME)
 
 clean: ## remove what was built, and the demo data
-	rm -rf bin demo
+	rm -rf bin demo ts/*/dist ts/node_modules

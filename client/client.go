@@ -36,6 +36,10 @@ type Options struct {
 	// retries and the exchange. Default: 30 s.
 	AuthTimeout time.Duration
 
+	// OnAuth is called when the session has another state or another token. It
+	// may call the client.
+	OnAuth func(AuthEvent)
+
 	// ProviderRetry is how a provider that fails is asked again.
 	ProviderRetry ProviderRetry
 
@@ -46,6 +50,10 @@ type Options struct {
 	// accepted it; after that it waits for ever and only its context ends it.
 	// Default: 30 s.
 	ConnectTimeout time.Duration
+
+	// PingInterval is how often the client shows that it is there; negative:
+	// never. Default: 5 s.
+	PingInterval time.Duration
 
 	// QueueSize is how many events wait for a consumer that is busy, for each
 	// live query. When they are full the socket is held back for two seconds;
@@ -103,7 +111,9 @@ func newClient(url string, provider auth.Provider, o Options, t transport, d dia
 		stops:     map[*func()]struct{}{},
 	}
 	c.session = &session{c: c, provider: provider, timeout: orDefault(o.AuthTimeout, 30*time.Second), retry: o.ProviderRetry}
+	c.session.state.fn = o.OnAuth
 	c.socket = newSocket(c, d, orDefault(o.ConnectTimeout, 30*time.Second), orDefault(o.QueueSize, 256))
+	c.socket.ping = o.PingInterval
 	return c, nil
 }
 
@@ -165,6 +175,7 @@ func (c *Client) authCall(ctx context.Context, fn func(ctx context.Context) erro
 	if err := fn(ctx); err != nil {
 		return err
 	}
+	c.session.state.report(c.session.current(), nil)
 	c.socket.tokenChanged()
 	return nil
 }

@@ -67,7 +67,7 @@ func (c *Client) Disconnect() {
 func (c *Client) Wake() {
 	ctx, stop := context.WithTimeout(context.Background(), c.session.timeout)
 	if !c.spawn(stop, func() {
-		if c.session.known() {
+		if c.session.current().text != "" {
 			c.session.get(ctx, need{})
 		}
 		c.socket.mu.Lock()
@@ -106,11 +106,11 @@ func (c *Client) AccessToken(ctx context.Context, rejected string) (string, erro
 	return t.text, err
 }
 
-// known reports whether the session has a token.
-func (s *session) known() bool {
+// current returns the token of the session, if it has one.
+func (s *session) current() token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.token.text != ""
+	return s.token
 }
 
 // hold keeps the socket connected. It gives nil when it is already, else a

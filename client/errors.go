@@ -29,6 +29,9 @@ var (
 	ErrIdentityChanged = errors.New("signed in as another user")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client is closed")
+	// ErrProvider: the provider of credentials failed. It is an ErrUnavailable
+	// too when that may pass, else an ErrUnauthenticated.
+	ErrProvider = errors.New("no credentials")
 	// ErrDisconnected: Disconnect was called.
 	ErrDisconnected = errors.New("disconnected")
 	// ErrNoRows: a query that must give a row gave none.
@@ -124,6 +127,7 @@ const (
 	CodeDisconnected      wire.Code = "DISCONNECTED"
 	CodeReentrant         wire.Code = "REENTRANT_CALL"
 	CodeUnauthenticated   wire.Code = "UNAUTHENTICATED"
+	CodeProviderFailed    wire.Code = "PROVIDER_FAILED"
 	CodeTimeout           wire.Code = "TIMEOUT"
 	CodeCanceled          wire.Code = "CANCELED"
 )
@@ -156,6 +160,8 @@ func Describe(err error) Description {
 		d.Code = CodeInsecureTransport
 	case errors.Is(err, ErrReentrant):
 		d.Code = CodeReentrant
+	case errors.Is(err, ErrProvider):
+		d.Code = CodeProviderFailed
 	case errors.Is(err, ErrClosed):
 		d.Code = CodeClosed
 	case errors.Is(err, ErrDisconnected):

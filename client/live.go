@@ -47,6 +47,7 @@ func (c *Client) live(ctx context.Context, sql string, o LiveOptions, set *rowSe
 			if it.last {
 				c.socket.woken(sub)
 			}
+			set.position = it.position
 			if err = set.apply(it); err != nil || len(sub.events) == 0 {
 				break
 			}
@@ -79,11 +80,12 @@ type rowSet struct {
 	complete bool // the snapshot is there
 	changed  bool // since the last list
 
-	resumes bool // it begins with a position of the caller
-	record  bool // keep the following for a Patch
-	slots   int
-	cleared bool
-	touched []int // slots that came, changed or went, maybe more than once
+	position int64
+	resumes  bool // it begins with a position of the caller
+	record   bool // keep the following for a Patch
+	slots    int
+	cleared  bool
+	touched  []int // slots that came, changed or went, maybe more than once
 }
 
 type entry struct {

@@ -17,6 +17,9 @@ type Patch struct {
 	Columns []wire.Field
 	Put     []Slot // new rows, and rows that changed in their place
 	Removed []int  // slots
+
+	// Position is where the query stands after this; 0 while there is none.
+	Position int64
 }
 
 // Slot is a row and its slot.
@@ -45,7 +48,7 @@ func (s *rowSet) touch(slot int) {
 
 // patch gives what changed since the last one.
 func (s *rowSet) patch() Patch {
-	p := Patch{Reset: s.cleared, Columns: s.schema}
+	p := Patch{Reset: s.cleared, Columns: s.schema, Position: s.position}
 	if s.cleared {
 		for i := range s.entries {
 			if e := &s.entries[i]; !e.dead {

@@ -71,7 +71,7 @@ func (s *socket) serve(ctx context.Context, l *link) (next *link, err error) {
 	}()
 	pinged := make(chan error, 1)
 	pinging := false
-	ping := time.NewTicker(pingEvery)
+	ping := time.NewTicker(orDefault(s.ping, pingEvery))
 	defer ping.Stop()
 	linger := stopped()
 	defer linger.Stop()
@@ -153,7 +153,7 @@ func (s *socket) serve(ctx context.Context, l *link) (next *link, err error) {
 					return nil, unavailable("socket", err)
 				}
 			}
-			if pinging || m.heldBy != nil {
+			if pinging || s.ping < 0 || m.heldBy != nil {
 				continue // while held back no answer could be read
 			}
 			pinging = true

@@ -20,6 +20,7 @@ type session struct {
 	provider auth.Provider
 	timeout  time.Duration // of one flight
 	retry    ProviderRetry
+	state    stateHook
 
 	mu      sync.Mutex
 	token   token
@@ -127,6 +128,7 @@ func (s *session) start(ctx context.Context, n need) *flight {
 		s.flight = nil
 		s.mu.Unlock()
 		close(f.done)
+		s.state.report(f.token, f.err)
 	}) {
 		stop()
 		return nil
@@ -167,7 +169,7 @@ func (s *session) fetch(ctx context.Context, n need, version int) (token, error)
 	case auth.IsBasic(cred):
 		return s.exchange(ctx, n, version, cred)
 	}
-	return token{}, &failure{text: "the provider gave no credentials", classes: []error{ErrUnauthenticated}, final: true}
+	return token{}, &failure{text: "the provider gave no credentials", classes: []error{ErrUnauthenticated, ErrProvider}, final: true}
 }
 
 // exchange makes a token of user and password, at the lowest price: the token
@@ -261,9 +263,9 @@ func (s *session) ask(ctx context.Context) (auth.Auth, error) {
 			return cred, nil
 		}
 		if auth.IsPermanent(err) || isFinal(err) {
-			return auth.Auth{}, &failure{text: "the provider refused", cause: err, classes: []error{ErrUnauthenticated}, final: true}
+			return auth.Auth{}, &failure{text: "the provider refused", cause: err, classes: []error{ErrUnauthenticated, ErrProvider}, final: true}
 		}
-		err = unavailable("ask the provider", err)
+		err = &failure{text: "ask the provider", cause: err, classes: []error{ErrUnavailable, ErrProvider}}
 		if wait.attempts+1 >= orDefault(s.retry.Attempts, 3) || sleep(ctx, wait.next()) != nil {
 			return auth.Auth{}, err
 		}

@@ -31,6 +31,7 @@ type socket struct {
 	dialer   dialer
 	patience time.Duration // of a subscription that was never accepted
 	queue    int           // events per subscription
+	ping     time.Duration // between two; 0: the default, negative: never
 
 	wake chan struct{} // something below changed
 
@@ -184,6 +185,7 @@ func (s *socket) run(ctx context.Context) {
 		case err == nil: // idle
 			continue
 		case isFinal(err):
+			s.c.session.state.report(token{}, err)
 			s.letGo()
 			s.endAll(err)
 			continue

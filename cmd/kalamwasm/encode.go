@@ -10,7 +10,7 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// appendPatch appends a patch as {reset, slots, rows, removed}.
+// appendPatch appends a patch as {reset, slots, rows, removed, position}.
 func appendPatch(dst []byte, p *client.Patch) []byte {
 	dst = append(dst, `{"reset":`...)
 	dst = strconv.AppendBool(dst, p.Reset)
@@ -32,11 +32,13 @@ func appendPatch(dst []byte, p *client.Patch) []byte {
 		}
 		dst = strconv.AppendInt(dst, int64(slot), 10)
 	}
-	return append(dst, ']', '}')
+	dst = append(dst, ']')
+	dst = appendPosition(dst, p.Position)
+	return append(dst, '}')
 }
 
 // appendEvent appends an event as the message of the protocol that it stands
-// for, with last_seq_id as a string, since JavaScript rounds large numbers.
+// for, and the position after it.
 func appendEvent(dst []byte, e *client.Event, batch *int) []byte {
 	control := func(more bool) {
 		dst = append(dst, `,"batch_control":{"batch_num":`...)
@@ -81,12 +83,19 @@ func appendEvent(dst []byte, e *client.Event, batch *int) []byte {
 			dst = appendRows(dst, e.Old)
 		}
 	}
-	if e.Position > 0 {
-		dst = append(dst, `,"position":"`...)
-		dst = strconv.AppendInt(dst, e.Position, 10)
-		dst = append(dst, '"')
-	}
+	dst = appendPosition(dst, e.Position)
 	return append(dst, '}')
+}
+
+// appendPosition appends a position as a string, since JavaScript rounds large
+// numbers.
+func appendPosition(dst []byte, n int64) []byte {
+	if n <= 0 {
+		return dst
+	}
+	dst = append(dst, `,"position":"`...)
+	dst = strconv.AppendInt(dst, n, 10)
+	return append(dst, '"')
 }
 
 // appendRows appends rows as objects.

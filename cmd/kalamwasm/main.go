@@ -24,21 +24,33 @@ func main() {
 	select {}
 }
 
-// newClient(url, options, provider, WebSocket) gives an object with the
+// newClient(url, options, provider, WebSocket, onAuth) gives an object with the
 // functions below, or one with the description of an error under "failure".
 //
-// options is {namespace, allowInsecureCredentials, attempts, backoff, maxBackoff}:
-// the last three are of the provider, times in milliseconds. provider(reason, rejected,
+// options is {namespace, allowInsecureCredentials, ping, attempts,
+// backoff, maxBackoff}: the last three are of the provider, times in
+// milliseconds. provider(reason, rejected,
 // signal) gives a promise of {type: 'basic', user, password} or {type: 'jwt',
-// token}. WebSocket is the constructor of sockets.
+// token}. WebSocket is the constructor of sockets. onAuth(state, user, failure) is
+// told how the session stands.
 func newClient(_ js.Value, args []js.Value) any {
 	o := client.Options{
 		Namespace:                str(args[1], "namespace"),
 		AllowInsecureCredentials: args[1].Get("allowInsecureCredentials").Truthy(),
+		PingInterval:             millis(args[1].Get("ping")),
 		ProviderRetry: client.ProviderRetry{
 			Attempts: number(args[1], "attempts"), First: millis(args[1].Get("backoff")), Max: millis(args[1].Get("maxBackoff")),
 		},
 		Native: client.Native{WebSocket: args[3]},
+	}
+	if onAuth := args[4]; onAuth.Type() == js.TypeFunction {
+		o.OnAuth = func(e client.AuthEvent) {
+			if e.Err != nil {
+				onAuth.Invoke(string(e.State), e.User, describe(e.Err))
+				return
+			}
+			onAuth.Invoke(string(e.State), e.User)
+		}
 	}
 	c, err := client.New(args[0].String(), provider(args[2]), o)
 	if err != nil {

@@ -1,0 +1,66 @@
+package client
+
+import "sync"
+
+// AuthState is how a session stands.
+type AuthState string
+
+// The states of a session.
+const (
+	StateSignedIn  AuthState = "signed-in"  // there is a token
+	StateOffline   AuthState = "offline"    // no new token can be had now; what there is stays
+	StateSignedOut AuthState = "signed-out" // the server or the provider refused for good
+)
+
+// AuthEvent reports that a session has another state or another token.
+type AuthEvent struct {
+	State AuthState
+	User  string // the subject of the token, if it says one
+	Err   error  // why the session is offline or signed out
+}
+
+// stateHook tells the application about the session. Events come one at a time
+// and in order; no lock of the client is held.
+type stateHook struct {
+	fn func(AuthEvent)
+
+	mu      sync.Mutex // guards what follows
+	last    AuthState
+	token   string
+	waiting []AuthEvent
+	running bool
+}
+
+// report notes how the session stands after an attempt to get a token.
+func (h *stateHook) report(t token, err error) {
+	if h.fn == nil {
+		return
+	}
+	e := AuthEvent{State: StateSignedIn, User: t.subject, Err: err}
+	if err != nil {
+		if e.State = StateOffline; isFinal(err) {
+			e.State = StateSignedOut
+		}
+	}
+	h.mu.Lock()
+	if e.State == h.last && t.text == h.token {
+		h.mu.Unlock()
+		return
+	}
+	h.last, h.token = e.State, t.text
+	h.waiting = append(h.waiting, e)
+	if h.running {
+		h.mu.Unlock()
+		return
+	}
+	h.running = true
+	for len(h.waiting) > 0 {
+		e := h.waiting[0]
+		h.waiting = h.waiting[1:]
+		h.mu.Unlock()
+		h.fn(e)
+		h.mu.Lock()
+	}
+	h.running = false
+	h.mu.Unlock()
+}

@@ -1,0 +1,63 @@
+import { wrapRowMap, type JsonValue } from './cell.js';
+import type { LiveRowsOptions, SubscriptionOptions } from './live.js';
+import type { BatchControl, QueryResponse, QueryResult, ServerMessage } from './messages.js';
+import { encodeParams } from './params.js';
+import { SeqId } from './seqid.js';
+
+/** Gives rows by column in place of rows by position. */
+export function nameRows(response: QueryResponse): QueryResponse {
+  response.results?.forEach((result: QueryResult) => {
+    const names = (result.schema ?? []).map((f) => f.name);
+    result.named_rows = (result.rows ?? []).map((row) => {
+      const out: Record<string, JsonValue> = {};
+      names.forEach((name, i) => (out[name] = row[i] ?? null));
+      return out;
+    });
+    delete result.rows;
+  });
+  return response;
+}
+
+interface RawEvent {
+  type: string;
+  rows?: Record<string, unknown>[];
+  old_values?: Record<string, unknown>[];
+  batch_control?: BatchControl;
+  position?: string;
+}
+
+/** Reads an event of the core. */
+export function readEvent(json: string, id: string): { event: ServerMessage; position: SeqId | undefined } {
+  const { position: digits, ...raw } = JSON.parse(json) as RawEvent;
+  const position = SeqId.fromWasm(digits);
+  const event: Record<string, unknown> = { ...raw, subscription_id: id };
+  if (raw.rows) event['rows'] = raw.rows.map(wrapRowMap);
+  if (raw.old_values) event['old_values'] = raw.old_values.map(wrapRowMap);
+  if (raw.batch_control && position) event['batch_control'] = { ...raw.batch_control, last_seq_id: position };
+  return { event: event as unknown as ServerMessage, position };
+}
+
+/** The options of a subscription for the core. */
+export function encodeSubscription(o: SubscriptionOptions, params = o.params): string {
+  return JSON.stringify({
+    batch_size: o.batch_size,
+    last_rows: o.last_rows,
+    from: o.from === undefined ? undefined : SeqId.from(o.from).toString(),
+    params: params && encodeParams(params),
+  });
+}
+
+/** The options of a live query for the core. */
+export function encodeLive<T>(o: LiveRowsOptions<T>): string {
+  const s = o.subscriptionOptions ?? {};
+  const key = o.keyColumns ?? (typeof o.keyColumn === 'string' ? [o.keyColumn] : o.keyColumn);
+  const names = key?.map((name) => name.trim()).filter((name) => name !== '');
+  return JSON.stringify({
+    limit: o.limit ?? s.last_rows,
+    key: names && names.length > 0 ? names : undefined,
+    batch_size: s.batch_size,
+    from: s.from === undefined ? undefined : SeqId.from(s.from).toString(),
+    params: (o.params ?? s.params) && encodeParams(o.params ?? s.params ?? []),
+  });
+}
+

@@ -1,0 +1,24 @@
+/** The constructor of sockets. */
+export type WebSocketConstructor = new (url: string) => WebSocket;
+
+/**
+ * What differs between a browser and Node. This is the browser's; the entry for
+ * Node puts its own in place of it before anything runs.
+ */
+export interface Platform {
+  /** Loads the module from a place, or the one that comes with the package. */
+  load(from?: string): Promise<WebAssembly.Module>;
+  /** Gives the socket of the host. */
+  webSocket(): Promise<WebSocketConstructor>;
+  /** For random numbers. */
+  crypto: Crypto;
+  /** Like setTimeout; a pending one does not keep the program running. */
+  setTimeout(fn: () => void, ms: number): unknown;
+  /** Runs a provider of an owner, so that inside can say whether a call comes out of it. */
+  provide<R>(owner: object, provider: () => Promise<R>): Promise<R>;
+  inside(owner: object): boolean;
+  /** Keeps the program running until the function it gives is called. */
+  hold(): () => void;
+}
+
+export const platform: { current: Platform | undefined } = { current: undefined };
