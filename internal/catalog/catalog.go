@@ -180,11 +180,13 @@ type Snapshot struct {
 	namespaces map[string]*Namespace
 	tables     map[string]*Table // by full name
 	byID       map[int64]*Table
+	topics     map[string]*Topic // by full name
+	routed     bool              // a topic has a source
 }
 
-// NewSnapshot builds a snapshot. It keeps the tables, which must not change
-// afterwards.
-func NewSnapshot(version int64, namespaces []*Namespace, tables []*Table) *Snapshot {
+// NewSnapshot builds a snapshot. It keeps the tables and topics, which must not
+// change afterwards.
+func NewSnapshot(version int64, namespaces []*Namespace, tables []*Table, topics ...*Topic) *Snapshot {
 	s := &Snapshot{
 		Version:    version,
 		namespaces: make(map[string]*Namespace, len(namespaces)),
@@ -200,6 +202,7 @@ func NewSnapshot(version int64, namespaces []*Namespace, tables []*Table) *Snaps
 			s.byID[t.ID] = t
 		}
 	}
+	s.addTopics(topics)
 	return s
 }
 

@@ -19,9 +19,11 @@ func (p *parser) create() Statement {
 		return p.createUser(at)
 	case p.is("index"), p.is("unique") && p.peek(1).is("index"):
 		return p.createIndex(at)
+	case p.accept("topic"):
+		return p.createTopic(at)
 	}
 	p.unsupportedObject(at.pos, "CREATE")
-	p.unexpected("TABLE, INDEX, NAMESPACE or USER after CREATE")
+	p.unexpected("TABLE, INDEX, NAMESPACE, TOPIC or USER after CREATE")
 	return nil
 }
 
@@ -49,9 +51,11 @@ func (p *parser) drop() Statement {
 		return &DropUser{at: at, IfExists: p.ifExists(), Name: p.userName()}
 	case p.accept("index"):
 		return p.dropIndex(at)
+	case p.accept("topic"):
+		return &DropTopic{at: at, IfExists: p.ifExists(), Name: p.name("a topic")}
 	}
 	p.unsupportedObject(at.pos, "DROP")
-	p.unexpected("TABLE, INDEX, NAMESPACE or USER after DROP")
+	p.unexpected("TABLE, INDEX, NAMESPACE, TOPIC or USER after DROP")
 	return nil
 }
 
@@ -66,9 +70,11 @@ func (p *parser) alter() Statement {
 		return p.alterTable(at)
 	case p.accept("namespace"), p.accept("schema"):
 		return p.alterNamespace(at)
+	case p.accept("topic"):
+		return p.alterTopic(at)
 	}
 	p.unsupportedObject(at.pos, "ALTER")
-	p.unexpected("TABLE, NAMESPACE or USER after ALTER")
+	p.unexpected("TABLE, NAMESPACE, TOPIC or USER after ALTER")
 	return nil
 }
 
@@ -91,7 +97,7 @@ func (p *parser) unsupportedObject(pos Pos, verb string) {
 		verb += " " + strings.ToUpper(p.advance().word)
 	}
 	switch p.tok.word {
-	case "view", "policy", "storage", "topic", "index", "type", "domain", "procedure", "function", "trigger", "schedule",
+	case "view", "policy", "storage", "index", "type", "domain", "procedure", "function", "trigger", "schedule",
 		"role", "sequence", "extension", "database", "aggregate", "operator", "cast", "rule", "server", "publication",
 		"subscription", "table", "statistics", "language", "collation", "conversion", "tablespace", "group", "system",
 		"owned", "default", "search", "data":

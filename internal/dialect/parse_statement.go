@@ -59,6 +59,20 @@ func (p *parser) statement() Statement {
 		if p.peek(1).is("live") {
 			return p.killLive()
 		}
+	case "consume":
+		return p.consume()
+	case "ack":
+		return p.ack()
+	case "clear":
+		if p.peek(1).is("topic") {
+			return p.clearTopic()
+		}
+	case "reset":
+		if p.peek(1).is("consumer") {
+			return p.resetGroup()
+		}
+	case "grant", "revoke":
+		return p.grant()
 	}
 	if name := p.knownStatement(); name != "" {
 		p.unsupported(at.pos, name, " is not supported")
@@ -151,7 +165,7 @@ func (p *parser) knownStatement() string {
 	switch first {
 	case "storage", "cluster", "kill", "backup", "restore", "export", "refresh", "reset", "clear", "import":
 		return two
-	case "copy", "grant", "revoke", "vacuum", "flush", "subscribe", "consume", "ack",
+	case "copy", "vacuum", "flush", "subscribe",
 		"analyze", "analyse", "truncate", "call", "do", "comment", "listen", "notify", "unlisten", "lock", "prepare",
 		"deallocate", "declare", "fetch", "move", "close", "merge", "reindex", "discard",
 		"checkpoint", "reassign", "security", "table", "load", "abort", "pragma", "attach", "detach":

@@ -46,6 +46,8 @@ func (p *printer) alterAction(a AlterAction) {
 		p.put("DROP CONSTRAINT ")
 		p.when(a.IfExists, "IF EXISTS ")
 		p.ident(a.Name)
+	default:
+		p.topicAction(a)
 	}
 }
 

@@ -2,6 +2,9 @@ package dialect
 
 // command prints what neither reads nor writes rows nor defines anything.
 func (p *printer) command(s Statement) {
+	if p.topic(s) {
+		return
+	}
 	switch s := s.(type) {
 	case *Begin:
 		p.put("BEGIN")

@@ -81,6 +81,15 @@ func walk(n Node, fn func(Node) bool) {
 		Walk(n.Inner, fn)
 	case *SetVar:
 		Walk(n.Value, fn)
+	case *CreateTopic:
+		walkOptions(n.Options, fn)
+	case *AlterTopic:
+		Walk(n.Action, fn)
+	case *AddSource:
+		Walk(n.Where, fn)
+		walkOptions(n.Options, fn)
+	case *SetRetention:
+		walkOptions(n.Options, fn)
 	}
 }
 

@@ -94,7 +94,7 @@ func listWords() *wordTable {
 		"unbounded", "unknown", "update", "upper", "use", "uuid", "vacuum", "value", "values", "varchar", "varying",
 		"view", "within", "without", "work", "year", "zone", "access", "after", "btree", "columns", "data", "description",
 		"history", "level", "manifest", "modify", "namespaces", "query", "rename", "schemas", "stats", "storages",
-		"tables", "tblproperties")
+		"tables", "tblproperties", "consumer", "earliest", "latest", "retention", "revoke", "source", "upto")
 	add(callable, "authorization", "binary", "collation", "concurrently", "cross", "current_schema", "freeze", "full",
 		"ilike", "inner", "is", "isnull", "join", "left", "like", "natural", "notnull", "outer", "overlaps", "right",
 		"similar", "tablesample", "verbose")

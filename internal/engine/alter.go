@@ -48,6 +48,9 @@ func (r *run) alterTable(tx *store.Tx, p *plan, s *dialect.AlterTable) (wire.Res
 	if err := b.Validate(a.new); err != nil {
 		return wire.Result{}, err
 	}
+	if err := sourcesFit(tx, a.new); err != nil {
+		return wire.Result{}, err
+	}
 	if err := tx.Redefine(a.new); err != nil {
 		return wire.Result{}, err
 	}

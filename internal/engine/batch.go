@@ -135,7 +135,7 @@ func isSavepoint(s dialect.Statement) bool {
 // inTransaction reports whether a statement may stand in a transaction.
 func inTransaction(s dialect.Statement) bool {
 	switch s := s.(type) {
-	case *dialect.Query, *dialect.Insert, *dialect.Update, *dialect.Delete:
+	case *dialect.Query, *dialect.Insert, *dialect.Update, *dialect.Delete, *dialect.Consume, *dialect.Ack:
 		return true
 	case *dialect.ExecuteAs:
 		return inTransaction(s.Inner)
@@ -212,6 +212,9 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 		results = b.results
 		if err == nil && rollback {
 			return errRollback
+		}
+		if err == nil && !reads {
+			err = r.route(tx)
 		}
 		return err
 	}

@@ -54,7 +54,7 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire
 	case *dialect.KillLive:
 		r.kill(p, s)
 	default:
-		return b.Unsupported(s.Pos(), "this statement")
+		return r.defineTopic(b, p, s)
 	}
 	return nil
 }
@@ -86,6 +86,9 @@ func (r *run) dropNamespace(tx *store.Tx, p *plan, s *dialect.DropNamespace) (wi
 			return r.done("Namespace '" + name + "' does not exist"), nil
 		}
 		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeNamespaceNotFound, "Namespace '", name, "' not found: it does not exist"))
+	}
+	if err := dropTopics(tx, name); err != nil {
+		return wire.Result{}, err
 	}
 	return r.done("Namespace '" + name + "' dropped"), tx.DropNamespace(name)
 }
@@ -422,7 +425,11 @@ func (r *run) dropTable(tx *store.Tx, p *plan, s *dialect.DropTable) (wire.Resul
 	if err := r.mayDefine(tx, t); err != nil {
 		return wire.Result{}, err
 	}
-	return r.done("Table " + t.FullName() + " dropped. Cleanup job: CL-" + strconv.FormatInt(t.ID, 10)), tx.DropTable(t)
+	note, err := detach(tx, func(x *catalog.Table) bool { return x.ID == t.ID })
+	if err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Table " + t.FullName() + " dropped. Cleanup job: CL-" + strconv.FormatInt(t.ID, 10) + note), tx.DropTable(t)
 }
 
 // createUser plans CREATE USER: the password is hashed before the transaction.
@@ -460,6 +467,9 @@ func (r *run) alterUser(p *plan, s *dialect.AlterUser) {
 func (r *run) dropUser(tx *store.Tx, p *plan, s *dialect.DropUser) (wire.Result, error) {
 	addr, _ := p.state.(string)
 	err := r.e.users.DropUser(tx, r.who, s.Name.Name, addr)
+	if err == nil {
+		err = ungrant(tx, s.Name.Name)
+	}
 	if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeUserNotFound && s.IfExists {
 		return r.done("User '" + s.Name.Name + "' does not exist"), nil
 	}

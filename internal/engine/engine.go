@@ -17,17 +17,19 @@ import (
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/topic"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 // Options limit what a statement may use. The zero value works.
 type Options struct {
-	MaxSQLBytes   int // of a request's text; default 1 MiB
-	MaxParams     int // of a statement; default 50
-	MaxParamBytes int // of one parameter; default 512 KiB
-	MaxRows       int // of one result; default 100,000
-	MaxBytes      int // of one result in memory; default 64 MiB
-	PlanBytes     int // of the texts whose plans are kept; default 8 MiB
+	MaxSQLBytes   int            // of a request's text; default 1 MiB
+	MaxParams     int            // of a statement; default 50
+	MaxParamBytes int            // of one parameter; default 512 KiB
+	MaxRows       int            // of one result; default 100,000
+	MaxBytes      int            // of one result in memory; default 64 MiB
+	PlanBytes     int            // of the texts whose plans are kept; default 8 MiB
+	Topics        *topic.Service // keeps the messages; default: one that removes none
 	Logger        *slog.Logger
 }
 
@@ -37,6 +39,7 @@ type Engine struct {
 	users   *identity.Service
 	options Options
 	plans   *otter.Cache[planKey, *plan]
+	topics  *topic.Service
 
 	killLive func(id string) bool // of OnKillLive
 }
@@ -52,7 +55,10 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{db: db, users: users, options: o, plans: otter.Must(&otter.Options[planKey, *plan]{
+	if o.Topics == nil {
+		o.Topics = topic.New(db, topic.Options{RetainEvery: -1})
+	}
+	return &Engine{db: db, users: users, options: o, topics: o.Topics, plans: otter.Must(&otter.Options[planKey, *plan]{
 		MaximumWeight: uint64(o.PlanBytes),
 		Weigher:       func(k planKey, _ *plan) uint32 { return uint32(len(k.sql) + 256) },
 	})}
@@ -228,8 +234,10 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 		if err != nil {
 			return err
 		}
-		res, err = r.exec(tx, q, params)
-		return err
+		if res, err = r.exec(tx, q, params); err != nil {
+			return err
+		}
+		return r.route(tx)
 	})
 	return res, r.e.visible(err, true)
 }

@@ -25,6 +25,7 @@ const (
 	useDBA                     // SELECT and changes in one with access level dba
 	readSystem                 // SELECT on a table of the server's own, however it is reached
 	writeSystem                // changes in one
+	consumeTopics              // CONSUME and ACK, by SQL and by HTTP; see mayConsume for grants
 )
 
 // roles is a set of roles. What is not in the matrix, such as a role that this
@@ -62,6 +63,7 @@ var matrix = [...]struct {
 	useDBA:        {admins, "use"},
 	readSystem:    {admins, "read"},
 	writeSystem:   {nobody, "write"},
+	consumeTopics: {serviceUp, "consume topics"},
 }
 
 func roleOf(role string) roles {
@@ -112,6 +114,20 @@ func classify(source string, s dialect.Statement) (right, string, error) {
 		return administer, "ALTER USER", nil
 	case *dialect.DropUser:
 		return administer, "DROP USER", nil
+	case *dialect.CreateTopic:
+		return administer, "CREATE TOPIC", nil
+	case *dialect.AlterTopic:
+		return administer, "ALTER TOPIC", nil
+	case *dialect.DropTopic:
+		return administer, "DROP TOPIC", nil
+	case *dialect.ClearTopic:
+		return administer, "CLEAR TOPIC", nil
+	case *dialect.ResetGroup:
+		return administer, "RESET CONSUMER GROUP", nil
+	case *dialect.Grant:
+		return administer, "GRANT and REVOKE", nil
+	case *dialect.Consume, *dialect.Ack:
+		return consumeTopics, "", nil
 	case *dialect.Explain:
 		return administer, "EXPLAIN", nil
 	case *dialect.SetVar:

@@ -30,6 +30,20 @@ var cells = []struct{ may, sql, prepare string }{
 	{"yynnn", "DESCRIBE app.public", ""},
 	{"yynnn", "SHOW COLUMNS FROM app.public", ""},
 
+	{"yynnn", "CREATE TOPIC app.topic@", ""},
+	{"yynnn", "ALTER TOPIC app.topic@ ADD SOURCE app.mine ON INSERT", "CREATE TOPIC app.topic@"},
+	{"yynnn", "DROP TOPIC app.topic@", "CREATE TOPIC app.topic@"},
+	{"yynnn", "CLEAR TOPIC app.topic@", "CREATE TOPIC app.topic@"},
+	{"yynnn", "RESET CONSUMER GROUP 'g' ON app.topic@ TO 0", "CREATE TOPIC app.topic@"},
+	{"yynnn", "GRANT CONSUME ON TOPIC app.topic@ TO ROLE service", "CREATE TOPIC app.topic@"},
+	{"yynnn", "REVOKE CONSUME ON TOPIC app.topic@ FROM ROLE dba", "CREATE TOPIC app.topic@; GRANT CONSUME ON TOPIC app.topic@ TO ROLE dba"},
+	// Of the role service, who was granted it.
+	{"yynnn", "CONSUME FROM app.topic@", "CREATE TOPIC app.topic@"},
+	{"yyynn", "CONSUME FROM app.topic@", "CREATE TOPIC app.topic@; GRANT CONSUME ON TOPIC app.topic@ TO ROLE service"},
+	{"yyynn", "CONSUME FROM app.topic@ GROUP 'g'", "CREATE TOPIC app.topic@; GRANT CONSUME ON TOPIC app.topic@ TO ROLE service"},
+	{"yyynn", "ACK app.topic@ GROUP 'g' UPTO OFFSET 0", "CREATE TOPIC app.topic@; ALTER TOPIC app.topic@ ADD SOURCE app.mine ON INSERT; " +
+		"GRANT CONSUME ON TOPIC app.topic@ TO ROLE service; INSERT INTO app.mine VALUES (-@, 'x'); CONSUME FROM app.topic@ GROUP 'g' FROM EARLIEST"},
+
 	{"yyyyn", "SHOW NAMESPACES", ""},
 	{"yyyyn", "SHOW TABLES IN app", ""},
 	{"yyyyn", "USE app", ""},

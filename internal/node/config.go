@@ -25,6 +25,7 @@ type Config struct {
 	Limits    LimitsConfig    `toml:"limits"`
 	RateLimit RateLimitConfig `toml:"rate_limit"`
 	WebSocket WebSocketConfig `toml:"websocket"`
+	Topics    TopicsConfig    `toml:"topics"`
 	Logging   LoggingConfig   `toml:"logging"`
 }
 
@@ -115,6 +116,15 @@ type WebSocketConfig struct {
 	HeartbeatIntervalSecs int `toml:"heartbeat_interval_secs" default:"5" doc:"seconds between pings"`
 }
 
+// TopicsConfig is section [topics].
+type TopicsConfig struct {
+	VisibilityTimeoutSecs         int   `toml:"visibility_timeout_secs" default:"60" doc:"seconds a consumer has for a message before another one gets it"`
+	MaxPayloadBytes               int   `toml:"max_payload_bytes" default:"1048576" doc:"bytes of one message"`
+	DefaultRetentionSeconds       int64 `toml:"default_retention_seconds" default:"604800" doc:"seconds for which a new topic keeps its messages"`
+	DefaultRetentionMaxBytes      int64 `toml:"default_retention_max_bytes" default:"1073741824" doc:"bytes that a new topic keeps in each partition"`
+	RetentionCheckIntervalSeconds int   `toml:"retention_check_interval_seconds" default:"10" doc:"seconds between looks for messages to remove"`
+}
+
 // LoggingConfig is section [logging].
 type LoggingConfig struct {
 	Level string `toml:"level" default:"info" doc:"error, warn, info or debug"`
@@ -123,6 +133,8 @@ type LoggingConfig struct {
 // shortNames are the variables that do not follow KALAMDB_SECTION_KEY.
 var shortNames = map[string]string{
 	"KALAMDB_DATA_DIR":                                "storage.data_path",
+	"KALAMDB_TOPIC_VISIBILITY_TIMEOUT_SECS":           "topics.visibility_timeout_secs",
+	"KALAMDB_VISIBILITY_TIMEOUT_SECS":                 "topics.visibility_timeout_secs",
 	"KALAMDB_LOG_LEVEL":                               "logging.level",
 	"KALAMDB_JWT_SECRET":                              "auth.jwt_secret",
 	"KALAMDB_ROOT_PASSWORD":                           "auth.root_password",

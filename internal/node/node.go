@@ -23,6 +23,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/server"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/store/sqlite"
+	"github.com/kalamdb/kalam-go/internal/topic"
 )
 
 // Options are what a Config does not say.
@@ -42,6 +43,7 @@ type Node struct {
 	engine    *engine.Engine
 	users     *identity.Service
 	hub       *live.Hub
+	topics    *topic.Service
 	edge      *server.Server
 	http      *http.Server
 	listeners []net.Listener
@@ -126,7 +128,13 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	if err != nil {
 		return err
 	}
+	n.topics = topic.New(n.db, topic.Options{
+		Visibility: time.Duration(c.Topics.VisibilityTimeoutSecs) * time.Second, MaxPayload: c.Topics.MaxPayloadBytes,
+		RetentionSeconds: c.Topics.DefaultRetentionSeconds, RetentionBytes: c.Topics.DefaultRetentionMaxBytes,
+		RetainEvery: time.Duration(c.Topics.RetentionCheckIntervalSeconds) * time.Second, Logger: o.Logger,
+	})
 	e := engine.New(n.db, n.users, engine.Options{
+		Topics:  n.topics,
 		MaxRows: c.Limits.MaxRows, MaxBytes: c.Limits.MaxResultBytes, Logger: o.Logger,
 	})
 	if o.Demo {
@@ -230,6 +238,9 @@ func (n *Node) closeStore() error {
 	var err error
 	if n.hub != nil {
 		err = n.hub.Close()
+	}
+	if n.topics != nil {
+		err = errors.Join(err, n.topics.Close())
 	}
 	if n.users != nil {
 		err = errors.Join(err, n.users.Close())

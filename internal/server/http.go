@@ -44,6 +44,10 @@ func writeAuthError(w http.ResponseWriter, status int, code, message string) {
 // writeRouteError answers in the family of the route: a request that got no
 // further still reads as an answer of it.
 func writeRouteError(w http.ResponseWriter, r *http.Request, status int, code, message string) {
+	if isTopicRoute(r) {
+		writeJSON(w, status, wire.AppendTopicError(nil, wire.NewError(wire.Code(strings.ToUpper(code)), message)))
+		return
+	}
 	if r.URL.Path != "/v1/api/sql" {
 		writeAuthError(w, status, code, message)
 		return

@@ -120,6 +120,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /.well-known/jwks.json", s.keySet)
 	s.mux.HandleFunc("POST /v1/api/sql", s.sql)
 	s.mux.HandleFunc("GET /v1/ws", s.socket)
+	s.topics(s.mux)
 	for path, methods := range map[string]string{
 		"/health": "GET, HEAD", "/v1/api/healthcheck": "GET, HEAD", "/v1/ws": "GET",
 		"/v1/api/auth/login": "POST", "/v1/api/auth/refresh": "POST", "/v1/api/auth/logout": "POST",
@@ -172,6 +173,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Close closes the sockets with "going away" and waits until their queues have
 // been sent or ctx ends. It is idempotent.
 func (s *Server) Close(ctx context.Context) error {
+	s.engine.Topics().Release()
 	s.sockets.shutdown(ctx)
 	s.stop()
 	s.done.Wait()

@@ -93,6 +93,7 @@ func (db *DB) ownTables() []*catalog.Table {
 	}
 	list[0].Key, list[1].Key = []int{0}, []int{0}
 	list = append(list, db.information()...)
+	list = append(list, topicTables()...)
 	for _, t := range list {
 		named(t)
 	}

@@ -315,7 +315,11 @@ func (db *DB) readCatalog(tx *Tx) (*catalog.Snapshot, error) {
 	if before != nil {
 		version = before.Version + 1
 	}
-	return catalog.NewSnapshot(version, namespaces, tables), nil
+	topics, err := readTopics(tx, before)
+	if err != nil {
+		return nil, err
+	}
+	return catalog.NewSnapshot(version, namespaces, tables, topics...), nil
 }
 
 func decodeTable(definition string) (*catalog.Table, error) {

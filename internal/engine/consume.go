@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/topic"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// Topics is what keeps the messages.
+func (e *Engine) Topics() *topic.Service { return e.topics }
+
+// mayConsume is the right to consume a topic: administrators, and of the role
+// service who was granted it.
+func mayConsume(who *identity.Principal, t *catalog.Topic) *wire.Error {
+	if e := isWorker(who); e != nil || who.IsAdmin() {
+		return e
+	}
+	ok := slices.ContainsFunc(t.Grants, func(g catalog.Grant) bool {
+		return g.Role && g.To == who.Role || !g.Role && g.To == who.UserID
+	})
+	if ok {
+		return nil
+	}
+	return wire.NewError(wire.CodePermissionDenied, "permission denied: '", who.UserID, "' may not consume topic ", t.FullName(),
+		". An administrator grants it with GRANT CONSUME ON TOPIC ", t.FullName(), " TO USER '", who.UserID, "'")
+}
+
+// isWorker is the role that consuming anything needs.
+func isWorker(who *identity.Principal) *wire.Error {
+	return has(who.Role, consumeTopics, "")
+}
+
+// consumed finds a topic that who may consume.
+func (e *Engine) consumed(who *identity.Principal, name string) (*catalog.Topic, error) {
+	if err := isWorker(who); err != nil {
+		return nil, err
+	}
+	for _, t := range e.db.Catalog().Topics() {
+		if t.FullName() == name {
+			if err := mayConsume(who, t); err != nil {
+				return nil, err
+			}
+			return t, nil
+		}
+	}
+	return nil, wire.NewError(wire.CodeTopicNotFound, "Topic '", name, "' does not exist")
+}
+
+// Consume leases messages for a consumer, and waits for some when the request
+// says so. again is asked, when that is not nil, before each further look.
+func (e *Engine) Consume(ctx context.Context, who *identity.Principal, r *wire.ConsumeRequest, again func() (*identity.Principal, error)) (*wire.ConsumeResponse, error) {
+	first := true
+	l, err := e.topics.Consume(ctx, r, func() (*catalog.Topic, error) {
+		if !first && again != nil {
+			var err error
+			if who, err = again(); err != nil {
+				return nil, err
+			}
+		}
+		first = false
+		return e.consumed(who, r.Topic)
+	})
+	if err != nil {
+		return nil, e.visible(err, true)
+	}
+	return &wire.ConsumeResponse{Messages: l.Messages, Next: l.Next, HasMore: l.More, Lag: l.Lag, Lease: e.topics.Visibility().Milliseconds()}, nil
+}
+
+// Settle acknowledges, gives back or extends what a consumer has leased.
+func (e *Engine) Settle(ctx context.Context, who *identity.Principal, r *wire.AckRequest, kind topic.Settle) (*wire.AckResponse, error) {
+	t, err := e.consumed(who, r.Topic)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := e.topics.Settle(ctx, t, r, kind)
+	return resp, e.visible(err, true)
+}
+
+// route stores the messages that follow from what a transaction has changed. It
+// is the last thing that the transaction does.
+func (r *run) route(tx *store.Tx) error {
+	return r.e.topics.Route(tx, r.who.UserID, r.who.Role)
+}
+
+var consumeFields = []wire.Field{
+	{Name: "topic_id", Type: wire.Type{Kind: wire.Text}, Index: 0},
+	{Name: "partition_id", Type: wire.Type{Kind: wire.Int}, Index: 1},
+	{Name: "offset", Type: wire.Type{Kind: wire.BigInt}, Index: 2},
+	{Name: "key", Type: wire.Type{Kind: wire.Text}, Index: 3},
+	{Name: "payload", Type: wire.Type{Kind: wire.Bytes}, Index: 4},
+	{Name: "timestamp_ms", Type: wire.Type{Kind: wire.BigInt}, Index: 5},
+	{Name: "user_id", Type: wire.Type{Kind: wire.Text}, Index: 6},
+	{Name: "op", Type: wire.Type{Kind: wire.Text}, Index: 7},
+}
+
+// consume runs CONSUME: with a group it leases, without one it only reads.
+func (r *run) consume(tx *store.Tx, p *plan, s *dialect.Consume) (wire.Result, error) {
+	t, err := r.topic(tx, p, s.Topic)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	if e := mayConsume(r.who, t); e != nil {
+		return wire.Result{}, at(p.source, s.Topic[0].Pos, e)
+	}
+	req := &wire.ConsumeRequest{Limit: 100, AllPartitions: s.Partition == nil}
+	if s.Limit != nil {
+		req.Limit = *s.Limit
+	}
+	req.Limit = min(req.Limit, r.e.options.MaxRows)
+	if s.Partition != nil {
+		req.Partition = *s.Partition
+	}
+	if s.Start != nil {
+		req.Start = startOf(*s.Start)
+	}
+	var list []wire.TopicMessage
+	if s.Group == nil {
+		list, err = r.e.topics.Peek(tx, t, req)
+	} else {
+		var l *topic.Lease
+		req.Group = *s.Group
+		if l, err = r.e.topics.LeaseIn(tx, t, req); err == nil {
+			list = l.Messages
+		}
+	}
+	if err != nil {
+		return wire.Result{}, err
+	}
+	out := rowList{e: r.e, width: len(consumeFields)}
+	for i := range list {
+		m := &list[i]
+		key, user := wire.Null, wire.Null
+		if m.HasKey {
+			key = wire.TextValue(m.Key)
+		}
+		if m.User != "" {
+			user = wire.TextValue(m.User)
+		}
+		err := out.add([]wire.Value{
+			wire.TextValue(m.Topic), wire.IntValue(int64(m.Partition)), wire.IntValue(m.Offset), key, wire.BytesValue([]byte(m.Payload)),
+			wire.IntValue(m.TimestampMS), user, wire.TextValue(m.Op),
+		})
+		if err != nil {
+			return wire.Result{}, err
+		}
+	}
+	return wire.Result{Schema: consumeFields, Rows: out.rows, RowCount: len(out.rows), AsUser: r.who.UserID}, nil
+}
+
+func startOf(p dialect.Position) wire.TopicStart {
+	switch p.Word {
+	case "EARLIEST":
+		return wire.TopicStart{Earliest: true}
+	case "LATEST":
+		return wire.TopicStart{}
+	}
+	return wire.TopicStart{HasOffset: true, Offset: int64(p.Offset)}
+}
+
+var ackFields = []wire.Field{
+	{Name: "topic", Type: wire.Type{Kind: wire.Text}, Index: 0},
+	{Name: "group_id", Type: wire.Type{Kind: wire.Text}, Index: 1},
+	{Name: "partition", Type: wire.Type{Kind: wire.Int}, Index: 2},
+	{Name: "committed_offset", Type: wire.Type{Kind: wire.BigInt}, Index: 3},
+}
+
+// ack runs ACK, which is about what CONSUME has leased.
+func (r *run) ack(tx *store.Tx, p *plan, s *dialect.Ack) (wire.Result, error) {
+	t, err := r.topic(tx, p, s.Topic)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	if e := mayConsume(r.who, t); e != nil {
+		return wire.Result{}, at(p.source, s.Topic[0].Pos, e)
+	}
+	req := &wire.AckRequest{Group: s.Group, HasUpTo: true, UpTo: int64(s.UpTo)}
+	if s.Partition != nil {
+		req.Partition = *s.Partition
+	}
+	if _, err := r.e.topics.SettleIn(tx, t, req, topic.Ack); err != nil {
+		return wire.Result{}, err
+	}
+	committed, err := r.e.topics.Committed(tx, t, s.Group, req.Partition)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	row := []wire.Value{wire.TextValue(t.FullName()), wire.TextValue(s.Group), wire.IntValue(int64(req.Partition)), wire.IntValue(committed)}
+	return wire.Result{Schema: ackFields, Rows: [][]wire.Value{row}, RowCount: 1, AsUser: r.who.UserID}, nil
+}
+
+func (r *run) resetGroup(tx *store.Tx, p *plan, s *dialect.ResetGroup) (wire.Result, error) {
+	t, err := r.topic(tx, p, s.Topic)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	part := -1
+	if s.Partition != nil {
+		part = *s.Partition
+	}
+	if err := r.e.topics.Reset(tx, t, s.Group, part, startOf(s.To)); err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Consumer group '" + s.Group + "' of topic '" + t.FullName() + "' reset"), nil
+}

@@ -1,0 +1,347 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/topic"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// The bounds of a definition.
+const (
+	maxPartitions = 256
+	maxSources    = 256
+	maxGrants     = 1000
+)
+
+// defineTopic plans a statement on topics.
+func (r *run) defineTopic(b *bind.Binder, p *plan, s dialect.Statement) error {
+	switch s := s.(type) {
+	case *dialect.CreateTopic:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.createTopic(tx, p, s) }
+	case *dialect.AlterTopic:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.alterTopic(tx, p, s) }
+	case *dialect.DropTopic:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropTopic(tx, p, s) }
+	case *dialect.ClearTopic:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.clearTopic(tx, p, s) }
+	case *dialect.Consume:
+		p.reads = s.Group == nil
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.consume(tx, p, s) }
+	case *dialect.Ack:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.ack(tx, p, s) }
+	case *dialect.ResetGroup:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.resetGroup(tx, p, s) }
+	case *dialect.Grant:
+		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.grant(tx, p, s) }
+	default:
+		return b.Unsupported(s.Pos(), "this statement")
+	}
+	return nil
+}
+
+// lookupTopic finds a topic by its name, nil if there is none.
+func lookupTopic(s *catalog.Snapshot, namespace string, name dialect.Name) *catalog.Topic {
+	if len(name) == 2 {
+		namespace = name[0].Name
+	}
+	if len(name) > 2 {
+		return nil
+	}
+	return s.Topic(namespace, name[len(name)-1].Name)
+}
+
+// topic finds a topic that must be there.
+func (r *run) topic(tx *store.Tx, p *plan, name dialect.Name) (*catalog.Topic, error) {
+	if t := lookupTopic(tx.Catalog(), r.namespace, name); t != nil {
+		return t, nil
+	}
+	return nil, at(p.source, name[0].Pos, wire.NewError(wire.CodeTopicNotFound, "Topic '", dialect.Print(&dialect.Column{Name: name}), "' does not exist"))
+}
+
+func (r *run) createTopic(tx *store.Tx, p *plan, s *dialect.CreateTopic) (wire.Result, error) {
+	last := s.Name[len(s.Name)-1]
+	if len(s.Name) != 2 {
+		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodeInvalidSQL, "the name of a topic must be qualified: namespace.topic"))
+	}
+	t := &catalog.Topic{Namespace: s.Name[0].Name, Name: last.Name, Partitions: 1}
+	t.RetentionSeconds, t.RetentionBytes = r.e.topics.Retention()
+	if err := r.checkName(p, last); err != nil {
+		return wire.Result{}, err
+	}
+	if tx.Catalog().Namespace(t.Namespace) == nil {
+		return wire.Result{}, at(p.source, s.Name[0].Pos, noNamespace(t.Namespace))
+	}
+	if catalog.OwnNamespace(t.Namespace) {
+		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: nobody creates topics in namespace ", t.Namespace))
+	}
+	if tx.Catalog().Topic(t.Namespace, t.Name) != nil {
+		if s.IfNotExists {
+			return r.done("Topic '" + t.FullName() + "' already exists"), nil
+		}
+		return wire.Result{}, at(p.source, last.Pos, wire.NewError(wire.CodeAlreadyExists, "Topic '", t.FullName(), "' already exists"))
+	}
+	if s.Partitions != nil {
+		t.Partitions = *s.Partitions
+	}
+	if t.Partitions < 1 || t.Partitions > maxPartitions {
+		return wire.Result{}, at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a topic has 1 to ", itoa(maxPartitions), " partitions"))
+	}
+	if err := r.retention(p, t, s.Options); err != nil {
+		return wire.Result{}, err
+	}
+	if err := tx.CreateTopic(t); err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Topic '" + t.FullName() + "' created with " + itoa(t.Partitions) + " partition(s)"), r.e.topics.Create(tx, t)
+}
+
+// retention reads WITH (retention_seconds = n, retention_max_bytes = n).
+func (r *run) retention(p *plan, t *catalog.Topic, list []dialect.Option) error {
+	for _, o := range list {
+		into := &t.RetentionSeconds
+		switch o.Key {
+		case "RETENTION_SECONDS":
+		case "RETENTION_MAX_BYTES":
+			into = &t.RetentionBytes
+		default:
+			return at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, "unknown topic option ", o.Key, ": there are RETENTION_SECONDS and RETENTION_MAX_BYTES"))
+		}
+		if _, null := o.Value.(*dialect.Null); null {
+			*into = 0
+			continue
+		}
+		text, _ := optionText(o)
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 1 || n > 1<<53 {
+			return at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, o.Key, " is a whole number from 1, or NULL for no limit"))
+		}
+		*into = n
+	}
+	return nil
+}
+
+func (r *run) alterTopic(tx *store.Tx, p *plan, s *dialect.AlterTopic) (wire.Result, error) {
+	old, err := r.topic(tx, p, s.Name)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	t := old.Clone()
+	message := ""
+	switch a := s.Action.(type) {
+	case *dialect.AddSource:
+		message, err = r.addSource(tx, p, t, a)
+	case *dialect.DropSource:
+		message, err = r.dropSource(tx, p, t, a)
+	case *dialect.SetRetention:
+		message = "Retention of topic '" + t.FullName() + "' set"
+		if len(a.Options) == 0 {
+			t.RetentionSeconds, t.RetentionBytes = 0, 0
+			message = "Retention of topic '" + t.FullName() + "' cleared: it keeps everything"
+		}
+		err = r.retention(p, t, a.Options)
+	}
+	if err != nil {
+		return wire.Result{}, err
+	}
+	return r.done(message), tx.RedefineTopic(t)
+}
+
+// source finds the table of a source.
+func (r *run) source(tx *store.Tx, p *plan, name dialect.Name) (*catalog.Table, error) {
+	table := lookup(tx.Catalog(), r.namespace, name)
+	switch {
+	case table == nil || len(name) > 2:
+		return nil, at(p.source, name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist"))
+	case table.Kind == catalog.System:
+		return nil, at(p.source, name[0].Pos, wire.NewError(wire.CodeInvalidSQL, table.FullName(), " is a system table, which cannot be the source of a topic"))
+	}
+	return table, nil
+}
+
+func (r *run) addSource(tx *store.Tx, p *plan, t *catalog.Topic, a *dialect.AddSource) (string, error) {
+	table, err := r.source(tx, p, a.Table)
+	if err != nil {
+		return "", err
+	}
+	x := catalog.Source{Table: table.ID, Op: strings.ToLower(a.Op), Payload: "full"}
+	if slices.ContainsFunc(t.Sources, func(s catalog.Source) bool { return s.Table == x.Table && s.Op == x.Op }) {
+		return "", at(p.source, a.Table[0].Pos, wire.NewError(wire.CodeAlreadyExists, "Topic '", t.FullName(), "' has a source ", table.FullName(), " ON ", a.Op, " already: it already exists"))
+	}
+	if len(t.Sources) >= maxSources {
+		return "", at(p.source, a.Pos(), wire.NewError(wire.CodeInvalidSQL, "a topic has ", itoa(maxSources), " sources at most"))
+	}
+	for _, o := range a.Options {
+		text, _ := optionText(o)
+		text = strings.ToLower(text)
+		if o.Key != "PAYLOAD" || text != "full" && text != "key" && text != "diff" {
+			return "", at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, "the option of a source is PAYLOAD = 'full', 'key' or 'diff'"))
+		}
+		x.Payload = text
+	}
+	if x.Payload == "key" && len(table.Key) == 0 {
+		return "", at(p.source, a.Table[0].Pos, wire.NewError(wire.CodeInvalidSQL, table.FullName(), " has no primary key, so there is no payload 'key' of it"))
+	}
+	if a.Where != nil {
+		x.Where = dialect.Print(a.Where)
+		if _, err := topic.BindFilter(tx.Catalog(), table, x.Where); err != nil {
+			return "", placedAt(p.source, a.Where.Pos(), err)
+		}
+	}
+	t.Sources = append(t.Sources, x)
+	return "Topic '" + t.FullName() + "' has the source " + table.FullName() + " ON " + a.Op, nil
+}
+
+func (r *run) dropSource(tx *store.Tx, p *plan, t *catalog.Topic, a *dialect.DropSource) (string, error) {
+	table, err := r.source(tx, p, a.Table)
+	if err != nil {
+		return "", err
+	}
+	n := len(t.Sources)
+	t.Sources = slices.DeleteFunc(t.Sources, func(s catalog.Source) bool { return s.Table == table.ID && strings.EqualFold(s.Op, a.Op) })
+	if len(t.Sources) == n {
+		return "", at(p.source, a.Table[0].Pos, wire.NewError(wire.CodeInvalidSQL, "Topic '", t.FullName(), "' has no source ", table.FullName(), " ON ", a.Op, ": it does not exist"))
+	}
+	return "Topic '" + t.FullName() + "' no longer has the source " + table.FullName() + " ON " + a.Op, nil
+}
+
+func (r *run) dropTopic(tx *store.Tx, p *plan, s *dialect.DropTopic) (wire.Result, error) {
+	t, err := r.topic(tx, p, s.Name)
+	if err != nil {
+		if s.IfExists {
+			return r.done("Topic '" + dialect.Print(&dialect.Column{Name: s.Name}) + "' does not exist"), nil
+		}
+		return wire.Result{}, err
+	}
+	return r.done("Topic '" + t.FullName() + "' dropped; a cleanup job removes its messages: TC-" + strconv.FormatInt(t.ID, 10)), tx.DropTopic(t)
+}
+
+func (r *run) clearTopic(tx *store.Tx, p *plan, s *dialect.ClearTopic) (wire.Result, error) {
+	t, err := r.topic(tx, p, s.Name)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Topic '" + t.FullName() + "' cleared; a cleanup job removes its messages: TC-" + strconv.FormatInt(t.ID, 10)), r.e.topics.Clear(tx, t)
+}
+
+func (r *run) grant(tx *store.Tx, p *plan, s *dialect.Grant) (wire.Result, error) {
+	old, err := r.topic(tx, p, s.Topic)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	g := catalog.Grant{Role: s.Role, To: s.To.Name}
+	what := "user '" + g.To + "'"
+	if g.Role {
+		role, ok := identity.ParseRole(g.To)
+		if !ok {
+			return wire.Result{}, at(p.source, s.To.Pos, wire.NewError(wire.CodeInvalidSQL, "there is no role '", g.To, "'"))
+		}
+		g.To, what = role, "role "+role
+	}
+	t := old.Clone()
+	t.Grants = slices.DeleteFunc(t.Grants, func(x catalog.Grant) bool { return x == g })
+	if s.Revoke {
+		if len(t.Grants) == len(old.Grants) {
+			return wire.Result{}, at(p.source, s.To.Pos, wire.NewError(wire.CodeInvalidSQL, what, " has no grant on topic '", t.FullName(), "'"))
+		}
+		return r.done("CONSUME on topic '" + t.FullName() + "' revoked from " + what), tx.RedefineTopic(t)
+	}
+	role := g.To
+	if !g.Role {
+		if role, err = identity.RoleOf(tx, g.To); err != nil {
+			return wire.Result{}, placedAt(p.source, s.To.Pos, err)
+		}
+	}
+	if has(role, consumeTopics, "") != nil {
+		return wire.Result{}, at(p.source, s.To.Pos, wire.NewError(wire.CodeInvalidSQL, "CONSUME needs the role service, dba, or system, which ", what, " is not: a topic shows rows of all users"))
+	}
+	if len(t.Grants) >= maxGrants {
+		return wire.Result{}, at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a topic has ", itoa(maxGrants), " grants at most; grant to a role"))
+	}
+	t.Grants = append(t.Grants, g)
+	return r.done("CONSUME on topic '" + t.FullName() + "' granted to " + what), tx.RedefineTopic(t)
+}
+
+// ungrant takes the grants of a user who is dropped.
+func ungrant(tx *store.Tx, user string) error {
+	for _, old := range tx.Catalog().Topics() {
+		t := old.Clone()
+		t.Grants = slices.DeleteFunc(t.Grants, func(g catalog.Grant) bool { return !g.Role && g.To == user })
+		if len(t.Grants) == len(old.Grants) {
+			continue
+		}
+		if err := tx.RedefineTopic(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// detach removes dropped tables from the topics that they are sources of, and
+// says so.
+func detach(tx *store.Tx, gone func(*catalog.Table) bool) (note string, err error) {
+	snapshot := tx.Catalog()
+	for _, old := range snapshot.Topics() {
+		t := old.Clone()
+		t.Sources = slices.DeleteFunc(t.Sources, func(s catalog.Source) bool {
+			table := snapshot.TableByID(s.Table)
+			return table == nil || gone(table)
+		})
+		if len(t.Sources) == len(old.Sources) {
+			continue
+		}
+		if err := tx.RedefineTopic(t); err != nil {
+			return "", err
+		}
+		note += ". It was a source of topic '" + t.FullName() + "', which gets nothing more from it"
+	}
+	return note, nil
+}
+
+// dropTopics removes the topics of a namespace and what others have as sources
+// in it.
+func dropTopics(tx *store.Tx, namespace string) error {
+	if _, err := detach(tx, func(t *catalog.Table) bool { return t.Namespace == namespace }); err != nil {
+		return err
+	}
+	for _, t := range tx.Catalog().Topics() {
+		if t.Namespace == namespace {
+			if err := tx.DropTopic(t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sourcesFit refuses a new definition of a table that the filter of a topic
+// does not work on.
+func sourcesFit(tx *store.Tx, table *catalog.Table) error {
+	snapshot := tx.Catalog()
+	for _, t := range snapshot.Topics() {
+		for _, s := range t.Sources {
+			if s.Table != table.ID || s.Where == "" {
+				continue
+			}
+			// The filter is bound by itself, so only this table matters.
+			alone := catalog.NewSnapshot(0, nil, []*catalog.Table{table})
+			if _, err := topic.BindFilter(alone, table, s.Where); err != nil {
+				var e *wire.Error
+				if !errors.As(err, &e) {
+					return err
+				}
+				return wire.NewError(wire.CodeSourceDependency, "the filter of topic '", t.FullName(), "' on ", table.FullName(), " would fail: ", e.Message,
+					"; drop the source first: ALTER TOPIC ", t.FullName(), " DROP SOURCE ", table.FullName(), " ON ", strings.ToUpper(s.Op))
+			}
+		}
+	}
+	return nil
+}

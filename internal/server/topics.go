@@ -1,0 +1,136 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/topic"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+const topicRoute = "/v1/api/topics/"
+
+// topics answers the routes of topics (protocol 1.12).
+func (s *Server) topics(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+topicRoute+"consume", s.consume)
+	mux.HandleFunc("POST "+topicRoute+"ack", func(w http.ResponseWriter, r *http.Request) { s.settle(w, r, topic.Ack) })
+	mux.HandleFunc("POST "+topicRoute+"nack", func(w http.ResponseWriter, r *http.Request) { s.settle(w, r, topic.Nack) })
+	mux.HandleFunc("POST "+topicRoute+"extend", func(w http.ResponseWriter, r *http.Request) { s.settle(w, r, topic.Extend) })
+	for _, name := range []string{"consume", "ack", "nack", "extend"} {
+		mux.HandleFunc(topicRoute+name, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", "POST")
+			writeRouteError(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "this route takes POST")
+		})
+	}
+}
+
+// consume leases messages. A consumer that waits holds no buffers meanwhile.
+func (s *Server) consume(w http.ResponseWriter, r *http.Request) {
+	who, body, ok := s.topicBody(w, r)
+	if !ok {
+		return
+	}
+	req, bad := wire.DecodeConsumeRequest(body.in)
+	body.release()
+	if bad != nil {
+		s.writeTopicError(w, bad)
+		return
+	}
+	var denied error
+	resp, err := s.engine.Consume(r.Context(), who, req, func() (*identity.Principal, error) {
+		who, err := s.principal(r) // it may have ended meanwhile
+		denied = err
+		return who, err
+	})
+	switch {
+	case denied != nil:
+		s.writeBearerError(w, denied)
+	case err != nil && errors.Is(context.Cause(r.Context()), context.Canceled):
+		// Nobody is there to read an answer.
+	case err != nil:
+		s.writeTopicError(w, err)
+	default:
+		buf := buffers.Get().(*buffer)
+		defer buf.release()
+		buf.out = wire.AppendConsumeResponse(buf.out[:0], resp)
+		writeJSON(w, http.StatusOK, buf.out)
+	}
+}
+
+// settle acknowledges, gives back or extends.
+func (s *Server) settle(w http.ResponseWriter, r *http.Request, kind topic.Settle) {
+	who, body, ok := s.topicBody(w, r)
+	if !ok {
+		return
+	}
+	defer body.release()
+	req, bad := wire.DecodeAckRequest(body.in)
+	if bad == nil && kind != topic.Ack && len(req.Ranges) == 0 {
+		bad = wire.NewError(wire.CodeInvalidInput, "Invalid JSON payload: missing field `ranges`")
+	}
+	if bad != nil {
+		s.writeTopicError(w, bad)
+		return
+	}
+	resp, err := s.engine.Settle(r.Context(), who, req, kind)
+	if err != nil {
+		s.writeTopicError(w, err)
+		return
+	}
+	body.out = wire.AppendAckResponse(body.out[:0], resp)
+	writeJSON(w, http.StatusOK, body.out)
+}
+
+// topicBody reads a request of one of the routes. When it is none that can go
+// on, it answers and ok is false.
+func (s *Server) topicBody(w http.ResponseWriter, r *http.Request) (who *identity.Principal, body *buffer, ok bool) {
+	who, err := s.principal(r)
+	if err != nil {
+		s.writeBearerError(w, err)
+		return nil, nil, false
+	}
+	if !s.queries.allow(who.UserID) {
+		s.writeTopicError(w, wire.NewError(wire.CodeRateLimited, "too many requests; wait a moment"))
+		return nil, nil, false
+	}
+	if !isJSON(r) {
+		s.writeTopicError(w, wire.NewError(wire.CodeInvalidInput, "the request needs Content-Type: application/json"))
+		return nil, nil, false
+	}
+	body = buffers.Get().(*buffer)
+	if body.in, err = readBody(r, body.in[:0], s.options.MaxBody); err == nil {
+		return who, body, true
+	}
+	body.release()
+	if errors.Is(err, errBodyTooLarge) {
+		writeTooLarge(w, 0, s.options.MaxBody)
+	} else {
+		s.writeTopicError(w, wire.NewError(wire.CodeInvalidInput, "the request body ended early"))
+	}
+	return nil, nil, false
+}
+
+// writeTopicError answers in the family of the topic routes (protocol 1.0.8).
+func (s *Server) writeTopicError(w http.ResponseWriter, err error) {
+	e := *asWireError(err)
+	status := http.StatusBadRequest
+	switch e.Code {
+	case wire.CodePermissionDenied:
+		e.Code, status = wire.CodeTopicForbidden, http.StatusForbidden
+	case wire.CodeTopicNotFound, wire.CodeGroupNotFound:
+		e.Code, status = wire.CodeNotFound, http.StatusNotFound
+	case wire.CodeNotDelivered:
+		status = http.StatusConflict
+	case wire.CodeRateLimited, wire.CodeInternal, wire.CodeUnavailable, wire.CodeDatabaseUnavailable:
+		status = statusOf(&e)
+	}
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, status, wire.AppendTopicError(nil, &e))
+}
+
+func isTopicRoute(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, topicRoute) }
