@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/wire"
@@ -87,12 +88,9 @@ func (db *DB) commit(first *write) {
 	total := db.logTotal
 	batch := []*write{first}
 	ok := db.run(session, first, false)
+	db.pace.begin()
 	for ok && len(batch) < db.options.BatchLimit && !batch[len(batch)-1].defined {
-		var w *write
-		select {
-		case w = <-db.writes:
-		default:
-		}
+		w := db.next(len(batch))
 		if w == nil {
 			break
 		}
@@ -111,6 +109,52 @@ func (db *DB) commit(first *write) {
 	}
 	db.again(batch)
 }
+
+// next returns the write that shares the commit as member n, or nil when it is
+// time to commit.
+func (db *DB) next(n int) *write {
+	select {
+	case w := <-db.writes:
+		return w
+	default:
+	}
+	wait := db.pace.wait(n)
+	if wait <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case w := <-db.writes:
+		return w
+	case <-timer.C:
+		return nil
+	}
+}
+
+// pace decides how long a commit waits for company. A sync costs the same
+// whoever shares it, and callers who have been answered tend to come back: a
+// transaction waits for as many members as were there when the last one ended,
+// but no longer than that took to commit. A lone caller waits for nobody.
+type pace struct {
+	expected int           // members of the last transaction and those who waited behind it
+	took     time.Duration // its commit
+	until    time.Time
+}
+
+// longestWait bounds what a hiccup of the disk adds to the next transaction.
+const longestWait = time.Millisecond
+
+func (p *pace) begin() { p.until = time.Now().Add(min(p.took, longestWait)) }
+
+func (p *pace) wait(members int) time.Duration {
+	if members >= p.expected {
+		return 0
+	}
+	return time.Until(p.until)
+}
+
+func (p *pace) ended(took time.Duration, callers int) { p.took, p.expected = took, callers }
 
 // again runs members in savepoints of their own and commits those that do not
 // fail. An engine may drop the whole transaction when one fails: then the
@@ -157,9 +201,11 @@ func (db *DB) end(session Session, batch []*write, total int64) {
 	if defined {
 		next, err = db.readCatalog(&Tx{db: db, session: session})
 	}
+	began := time.Now()
 	if e := session.End(err == nil); err == nil {
 		err = e
 	}
+	db.pace.ended(time.Since(began), len(batch)+len(db.writes))
 	if err != nil {
 		db.logTotal = total
 		for _, w := range batch {

@@ -1,0 +1,33 @@
+package store
+
+import (
+	"testing"
+	"time"
+)
+
+func TestCommitWaitsForThoseWhoWereThereLast(t *testing.T) {
+	var p pace
+	p.begin()
+	if wait := p.wait(1); wait > 0 {
+		t.Errorf("the first transaction waits %v", wait)
+	}
+	p.ended(500*time.Microsecond, 1)
+	p.begin()
+	if wait := p.wait(1); wait > 0 {
+		t.Errorf("a lone caller waits %v", wait)
+	}
+	p.ended(time.Hour, 8)
+	p.begin()
+	if wait := p.wait(3); wait > longestWait {
+		t.Errorf("after a slow commit it waits %v", wait)
+	} else if wait <= 0 && time.Now().Before(p.until) {
+		t.Error("it does not wait for the five who are missing")
+	}
+	if wait := p.wait(8); wait > 0 {
+		t.Errorf("all are there, and it waits %v", wait)
+	}
+	p.until = time.Now()
+	if wait := p.wait(3); wait > 0 {
+		t.Errorf("the time is over, and it waits %v", wait)
+	}
+}
