@@ -29,6 +29,11 @@ type edge struct {
 
 func startEdge(t testing.TB, so store.Options, lo live.Options, o server.Options) edge {
 	t.Helper()
+	return startEdgeWith(t, so, lo, o, identity.Options{})
+}
+
+func startEdgeWith(t testing.TB, so store.Options, lo live.Options, o server.Options, io identity.Options) edge {
+	t.Helper()
 	driver, err := sqlite.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -37,13 +42,20 @@ func startEdge(t testing.TB, so store.Options, lo live.Options, o server.Options
 	if err != nil {
 		t.Fatal(err)
 	}
-	users, err := identity.New(db, identity.Options{JWTSecret: secret, RootPassword: servertest.Password})
+	io.JWTSecret, io.RootPassword = secret, servertest.Password
+	users, err := identity.New(db, io)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := engine.New(db, users, engine.Options{})
 	hub := live.New(db, e, lo)
-	o.AuthRate, o.Loopback = 1000, true
+	o.Loopback = true
+	if o.AuthRate == 0 {
+		o.AuthRate = 1000
+	}
+	if err := db.AddSystem(t.Context(), users.System()...); err != nil {
+		t.Fatal(err)
+	}
 	s := server.New(users, e, hub, o)
 	h := httptest.NewUnstartedServer(s)
 	h.Listener = smallListener{h.Listener}
