@@ -161,6 +161,9 @@ func (c *Client) RefreshToken(ctx context.Context, refreshToken string) (*wire.L
 	return l, err
 }
 
+// URL is the base URL of the server.
+func (c *Client) URL() string { return c.endpoint.http }
+
 // authCall runs an explicit change of the session within its time and tells
 // the socket about the outcome.
 func (c *Client) authCall(ctx context.Context, fn func(ctx context.Context) error) error {

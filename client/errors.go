@@ -15,6 +15,12 @@ var (
 	// ErrTokenExpired: the server refused a token because its time is over. It
 	// is an ErrUnauthenticated too.
 	ErrTokenExpired = errors.New("token expired")
+	// ErrSessionEnded: the session was ended at the server, by a logout, a new
+	// password or an administrator. It is an ErrUnauthenticated too.
+	ErrSessionEnded = errors.New("session ended")
+	// ErrLoginRequired: nothing that the client has or can get by itself is good
+	// any more; a person has to sign in. It is an ErrUnauthenticated too.
+	ErrLoginRequired = errors.New("sign in again")
 	// ErrForbidden: signed in, but not allowed to do this.
 	ErrForbidden = errors.New("not allowed")
 	// ErrRateLimited: too many requests; try later.
@@ -32,6 +38,9 @@ var (
 	// ErrProvider: the provider of credentials failed. It is an ErrUnavailable
 	// too when that may pass, else an ErrUnauthenticated.
 	ErrProvider = errors.New("no credentials")
+	// ErrProviderTimeout: the provider did not answer in time. It is an
+	// ErrProvider too.
+	ErrProviderTimeout = errors.New("the provider of credentials did not answer in time")
 	// ErrDisconnected: Disconnect was called.
 	ErrDisconnected = errors.New("disconnected")
 	// ErrNoRows: a query that must give a row gave none.
@@ -94,8 +103,10 @@ func classify(status int, e *wire.Error) error {
 	case wire.CodeTokenExpired:
 		classes = []error{ErrTokenExpired, ErrUnauthenticated}
 	case wire.CodeMissingAuthorization, wire.CodeInvalidCredentials, wire.CodeSetupRequired,
-		wire.CodeAuthRequired, wire.CodeSessionEnded, wire.CodeAuthTimeout:
+		wire.CodeAuthRequired, wire.CodeAuthTimeout:
 		classes = []error{ErrUnauthenticated}
+	case wire.CodeSessionEnded:
+		classes = []error{ErrSessionEnded, ErrUnauthenticated}
 	case wire.CodePermissionDenied, wire.CodeUnauthorized:
 		classes = []error{ErrForbidden}
 	case wire.CodeRateLimited, "RATE_LIMITED":

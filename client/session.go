@@ -169,7 +169,7 @@ func (s *session) fetch(ctx context.Context, n need, version int) (token, error)
 	case auth.IsBasic(cred):
 		return s.exchange(ctx, n, version, cred)
 	}
-	return token{}, &failure{text: "the provider gave no credentials", classes: []error{ErrUnauthenticated, ErrProvider}, final: true}
+	return token{}, &failure{text: "the provider gave no credentials", classes: []error{ErrLoginRequired, ErrUnauthenticated, ErrProvider}, final: true}
 }
 
 // exchange makes a token of user and password, at the lowest price: the token
@@ -263,10 +263,17 @@ func (s *session) ask(ctx context.Context) (auth.Auth, error) {
 			return cred, nil
 		}
 		if auth.IsPermanent(err) || isFinal(err) {
-			return auth.Auth{}, &failure{text: "the provider refused", cause: err, classes: []error{ErrUnauthenticated, ErrProvider}, final: true}
+			return auth.Auth{}, &failure{text: "the provider refused", cause: err, classes: []error{ErrLoginRequired, ErrUnauthenticated, ErrProvider}, final: true}
 		}
 		err = &failure{text: "ask the provider", cause: err, classes: []error{ErrUnavailable, ErrProvider}}
-		if wait.attempts+1 >= orDefault(s.retry.Attempts, 3) || sleep(ctx, wait.next()) != nil {
+		pause := wait.next()
+		if after, ok := auth.RetryAfterOf(err); ok {
+			pause += after // what the provider asks for, with our jitter
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
+			return auth.Auth{}, err
+		}
+		if wait.attempts >= orDefault(s.retry.Attempts, 3) || sleep(ctx, pause) != nil {
 			return auth.Auth{}, err
 		}
 	}
@@ -295,6 +302,9 @@ func (s *session) askOnce(ctx context.Context) (auth.Auth, error) {
 	case a := <-answers:
 		return a.cred, a.err
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return auth.Auth{}, &failure{cause: ctx.Err(), classes: []error{ErrProviderTimeout}}
+		}
 		return auth.Auth{}, ctx.Err()
 	}
 }
@@ -367,6 +377,9 @@ func (c *Client) tryAuth(ctx context.Context, step string, r *request) (*wire.Lo
 	}
 	err = classify(resp.Status, e)
 	f := &failure{text: step, cause: err, final: resp.Status != 429}
+	if resp.Status == 401 {
+		f.classes = []error{ErrLoginRequired}
+	}
 	return nil, resp.RetryAfter, f
 }
 

@@ -54,6 +54,14 @@ func (h *stateHook) report(t token, err error) {
 		return
 	}
 	h.running = true
+	h.mu.Unlock()
+	go h.tell() // nothing waits for it, so it may close the client
+}
+
+// tell calls the application with what waits, and ends.
+func (h *stateHook) tell() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for len(h.waiting) > 0 {
 		e := h.waiting[0]
 		h.waiting = h.waiting[1:]
@@ -62,5 +70,4 @@ func (h *stateHook) report(t token, err error) {
 		h.mu.Lock()
 	}
 	h.running = false
-	h.mu.Unlock()
 }
