@@ -70,13 +70,13 @@ type rowList struct {
 
 func (l *rowList) add(row []wire.Value) error {
 	if len(l.rows) == l.e.options.MaxRows {
-		return wire.NewError(wire.CodeResultTooLarge, "the result has more than ", itoa(l.e.options.MaxRows), " rows, which is the server's limit; narrow it with WHERE or LIMIT")
+		return wire.NewError(wire.CodeResultTooLarge, "the result has more than ", itoa(l.e.options.MaxRows), " rows, which is the server's limit (limits.max_rows); narrow it with WHERE or LIMIT")
 	}
 	for _, v := range row {
 		l.bytes += 32 + len(v.Raw())
 	}
 	if l.bytes > l.e.options.MaxBytes {
-		return wire.NewError(wire.CodeResultTooLarge, "the result is larger than ", itoa(l.e.options.MaxBytes), " bytes, which is the server's limit; narrow it with WHERE or LIMIT")
+		return wire.NewError(wire.CodeResultTooLarge, "the result is larger than ", itoa(l.e.options.MaxBytes), " bytes, which is the server's limit (limits.max_result_bytes); narrow it with WHERE or LIMIT")
 	}
 	if len(l.slab) < l.width {
 		l.slab = make([]wire.Value, l.width*min(max(1, len(l.rows)), 256))
@@ -163,7 +163,7 @@ func (r *run) touch(tx *store.Tx, p *plan, env *expr.Env) ([]touched, error) {
 			bytes += 32 + len(v.Raw())
 		}
 		if bytes > 4*r.e.options.MaxBytes {
-			return wire.NewError(wire.CodeResultTooLarge, "the statement touches more rows than fit the server's limit; split it with a narrower WHERE")
+			return wire.NewError(wire.CodeResultTooLarge, "the statement changes more rows than fit the server's limit (four times limits.max_result_bytes); split it into several with a narrower WHERE")
 		}
 		own := make([]wire.Value, n+2)
 		copy(own, row)
@@ -287,9 +287,11 @@ func (e *Engine) visible(err error, write bool) error {
 	case errors.As(err, &coded):
 		return coded
 	case errors.Is(err, store.ErrTimeout) && write:
-		return wire.NewError(wire.CodeStatementTimeout, "the write took longer than the server allows and was rolled back; split it into several with a narrower WHERE")
+		return wire.NewError(wire.CodeStatementTimeout, "the write took longer than the server allows (limits.write_timeout) and was rolled back, because other writes wait for it; split it into several, each with a part of the rows: WHERE id BETWEEN 1 AND 10000, and so on")
 	case errors.Is(err, store.ErrTimeout):
-		return wire.NewError(wire.CodeStatementTimeout, "the statement ran longer than the server allows and was cancelled; narrow it with WHERE or LIMIT")
+		return wire.NewError(wire.CodeStatementTimeout, "the statement ran longer than the server allows (limits.statement_timeout) and was cancelled; narrow it with WHERE, or use an index")
+	case errors.Is(err, store.ErrMemory):
+		return wire.NewError(wire.CodeResultTooLarge, "the statement needed more memory than the server allows (limits.max_memory) and was cancelled; sort, group or join fewer rows with a narrower WHERE")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return wire.NewError(wire.CodeStatementTimeout, "the request was cancelled; a write that was under way has been rolled back")
 	case errors.Is(err, store.ErrClosed):

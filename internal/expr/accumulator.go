@@ -115,14 +115,35 @@ func (e *engineAccumulator) Final() (wire.Value, error) {
 type frame struct {
 	new  func() accumulator
 	rows [][]wire.Value
+	size int // of the rows in memory, roughly
 }
 
 func (f *frame) step(a []wire.Value) error {
 	f.rows = append(f.rows, slices.Clone(a))
-	return nil
+	f.size += rowSize(a)
+	return heldWithin(f.size)
 }
 
-func (f *frame) inverse([]wire.Value) { f.rows = f.rows[1:] }
+func (f *frame) inverse([]wire.Value) {
+	f.size -= rowSize(f.rows[0])
+	f.rows = f.rows[1:]
+}
+
+func rowSize(row []wire.Value) int {
+	n := 24
+	for _, v := range row {
+		n += 32 + len(v.Raw())
+	}
+	return n
+}
+
+// heldWithin refuses that an aggregate holds too much in memory.
+func heldWithin(bytes int) error {
+	if bytes > 4*maxText {
+		return wire.NewError(wire.CodeResultTooLarge, "the values of one aggregate take more than 256 MiB; aggregate fewer rows with a narrower WHERE or frame")
+	}
+	return nil
+}
 
 func (f *frame) final() (wire.Value, error) {
 	acc := f.new()
@@ -334,11 +355,18 @@ func (s *floatSpread) final() (wire.Value, error) {
 
 // textSetOf joins the different pairs of a text and a separator, in their
 // order.
-type textSetOf struct{ seen map[[2]string]bool }
+type textSetOf struct {
+	seen map[[2]string]bool
+	size int // of seen in memory, roughly
+}
 
 func (s *textSetOf) step(a []wire.Value) error {
-	s.seen[[2]string{a[0].Text(), a[1].Text()}] = true
-	return nil
+	pair := [2]string{a[0].Text(), a[1].Text()}
+	if !s.seen[pair] {
+		s.seen[pair] = true
+		s.size += rowSize(a)
+	}
+	return heldWithin(s.size)
 }
 
 func (s *textSetOf) final() (wire.Value, error) {

@@ -95,10 +95,11 @@ type CORSConfig struct {
 
 // LimitsConfig is section [limits].
 type LimitsConfig struct {
-	MaxRows          int `toml:"max_rows" default:"100000" doc:"rows of one result"`
-	MaxResultBytes   int `toml:"max_result_bytes" default:"67108864" doc:"bytes of one result in memory"`
-	StatementTimeout int `toml:"statement_timeout" default:"30" doc:"seconds a statement that reads may take"`
-	WriteTimeout     int `toml:"write_timeout" default:"5" doc:"seconds a transaction that writes may take"`
+	MaxRows          int   `toml:"max_rows" default:"100000" doc:"rows of one result"`
+	MaxResultBytes   int   `toml:"max_result_bytes" default:"67108864" doc:"bytes of one result in memory"`
+	MaxMemory        int64 `toml:"max_memory" default:"536870912" doc:"bytes that the statements that run may hold together for sorting, grouping and joining"`
+	StatementTimeout int   `toml:"statement_timeout" default:"30" doc:"seconds a statement that reads may take"`
+	WriteTimeout     int   `toml:"write_timeout" default:"5" doc:"seconds a transaction that writes may take"`
 }
 
 // RateLimitConfig is section [rate_limit].

@@ -110,6 +110,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	if err != nil {
 		return err
 	}
+	driver.MemoryLimit = c.Limits.MaxMemory
 	n.db, err = store.Open(ctx, driver, store.Options{
 		LogMaxAge: time.Duration(c.Storage.LogMaxAgeHours) * time.Hour, LogMaxSize: c.Storage.LogMaxBytes, Logger: o.Logger,
 		ReadTimeout:  time.Duration(c.Limits.StatementTimeout) * time.Second,

@@ -32,6 +32,8 @@ var (
 	ErrNewerVersion = errors.New("the data folder was written by a newer version of kalam; use that version or a backup")
 	// ErrTimeout means that a transaction ran longer than the options allow.
 	ErrTimeout = errors.New("store: the transaction took too long")
+	// ErrMemory means that a transaction held more memory than the engine may.
+	ErrMemory = errors.New("store: the transaction holds too much memory")
 	// ErrLocked means that another server has the data folder open.
 	ErrLocked = errors.New("another server is using the data folder")
 )
@@ -200,7 +202,7 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 	default:
 	}
 	if err := db.driver.Backup(ctx, path); err != nil {
-		return db.engineError(ctx, err, false)
+		return db.engineError(ctx, err, StopNone)
 	}
 	return nil
 }
@@ -209,14 +211,14 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	session, err := db.driver.Begin(ctx, ReadMany)
 	if err != nil {
-		return db.engineError(ctx, err, false)
+		return db.engineError(ctx, err, StopNone)
 	}
 	session.Bound(ctx, db.options.ReadTimeout)
 	defer session.End(false)
 	err = fn(&Tx{db: db, session: session})
-	late := session.Unbound()
+	stop := session.Unbound()
 	if err != nil {
-		return db.engineError(ctx, err, late)
+		return db.engineError(ctx, err, stop)
 	}
 	return nil
 }
@@ -226,21 +228,21 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 func (db *DB) Query(ctx context.Context, s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
 	session, err := db.driver.Begin(ctx, ReadOnce)
 	if err != nil {
-		return db.engineError(ctx, err, false)
+		return db.engineError(ctx, err, StopNone)
 	}
 	defer session.End(false)
 	session.Bound(ctx, db.options.ReadTimeout)
 	err = session.Query(s, args, row)
-	late := session.Unbound()
+	stop := session.Unbound()
 	if err != nil {
-		return db.engineError(ctx, err, late)
+		return db.engineError(ctx, err, stop)
 	}
 	return nil
 }
 
-// engineError gives an error of the engine the code that callers act on. late
-// says that the time limit had passed.
-func (db *DB) engineError(ctx context.Context, err error, late bool) error {
+// engineError gives an error of the engine the code that callers act on. stop
+// is why the session was interrupted.
+func (db *DB) engineError(ctx context.Context, err error, stop Stop) error {
 	var coded *wire.Error
 	if errors.As(err, &coded) {
 		return err
@@ -250,9 +252,16 @@ func (db *DB) engineError(ctx context.Context, err error, late bool) error {
 		if e := context.Cause(ctx); e != nil {
 			return e
 		}
-		if late {
+		switch stop {
+		case StopLate:
 			return ErrTimeout
+		case StopMemory:
+			return ErrMemory
 		}
+	case ReasonMemory:
+		return ErrMemory
+	case ReasonTooLong:
+		return &wire.Error{Code: wire.CodeResultTooLarge, Message: "a value of the statement is longer than the server can hold"}
 	case ReasonFull:
 		return &wire.Error{Code: wire.CodeDatabaseUnavailable, Message: "the disk of the server is full; nothing was written"}
 	}

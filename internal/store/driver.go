@@ -58,8 +58,8 @@ type Session interface {
 	// Bound makes the following calls fail once ctx has ended or limit has
 	// passed, at most a tenth of a second later.
 	Bound(ctx context.Context, limit time.Duration)
-	// Unbound lifts the bound and reports whether the limit had passed.
-	Unbound() (late bool)
+	// Unbound lifts the bound and says why calls were made to fail.
+	Unbound() Stop
 	// Active reports whether the transaction is still open: an engine may have
 	// rolled back all of it when one statement failed.
 	Active() bool
@@ -67,6 +67,17 @@ type Session interface {
 	// fails nothing of the transaction remains.
 	End(commit bool) error
 }
+
+// Stop is why a bound session was interrupted.
+type Stop uint8
+
+// Why a session is interrupted.
+const (
+	StopNone    Stop = iota
+	StopContext      // its context ended
+	StopLate         // its time limit passed
+	StopMemory       // the engine held too much for it
+)
 
 // Reason is why an engine refused something.
 type Reason uint8
@@ -76,6 +87,8 @@ const (
 	ReasonOther       Reason = iota
 	ReasonKey                // a primary key is there already
 	ReasonUnique             // a unique index; the error ends with table.column
-	ReasonInterrupted        // the context ended
+	ReasonInterrupted        // see Stop
 	ReasonFull               // no space left
+	ReasonMemory             // no memory left
+	ReasonTooLong            // a value that is too long
 )

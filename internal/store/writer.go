@@ -82,7 +82,7 @@ func (db *DB) writer() {
 func (db *DB) commit(first *write) {
 	session, err := db.driver.Begin(context.Background(), Write)
 	if err != nil {
-		first.done <- db.engineError(first.ctx, fmt.Errorf("begin: %w", err), false)
+		first.done <- db.engineError(first.ctx, fmt.Errorf("begin: %w", err), StopNone)
 		return
 	}
 	total := db.logTotal
@@ -163,7 +163,7 @@ func (db *DB) again(batch []*write) {
 	session, err := db.driver.Begin(context.Background(), Write)
 	if err != nil {
 		for _, w := range batch {
-			w.done <- db.engineError(w.ctx, fmt.Errorf("begin: %w", err), false)
+			w.done <- db.engineError(w.ctx, fmt.Errorf("begin: %w", err), StopNone)
 		}
 		return
 	}
@@ -210,7 +210,7 @@ func (db *DB) end(session Session, batch []*write, total int64) {
 		db.logTotal = total
 		for _, w := range batch {
 			if w.err == nil {
-				w.err = db.engineError(w.ctx, fmt.Errorf("commit: %w", err), false)
+				w.err = db.engineError(w.ctx, fmt.Errorf("commit: %w", err), StopNone)
 			}
 			w.done <- w.err
 		}
@@ -243,16 +243,16 @@ func (db *DB) run(session Session, w *write, guard bool) bool {
 	}
 	if guard {
 		if _, err := session.Exec(savepoint, nil); err != nil {
-			w.err = db.engineError(w.ctx, fmt.Errorf("savepoint: %w", err), false)
+			w.err = db.engineError(w.ctx, fmt.Errorf("savepoint: %w", err), StopNone)
 			return false
 		}
 	}
 	total := db.logTotal
 	session.Bound(w.ctx, db.options.WriteTimeout)
 	err := call(w.fn, &Tx{db: db, session: session, write: w})
-	late := session.Unbound()
+	stop := session.Unbound()
 	if err != nil {
-		w.err = db.engineError(w.ctx, err, late)
+		w.err = db.engineError(w.ctx, err, stop)
 	}
 	if !session.Active() {
 		if w.err == nil {
@@ -271,7 +271,7 @@ func (db *DB) run(session Session, w *write, guard bool) bool {
 	}
 	if _, err := session.Exec(releaseSavepoint, nil); err != nil {
 		if w.err == nil {
-			w.err = db.engineError(w.ctx, fmt.Errorf("end of savepoint: %w", err), false)
+			w.err = db.engineError(w.ctx, fmt.Errorf("end of savepoint: %w", err), StopNone)
 		}
 		return false
 	}

@@ -16,11 +16,15 @@ import (
 // keepStmts is how many prepared statements a connection keeps.
 const keepStmts = 512
 
+// maxValue is how many bytes a value or a row may have.
+const maxValue = 256 << 20
+
 // conn is one connection with an open transaction. It implements
 // store.Session.
 type conn struct {
 	sq     *zs.Conn
-	home   chan *conn           // where End puts it back
+	pool   *pool                // where End puts it back
+	write  bool                 // the one that writes
 	stmts  map[string]*prepared // by their text
 	order  []string             // of stmts, oldest first
 	row    []wire.Value
@@ -29,8 +33,9 @@ type conn struct {
 
 	mu     sync.Mutex
 	ctx    context.Context // mu guards it and the rest; the bound, nil for none
+	since  time.Time       // of the bound
 	until  time.Time
-	late   bool          // the limit has passed
+	stop   store.Stop    // why it was interrupted
 	kill   chan struct{} // closed to interrupt the running statement
 	killed bool
 }
@@ -46,6 +51,7 @@ func openConn(path string, write bool) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
+	sq.Limit(zs.LimitLength, maxValue)
 	c := &conn{sq: sq, stmts: make(map[string]*prepared)}
 	c.arm()
 	pragmas := []string{"PRAGMA synchronous=FULL", "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF", "PRAGMA busy_timeout=5000"}
@@ -193,36 +199,55 @@ func (c *conn) Script(sql string) error { return c.run(sql) }
 // Bound makes statements fail once ctx has ended or limit has passed.
 func (c *conn) Bound(ctx context.Context, limit time.Duration) {
 	c.mu.Lock()
-	c.ctx, c.until, c.late = ctx, time.Now().Add(limit), false
+	c.ctx, c.since, c.stop = ctx, time.Now(), store.StopNone
+	c.until = c.since.Add(limit)
 	c.mu.Unlock()
 	c.dog.wake()
 }
 
 // Unbound lifts the bound.
-func (c *conn) Unbound() bool {
+func (c *conn) Unbound() store.Stop {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ctx = nil
 	if c.killed {
 		c.arm()
 	}
-	return c.late
+	return c.stop
 }
 
-// check interrupts the running statement if its bound is reached, and reports
-// whether there is a bound.
-func (c *conn) check(now time.Time) bool {
+// check interrupts the running statement if its bound is reached. It reports
+// since when there is a bound, if it still runs.
+func (c *conn) check(now time.Time) (since time.Time, running bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx == nil {
-		return false
+		return since, false
 	}
-	late := now.After(c.until)
-	if !c.killed && (late || c.ctx.Err() != nil) {
-		c.late, c.killed = late, true
+	switch {
+	case c.ctx.Err() != nil:
+		c.interrupt(store.StopContext)
+	case now.After(c.until):
+		c.interrupt(store.StopLate)
+	}
+	return c.since, true
+}
+
+// interrupt ends what runs. The caller holds mu.
+func (c *conn) interrupt(why store.Stop) {
+	if !c.killed {
+		c.stop, c.killed = why, true
 		close(c.kill)
 	}
-	return true
+}
+
+// tooMuch ends what runs since then, because of the memory it holds.
+func (c *conn) tooMuch(since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx != nil && c.since.Equal(since) {
+		c.interrupt(store.StopMemory)
+	}
 }
 
 // Active reports whether the transaction is open.
@@ -242,7 +267,7 @@ func (c *conn) End(commit bool) error {
 	} else if commit {
 		err = fmt.Errorf("sqlite: the transaction is not open any more")
 	}
-	c.home <- c
+	c.pool.give(c)
 	return err
 }
 

@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,14 +34,17 @@ const fileName = "kalam.db"
 
 // Driver is an open data folder. It implements store.Driver.
 type Driver struct {
-	dir     string
-	lock    *os.File
-	writer  chan *conn // holds the writing connection while it is free
-	readers chan *conn // holds the reading connections that are free
-	open    int        // connections there are
-	dog     *watchdog  // nil until they are all open
-	closed  chan struct{}
-	once    sync.Once
+	// MemoryLimit is how many bytes the engine may hold for all statements
+	// together; default 512 MiB. When it holds more, the statement that has run
+	// longest is ended. It is set before the database is opened.
+	MemoryLimit int64
+
+	dir    string
+	lock   *os.File
+	pool   pool
+	dog    *watchdog // nil until the connections are open
+	closed chan struct{}
+	once   sync.Once
 }
 
 // Open takes the data folder and locks it against other servers; it makes the
@@ -109,31 +111,12 @@ func (d *Driver) Migrate(ctx context.Context) error {
 	if err := d.migrate(ctx); err != nil {
 		return err
 	}
-	w, err := openConn(d.path(), true)
-	if err != nil {
-		return err
+	if d.MemoryLimit == 0 {
+		d.MemoryLimit = 512 << 20
 	}
-	d.writer = make(chan *conn, 1)
-	d.writer <- w
-	d.open++
-	n := max(4, 2*runtime.GOMAXPROCS(0))
-	d.readers = make(chan *conn, n)
-	all := []*conn{w}
-	for range n {
-		r, err := openConn(d.path(), false)
-		if err != nil {
-			return err
-		}
-		d.readers <- r
-		d.open++
-		all = append(all, r)
-	}
-	d.dog = newWatchdog()
-	for _, c := range all {
-		c.dog = d.dog
-	}
-	go d.dog.run(all)
-	return nil
+	d.dog = newWatchdog(d.MemoryLimit)
+	go d.dog.run()
+	return d.pool.open(d.path(), d.dog)
 }
 
 func (d *Driver) path() string { return filepath.Join(d.dir, fileName) }
@@ -177,29 +160,21 @@ func (d *Driver) Target() expr.Target { return expr.SQLite }
 
 // Begin opens a transaction on the writing or on a free reading connection.
 func (d *Driver) Begin(ctx context.Context, mode store.Mode) (store.Session, error) {
-	from, begin := d.readers, beginRead
-	if mode == store.Write {
-		from, begin = d.writer, beginWrite
-	}
 	select {
 	case <-d.closed:
 		return nil, store.ErrClosed
 	default:
 	}
-	var c *conn
-	select {
-	case c = <-from:
-	case <-d.closed:
-		return nil, store.ErrClosed
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	begin := beginRead
+	if mode == store.Write {
+		begin = beginWrite
 	}
-	c.home = from
-	if mode == store.ReadOnce {
-		return c, nil
+	c, err := d.pool.take(ctx, mode == store.Write, d.closed)
+	if err != nil || mode == store.ReadOnce {
+		return c, err
 	}
 	if _, err := c.Exec(begin, nil); err != nil {
-		from <- c
+		d.pool.give(c)
 		return nil, err
 	}
 	return c, nil
@@ -217,6 +192,10 @@ func (d *Driver) Reason(err error) store.Reason {
 		return store.ReasonInterrupted
 	case code.ToPrimary() == zs.ResultFull:
 		return store.ReasonFull
+	case code.ToPrimary() == zs.ResultNoMem:
+		return store.ReasonMemory
+	case code.ToPrimary() == zs.ResultTooBig:
+		return store.ReasonTooLong
 	}
 	return store.ReasonOther
 }
@@ -227,14 +206,7 @@ func (d *Driver) Close() error {
 	var err error
 	d.once.Do(func() {
 		close(d.closed)
-		for range d.open {
-			var c *conn
-			select {
-			case c = <-d.readers:
-			case c = <-d.writer:
-			}
-			err = errors.Join(err, c.close())
-		}
+		err = d.pool.close()
 		if d.dog != nil {
 			d.dog.close()
 		}

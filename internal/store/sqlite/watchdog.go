@@ -1,21 +1,42 @@
 package sqlite
 
-import "time"
+import (
+	"slices"
+	"sync"
+	"time"
+)
 
-// watchdog interrupts statements whose bound is reached. One goroutine looks
-// after all connections, and only while one of them is bound: that costs a
-// statement less than a timer and a context of its own.
+// watchdog interrupts statements whose bound is reached, and the one that has
+// run longest when the engine holds too much memory. One goroutine looks after
+// all connections, and only while one of them is bound: that costs a statement
+// less than a timer and a context of its own.
 type watchdog struct {
+	limit int64         // bytes that the engine may hold
 	awake chan struct{} // holds one token when a connection was bound
 	stop  chan struct{}
 	done  chan struct{}
+
+	mu    sync.Mutex
+	conns []*conn // mu guards it
 }
 
 // watchEvery is how often the bounds are checked.
 const watchEvery = 50 * time.Millisecond
 
-func newWatchdog() *watchdog {
-	return &watchdog{awake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+func newWatchdog(limit int64) *watchdog {
+	return &watchdog{limit: limit, awake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+}
+
+func (w *watchdog) add(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns = append(w.conns, c)
+}
+
+func (w *watchdog) remove(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns = slices.DeleteFunc(w.conns, func(have *conn) bool { return have == c })
 }
 
 // wake sees to it that the bounds are checked.
@@ -27,8 +48,10 @@ func (w *watchdog) wake() {
 }
 
 // run checks the bounds of the connections until close.
-func (w *watchdog) run(conns []*conn) {
+func (w *watchdog) run() {
 	defer close(w.done)
+	held := newMemory()
+	defer held.close()
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -45,13 +68,33 @@ func (w *watchdog) run(conns []*conn) {
 			case <-w.stop:
 				return
 			}
-			now := time.Now()
-			bound = false
-			for _, c := range conns {
-				bound = c.check(now) || bound
-			}
+			bound = w.check(held.used() > w.limit)
 		}
 	}
+}
+
+// check looks at every connection once and reports whether one is bound. With
+// tooMuch it ends the statement that has run longest.
+func (w *watchdog) check(tooMuch bool) (bound bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	var oldest *conn
+	var began time.Time
+	for _, c := range w.conns {
+		since, running := c.check(now)
+		if !running {
+			continue
+		}
+		bound = true
+		if oldest == nil || since.Before(began) {
+			oldest, began = c, since
+		}
+	}
+	if tooMuch && oldest != nil {
+		oldest.tooMuch(began)
+	}
+	return bound
 }
 
 func (w *watchdog) close() {

@@ -1,0 +1,156 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/store"
+)
+
+const (
+	maxReaders = 64                    // reading connections at most
+	growAfter  = 20 * time.Millisecond // of waiting for a free one
+)
+
+// pool is the connections of a driver: one that writes and a few that read.
+// When all that read are busy for long, as slow statements keep them, the pool
+// opens another one, so that these do not stop the quick ones; it goes when it
+// is needed no more.
+type pool struct {
+	path    string
+	dog     *watchdog
+	keep    int        // reading connections that are kept open
+	writer  chan *conn // holds the writing connection while it is free
+	readers chan *conn // holds the reading connections that are free
+
+	mu     sync.Mutex
+	count  int  // mu guards it and closed; connections there are
+	closed bool // no more are opened
+}
+
+// open opens the connections.
+func (p *pool) open(path string, dog *watchdog) error {
+	p.path, p.dog = path, dog
+	p.keep = max(4, 2*runtime.GOMAXPROCS(0))
+	p.writer = make(chan *conn, 1)
+	p.readers = make(chan *conn, maxReaders)
+	w, err := p.add(true)
+	if err != nil {
+		return err
+	}
+	p.writer <- w
+	for range p.keep {
+		r, err := p.add(false)
+		if err != nil {
+			return err
+		}
+		p.readers <- r
+	}
+	return nil
+}
+
+// add opens one more connection, which the caller has.
+func (p *pool) add(write bool) (*conn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, store.ErrClosed
+	}
+	c, err := openConn(p.path, write)
+	if err != nil {
+		return nil, err
+	}
+	c.pool, c.write, c.dog = p, write, p.dog
+	p.count++
+	p.dog.add(c)
+	return c, nil
+}
+
+// full reports whether no more connections may be opened.
+func (p *pool) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed || p.count > maxReaders
+}
+
+// take waits for a connection.
+func (p *pool) take(ctx context.Context, write bool, closed <-chan struct{}) (*conn, error) {
+	from := p.readers
+	if write {
+		from = p.writer
+	}
+	select {
+	case c := <-from:
+		return c, nil
+	default:
+	}
+	var late <-chan time.Time
+	if !write && !p.full() {
+		timer := time.NewTimer(growAfter)
+		defer timer.Stop()
+		late = timer.C
+	}
+	for {
+		select {
+		case c := <-from:
+			return c, nil
+		case <-closed:
+			return nil, store.ErrClosed
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-late:
+			if !p.full() {
+				return p.add(false)
+			}
+			late = nil
+		}
+	}
+}
+
+// give takes a connection back.
+func (p *pool) give(c *conn) {
+	switch {
+	case c.write:
+		p.writer <- c
+	case len(p.readers) < p.keep:
+		p.readers <- c
+	default:
+		p.drop(c)
+	}
+}
+
+// drop closes a connection that is in nobody's hands.
+func (p *pool) drop(c *conn) error {
+	p.dog.remove(c)
+	err := c.close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count--
+	return err
+}
+
+// close closes every connection, once it is given back.
+func (p *pool) close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	var err error
+	for {
+		p.mu.Lock()
+		n := p.count
+		p.mu.Unlock()
+		if n == 0 {
+			return err
+		}
+		select {
+		case c := <-p.readers:
+			err = errors.Join(err, p.drop(c))
+		case c := <-p.writer:
+			err = errors.Join(err, p.drop(c))
+		case <-time.After(10 * time.Millisecond): // one was dropped by give
+		}
+	}
+}
