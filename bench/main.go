@@ -37,7 +37,7 @@ func main() {
 
 func run() error {
 	fmt.Printf("%s, %d CPUs, %d in flight, %d rounds of %gs, median of the rounds\n\n", runtime.Version(), runtime.NumCPU(), *inFlight, *rounds, *seconds)
-	fmt.Printf("%-34s %10s %10s %7s %8s %8s %8s %9s\n", "path", "kalam/s", "echo/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "RSS MB")
+	fmt.Printf("%-34s %10s %10s %7s %8s %8s %8s %9s %9s\n", "path", "kalam/s", "echo/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "RSS MB", "own MB")
 	for _, size := range strings.Split(*rows, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(size))
 		if err != nil {
@@ -57,7 +57,8 @@ func measure(n int) error {
 		return err
 	}
 	defer k.stop()
-	fmt.Printf("idle server: %.1f MB RSS\n", k.rss())
+	all, own := k.rss()
+	fmt.Printf("idle server: %.1f MB RSS, %.1f MB of it its own\n", all, own)
 	if err := k.fill(n); err != nil {
 		return err
 	}
@@ -112,7 +113,8 @@ func compare(name string, ours, echo target, k *process) error {
 		ratios[i] = a[i].rate / b[i].rate
 	}
 	m := medianRun(a)
-	fmt.Printf("%-34s %10.0f %10.0f %7.2f %8.2f %8.2f %8.2f %9.1f\n", name, m.rate, medianRun(b).rate, median(ratios), ms(m.p50), ms(m.p95), ms(m.p99), k.rss())
+	all, own := k.rss()
+	fmt.Printf("%-34s %10.0f %10.0f %7.2f %8.2f %8.2f %8.2f %9.1f %9.1f\n", name, m.rate, medianRun(b).rate, median(ratios), ms(m.p50), ms(m.p95), ms(m.p99), all, own)
 	return nil
 }
 
