@@ -221,7 +221,7 @@ func (r *run) dropTopic(tx *store.Tx, p *plan, s *dialect.DropTopic) (wire.Resul
 		}
 		return wire.Result{}, err
 	}
-	return r.done("Topic '" + t.FullName() + "' dropped; a cleanup job removes its messages: TC-" + strconv.FormatInt(t.ID, 10)), tx.DropTopic(t)
+	return r.done("Topic '" + t.FullName() + "' dropped; a cleanup job removes its messages"), tx.DropTopic(t)
 }
 
 func (r *run) clearTopic(tx *store.Tx, p *plan, s *dialect.ClearTopic) (wire.Result, error) {
@@ -229,7 +229,7 @@ func (r *run) clearTopic(tx *store.Tx, p *plan, s *dialect.ClearTopic) (wire.Res
 	if err != nil {
 		return wire.Result{}, err
 	}
-	return r.done("Topic '" + t.FullName() + "' cleared; a cleanup job removes its messages: TC-" + strconv.FormatInt(t.ID, 10)), r.e.topics.Clear(tx, t)
+	return r.done("Topic '" + t.FullName() + "' cleared; a cleanup job removes its messages"), r.e.topics.Clear(tx, t)
 }
 
 func (r *run) grant(tx *store.Tx, p *plan, s *dialect.Grant) (wire.Result, error) {

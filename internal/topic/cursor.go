@@ -101,7 +101,7 @@ func (c *cursor) lease(t take) (got []claim, more bool, err error) {
 	}
 	s := &scan{take: t, left: t.limit, blocked: make(map[string]bool)}
 	for _, x := range c.claims {
-		if x.held && x.until > t.now && (x.owner != t.owner || t.owner == "") {
+		if x.held && x.until > t.now && x.owner != t.owner {
 			if err := t.keys(x.first, x.last, func(_ int64, key string) { s.block(key) }); err != nil {
 				return nil, false, err
 			}
@@ -120,11 +120,11 @@ func (c *cursor) lease(t take) (got []claim, more bool, err error) {
 	return s.got, s.more, nil
 }
 
-// onlyOf reports whether all claims are with one named consumer, whom they do
-// not stand in the way of.
+// onlyOf reports whether all claims are with one consumer, whom they do not
+// stand in the way of. Those without a name count as one.
 func (c *cursor) onlyOf(owner string, now int64) bool {
 	for _, x := range c.claims {
-		if !x.held || x.until <= now || x.owner != owner || owner == "" {
+		if !x.held || x.until <= now || x.owner != owner {
 			return false
 		}
 	}

@@ -83,6 +83,16 @@ func BindFilter(snapshot *catalog.Snapshot, t *catalog.Table, where string) (*bi
 	if err != nil {
 		return nil, err
 	}
+	queries := 0
+	dialect.Walk(src.Statements[0], func(n dialect.Node) bool {
+		if _, ok := n.(*dialect.Query); ok {
+			queries++
+		}
+		return true
+	})
+	if queries > 1 {
+		return nil, wire.NewError(wire.CodeInvalidSQL, "the filter of a source has no sub-query: it sees the changed row and nothing else")
+	}
 	b := &bind.Binder{Catalog: snapshot, Namespace: t.Namespace, Params: new(expr.Params), Source: q}
 	w, err := b.Watch(src.Statements[0])
 	if e, ok := err.(*wire.Error); ok {
