@@ -24,6 +24,13 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
+	if url := os.Getenv(workerURL); url != "" {
+		if err := work(url, os.Getenv(workerLog)); err != nil {
+			fmt.Fprintln(os.Stderr, "worker:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	dir, err := os.MkdirTemp("", "kalam-node-test")
 	if err != nil {
 		panic(err)
