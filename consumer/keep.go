@@ -103,18 +103,12 @@ func (x *Consumer) tell(ctx context.Context) error {
 	x.settled = nil
 	x.sending += len(list)
 	x.mu.Unlock()
-	slices.SortFunc(list, func(a, b settled) int {
-		if c := cmp.Compare(a.delay, b.delay); c != 0 || a.unused == b.unused {
-			return c
-		}
-		if a.unused {
-			return -1
-		}
-		return 1
-	})
+	// In the order of the offsets: nobody gets a later message of a row while an
+	// earlier one is still ours.
+	sortPlaces(list)
 	for len(list) > 0 {
 		n := 1
-		for n < len(list) && list[n].delay == list[0].delay && list[n].unused == list[0].unused {
+		for n < len(list) && list[n].part == list[0].part && list[n].delay == list[0].delay && list[n].unused == list[0].unused {
 			n++
 		}
 		if err := x.send(ctx, list[:n:n], list[0].delay); err != nil {
@@ -154,11 +148,15 @@ type runs struct {
 	list   []settled
 }
 
-// grouped puts messages together by partition, runs of offsets as one.
-func grouped(list []settled) []runs {
+func sortPlaces(list []settled) {
 	slices.SortFunc(list, func(a, b settled) int {
 		return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.offset, b.offset))
 	})
+}
+
+// grouped puts messages together by partition, runs of offsets as one.
+func grouped(list []settled) []runs {
+	sortPlaces(list)
 	var out []runs
 	for _, s := range list {
 		if n := len(out); n == 0 || out[n-1].part != s.part {

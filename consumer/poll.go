@@ -159,8 +159,9 @@ func (f *fetcher) fetch(ctx context.Context) batch {
 		}
 		wait.attempts = 0
 		x.mu.Lock()
-		if resp.Lease > 0 {
-			x.lease = time.Duration(resp.Lease) * time.Millisecond
+		if lease := time.Duration(resp.Lease) * time.Millisecond; lease > 0 && lease != x.lease {
+			x.lease = lease
+			x.wake() // the keeper sleeps by another one
 		}
 		x.stats.Lag = resp.Lag
 		if len(resp.Messages) > 0 {
