@@ -27,7 +27,7 @@ func (m *model) key(o int64) string { return m.keys[o] }
 // TestCursorNeverLosesNorMixes lets random consumers lease, acknowledge, give
 // back, extend by silence and die, and checks every step.
 func TestCursorNeverLosesNorMixes(t *testing.T) {
-	rounds := 150
+	rounds := 60
 	if n, err := strconv.Atoi(os.Getenv("KALAM_CURSOR_ROUNDS")); err == nil {
 		rounds = n
 	}
