@@ -185,11 +185,13 @@ func TestAggregatesMeanWhatPostgreSQLMeans(t *testing.T) {
 func TestQueriesMeanWhatPostgreSQLMeans(t *testing.T) {
 	e := openEngine(t)
 	createSet(t, e)
-	readSet(t, "queries.txt", func(where, sql, want string) {
-		if got := e.all(t, sql, "many AS r"); got != want {
-			t.Errorf("%s: %s\n got %s\nwant %s", where, sql, got, want)
-		}
-	})
+	for _, file := range []string{"queries.txt", "ours.txt"} {
+		readSet(t, file, func(where, sql, want string) {
+			if got := e.all(t, sql, "many AS r"); got != want {
+				t.Errorf("%s: %s\n got %s\nwant %s", where, sql, got, want)
+			}
+		})
+	}
 }
 
 func TestQueriesNeedTheEngine(t *testing.T) {
