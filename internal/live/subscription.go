@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -181,10 +182,7 @@ func (s *Subscription) again(ctx context.Context) error {
 		return subscribeError(err)
 	}
 	s.watch = watch
-	pos, _, err := watch.Newest(ctx)
-	if err == nil {
-		err = s.snapshot(ctx, pos, true)
-	}
+	pos, err := s.snapshot(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -213,7 +211,7 @@ func (s *Subscription) begin(ctx context.Context) error {
 			return s.pass(s.batch(nil, ready))
 		})
 	default:
-		err = s.snapshot(ctx, newest, o.HasFrom && o.From > 0)
+		pos, err = s.snapshot(ctx, o.HasFrom && o.From > 0)
 	}
 	if err != nil {
 		return err
@@ -221,8 +219,11 @@ func (s *Subscription) begin(ctx context.Context) error {
 	return s.catchUp(ctx, pos)
 }
 
-// snapshot sends the rows as of position upTo, batch after batch.
-func (s *Subscription) snapshot(ctx context.Context, upTo store.Seq, reset bool) error {
+// snapshot sends the rows as of the position that it returns, batch after batch.
+// It is the newest one that the first page sees, so that a snapshot of one page
+// is the table as it was at that moment.
+func (s *Subscription) snapshot(ctx context.Context, reset bool) (upTo store.Seq, err error) {
+	upTo = math.MaxInt64
 	var after store.Seq
 	s.pages = nil
 	for n, more := 0, true; more; n++ {
@@ -231,6 +232,7 @@ func (s *Subscription) snapshot(ctx context.Context, upTo store.Seq, reset bool)
 			if err != nil {
 				return err
 			}
+			upTo = min(upTo, p.At)
 			control := wire.BatchControl{BatchNum: n, HasMore: p.More, Status: "ready", LastSeqID: upTo, HasLastSeqID: true}
 			if p.More {
 				control.LastSeqID = p.Last
@@ -252,10 +254,10 @@ func (s *Subscription) snapshot(ctx context.Context, upTo store.Seq, reset bool)
 			return s.pass(s.batch(p.Rows, control))
 		})
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return upTo, nil
 }
 
 // read reads the page of the snapshot that follows after.
@@ -287,9 +289,17 @@ const catchUpChunk = 500
 // catchUp sends the changes after pos and joins the hub at the end of the log.
 func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 	for {
-		upTo, err := s.hub.join(s, pos)
-		if err != nil || upTo == 0 {
-			return err
+		// Changes that a page has seen are not for the hub, which knows nothing of
+		// pages, even when it has not come so far itself.
+		upTo := store.Seq(0)
+		if n := len(s.pages); n > 0 {
+			upTo = s.pages[n-1].at
+		}
+		if upTo <= pos {
+			var err error
+			if upTo, err = s.hub.join(s, pos); err != nil || upTo == 0 {
+				return err
+			}
 		}
 		for pos < upTo {
 			err := s.inTurn(ctx, func() error {
