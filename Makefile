@@ -6,6 +6,9 @@ LDFLAGS := -s -w -X main.date=$(DATE)
 # FUZZTIME is how long make fuzz gives each target.
 FUZZTIME ?= 60s
 
+# CHANGES is how many changes make soak makes.
+CHANGES ?= 1000000
+
 .PHONY: help build run test bench fuzz ts clean
 .DEFAULT_GOAL := help
 
@@ -27,6 +30,9 @@ bench: build ## measure the server against a bare echo
 ts: ## build the TypeScript packages and their WebAssembly module into ts/*/dist
 	@.ci/npm
 	cd ts && node build.mjs
+
+soak: ## a million random changes, delivered over bad connections by a server that is killed
+	KALAM_DELIVERY_CHANGES=$(CHANGES) go test -count=1 -timeout 3h -v -run TestEveryChangeIsDeliveredOnce ./internal/node
 
 fuzz: ## fuzz each target for FUZZTIME (60s)
 	@.ci/fuzz $(FUZZTIME)

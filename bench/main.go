@@ -20,7 +20,10 @@ var (
 	seconds  = flag.Float64("seconds", 2, "length of one run")
 	rounds   = flag.Int("rounds", 5, "runs of each, in turn; the median counts")
 	inFlight = flag.Int("c", 16, "requests in flight")
+	only     = flag.String("only", "", "sql or live: measure only that")
 	echoMode = flag.Bool("echo", false, "be the echo (used by the program itself)")
+	crowdOf  = flag.String("crowd", "", "be a crowd of sockets (likewise)")
+	bareMode = flag.Bool("broadcast", false, "be the bare broadcast (likewise)")
 )
 
 func main() {
@@ -29,13 +32,23 @@ func main() {
 		serveEcho()
 		return
 	}
-	if err := run(); err != nil {
+	work := run
+	switch {
+	case *crowdOf != "":
+		work = func() error { return runCrowd(*crowdOf) }
+	case *bareMode:
+		work = runBroadcaster
+	}
+	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
 func run() error {
+	if *only == "live" {
+		return measureLive()
+	}
 	fmt.Printf("%s, %d CPUs, %d in flight, %d rounds of %gs, median of the rounds\n\n", runtime.Version(), runtime.NumCPU(), *inFlight, *rounds, *seconds)
 	fmt.Printf("%-34s %10s %10s %7s %8s %8s %8s %9s %9s\n", "path", "kalam/s", "echo/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "RSS MB", "own MB")
 	for _, size := range strings.Split(*rows, ",") {
@@ -47,7 +60,10 @@ func run() error {
 			return err
 		}
 	}
-	return nil
+	if *only == "sql" {
+		return nil
+	}
+	return measureLive()
 }
 
 // measure fills a fresh server with n rows and compares its paths with the echo.
@@ -136,7 +152,7 @@ func medianRun(v []result) result {
 
 func human(n int) string {
 	switch {
-	case n%1_000_000 == 0:
+	case n > 0 && n%1_000_000 == 0:
 		return strconv.Itoa(n/1_000_000) + "M"
 	case n%1000 == 0:
 		return strconv.Itoa(n/1000) + "k"

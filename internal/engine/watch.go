@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/bind"
@@ -114,14 +113,6 @@ func wireBits(v wire.Value) string {
 	return string(wire.AppendCell(nil, wire.Type{Kind: wire.Double}, wire.FloatValue(v.Float()))) + string(wire.AppendCell(nil, wire.Type{Kind: wire.Boolean}, wire.BoolValue(v.Bool()))) + v.Raw()
 }
 
-// Page is one page of a snapshot.
-type Page struct {
-	Rows [][]wire.Value
-	Last store.Seq // version of the last row, or the After of the request
-	More bool      // there are rows after Last
-	At   store.Seq // the newest change that the page has seen
-}
-
 // Newest returns the position of the newest change and how far the log has
 // been trimmed.
 func (w *Watch) Newest(ctx context.Context) (newest, floor store.Seq, err error) {
@@ -133,67 +124,6 @@ func (w *Watch) Newest(ctx context.Context) (newest, floor store.Seq, err error)
 		return err
 	})
 	return newest, floor, w.e.visible(err, false)
-}
-
-// pageBytes ends a page before its limit of rows, so that pages of large rows
-// are no larger in memory than those of many small ones.
-const pageBytes = 1 << 20
-
-var errPageFull = errors.New("the page is full")
-
-// Page reads the rows of the filter with after < _seq <= upTo in the order of
-// _seq: limit at most, and fewer when they are large.
-func (w *Watch) Page(ctx context.Context, after, upTo store.Seq, limit int) (Page, error) {
-	page := Page{Last: after}
-	size := 0
-	var err error
-	page.At, err = w.read(ctx, w.page, w.pageArgs, after, upTo, limit+1, func(row []wire.Value) error {
-		if len(page.Rows) == limit || size >= pageBytes {
-			page.More = true
-			return errPageFull
-		}
-		n := len(row) - 1
-		page.Last = row[n].Int()
-		page.Rows = append(page.Rows, slices.Clone(row[:n]))
-		for _, v := range row {
-			size += 16 + len(v.Raw())
-		}
-		return nil
-	})
-	return page, err
-}
-
-// Latest reads the newest rows of the filter up to upTo, limit at most, in the
-// order of _seq.
-func (w *Watch) Latest(ctx context.Context, upTo store.Seq, limit int) (Page, error) {
-	page := Page{Last: upTo}
-	var err error
-	page.At, err = w.read(ctx, w.last, w.lastArgs, 0, upTo, limit, func(row []wire.Value) error {
-		page.Rows = append(page.Rows, slices.Clone(row[:len(row)-1]))
-		return nil
-	})
-	slices.Reverse(page.Rows)
-	return page, err
-}
-
-// read runs one of the page statements and tells what the newest change was
-// that it saw.
-func (w *Watch) read(ctx context.Context, s *store.Stmt, args []expr.Arg, after, upTo store.Seq, limit int, row func([]wire.Value) error) (newest store.Seq, err error) {
-	env := w.env
-	env.Now = w.e.db.Now()
-	env.Params = append(slices.Clone(env.Params), wire.IntValue(after), wire.IntValue(upTo), wire.IntValue(int64(limit)))
-	values := (&plan{args: args}).values(&env)
-	err = w.e.db.Read(ctx, func(tx *store.Tx) error {
-		if newest, err = tx.Newest(); err != nil {
-			return err
-		}
-		err := tx.Query(s, values, row)
-		if errors.Is(err, errPageFull) {
-			return nil
-		}
-		return err
-	})
-	return newest, w.e.visible(err, false)
 }
 
 // Log reads the changes of the watched table and scope with after < Seq <=
@@ -230,11 +160,11 @@ type Event struct {
 
 // Event computes what a change of the watched table and scope means: a row that
 // enters the filter is an insert, one that leaves it a delete. ok is false when
-// it means nothing. With unseen the reader never got the row that was replaced.
+// it means nothing.
 //
 // Where the filter asks for the time, nobody knows whether the reader has the
 // old row: then it is taken to have it, so that no row stays that is gone.
-func (w *Watch) Event(c *store.Change, unseen bool) (ev Event, ok bool, err error) {
+func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
 	defer func() {
 		// A bug in an expression ends the live queries that use it and no more.
 		if p := recover(); p != nil {
@@ -246,7 +176,7 @@ func (w *Watch) Event(c *store.Change, unseen bool) (ev Event, ok bool, err erro
 	env.Now = w.e.db.Now()
 	var before, after bool
 	var old, row []wire.Value
-	if c.Old != nil && !unseen {
+	if c.Old != nil {
 		env.Row = systemRow(c.Old, c.OldSeq)
 		if before = w.bound.Unsteady; !before {
 			if before, err = w.bound.Match(&env); err != nil {

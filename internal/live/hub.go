@@ -166,7 +166,7 @@ func (h *Hub) deliver(c *store.Change) {
 	}
 	var slow []*Subscription
 	f.concerned(c, func(g *group) {
-		ev, ok, err := g.watch.Event(c, false)
+		ev, ok, err := g.watch.Event(c)
 		if err == nil && !ok {
 			return
 		}
@@ -261,7 +261,7 @@ func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err erro
 		f = &feed{table: table, groups: make(map[string]*group), equal: make(map[int]map[wire.Value][]*group)}
 		h.feeds[key] = f
 	}
-	sub.position, sub.pages = pos, nil
+	sub.position = pos
 	f.join(sub)
 	return 0, nil
 }

@@ -3,8 +3,6 @@ package live
 import (
 	"context"
 	"errors"
-	"math"
-	"sort"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -46,13 +44,7 @@ type Subscription struct {
 	group    *group
 	bunch    *bunch
 	slot     int
-
-	pages []page // of its snapshot; of its goroutine
 }
-
-// page is what a subscription knows of a page of its snapshot: how far it goes,
-// and the newest change that it has seen.
-type page struct{ last, at store.Seq }
 
 // Subscribe starts a live query for who. Its frames go to outlet, the
 // acknowledgement first. An error means that there is no subscription; it has
@@ -89,10 +81,16 @@ func (s *Subscription) launch(reset bool) {
 	s.cancel = cancel
 	s.hub.done.Go(func() {
 		defer cancel()
-		if err := s.start(ctx, reset); err != nil && ctx.Err() == nil {
-			s.quit()
-			s.fail(asError(err), wire.CodeSubscriptionFailed)
+		err := s.start(ctx, reset)
+		if err == nil || ctx.Err() != nil {
+			return
 		}
+		s.quit()
+		if errors.Is(err, engine.ErrTooSlow) {
+			s.slow(0)
+			return
+		}
+		s.fail(asError(err), wire.CodeSubscriptionFailed)
 	})
 }
 
@@ -219,23 +217,33 @@ func (s *Subscription) begin(ctx context.Context) error {
 	return s.catchUp(ctx, pos)
 }
 
-// snapshot sends the rows as of the position that it returns, batch after batch.
-// It is the newest one that the first page sees, so that a snapshot of one page
-// is the table as it was at that moment.
-func (s *Subscription) snapshot(ctx context.Context, reset bool) (upTo store.Seq, err error) {
-	upTo = math.MaxInt64
-	var after store.Seq
-	s.pages = nil
+// snapshot sends the rows as they are at the position that it returns, batch
+// after batch.
+func (s *Subscription) snapshot(ctx context.Context, reset bool) (store.Seq, error) {
+	var o wire.SubscribeOptions
+	if s.option != nil {
+		o = *s.option
+	}
+	size := o.BatchSize
+	if size <= 0 {
+		size = s.hub.options.DefaultRows
+	}
+	size = min(size, s.hub.options.MaxRows)
+	rows := s.watch.Snapshot()
 	for n, more := 0, true; more; n++ {
-		err := s.inTurn(ctx, func() error {
-			p, err := s.read(ctx, after, upTo)
+		err := s.inTurn(ctx, func() (err error) {
+			var page engine.Page
+			if o.LastRows > 0 {
+				page, err = rows.Latest(ctx, o.LastRows)
+			} else {
+				page, err = rows.Next(ctx, size)
+			}
 			if err != nil {
 				return err
 			}
-			upTo = min(upTo, p.At)
-			control := wire.BatchControl{BatchNum: n, HasMore: p.More, Status: "ready", LastSeqID: upTo, HasLastSeqID: true}
-			if p.More {
-				control.LastSeqID = p.Last
+			control := wire.BatchControl{BatchNum: n, HasMore: page.More, Status: "ready", LastSeqID: rows.At(), HasLastSeqID: true}
+			if page.More {
+				control.LastSeqID = page.Last
 				control.Status = "loading_batch"
 				if n == 0 {
 					control.Status = "loading"
@@ -249,39 +257,17 @@ func (s *Subscription) snapshot(ctx context.Context, reset bool) (upTo store.Seq
 					return err
 				}
 			}
-			s.pages = append(s.pages, page{control.LastSeqID, p.At})
-			after, more = p.Last, p.More
-			return s.pass(s.batch(p.Rows, control))
+			more = page.More
+			return s.pass(s.batch(page.Rows, control))
 		})
-		if err != nil {
+		switch {
+		case errors.Is(err, engine.ErrLogTrimmed), errors.Is(err, engine.ErrAltered):
+			return 0, errReset
+		case err != nil:
 			return 0, err
 		}
 	}
-	return upTo, nil
-}
-
-// read reads the page of the snapshot that follows after.
-func (s *Subscription) read(ctx context.Context, after, upTo store.Seq) (engine.Page, error) {
-	var o wire.SubscribeOptions
-	if s.option != nil {
-		o = *s.option
-	}
-	if o.LastRows > 0 {
-		return s.watch.Latest(ctx, upTo, o.LastRows)
-	}
-	size := o.BatchSize
-	if size <= 0 {
-		size = s.hub.options.DefaultRows
-	}
-	return s.watch.Page(ctx, after, upTo, min(size, s.hub.options.MaxRows))
-}
-
-// unseen reports whether the row that a change replaced or deleted was in no
-// batch: it changed before the page was read that it would have been in. To the
-// client the new version is then a new row.
-func (s *Subscription) unseen(c *store.Change) bool {
-	i := sort.Search(len(s.pages), func(i int) bool { return s.pages[i].last >= c.OldSeq })
-	return i < len(s.pages) && c.Seq <= s.pages[i].at
+	return rows.At(), nil
 }
 
 const catchUpChunk = 500
@@ -289,17 +275,9 @@ const catchUpChunk = 500
 // catchUp sends the changes after pos and joins the hub at the end of the log.
 func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 	for {
-		// Changes that a page has seen are not for the hub, which knows nothing of
-		// pages, even when it has not come so far itself.
-		upTo := store.Seq(0)
-		if n := len(s.pages); n > 0 {
-			upTo = s.pages[n-1].at
-		}
-		if upTo <= pos {
-			var err error
-			if upTo, err = s.hub.join(s, pos); err != nil || upTo == 0 {
-				return err
-			}
+		upTo, err := s.hub.join(s, pos)
+		if err != nil || upTo == 0 {
+			return err
 		}
 		for pos < upTo {
 			err := s.inTurn(ctx, func() error {
@@ -335,7 +313,7 @@ func (s *Subscription) change(c *store.Change) error {
 	if c.Version != s.watch.Table.Version {
 		return errReset
 	}
-	ev, ok, err := s.watch.Event(c, s.unseen(c))
+	ev, ok, err := s.watch.Event(c)
 	if err != nil || !ok {
 		return err
 	}
@@ -363,7 +341,8 @@ func (s *Subscription) fail(e *wire.Error, code wire.Code) {
 	s.last(&wire.ServerFrame{Type: "error", SubscriptionID: s.ID, Code: code, Message: e.Error()})
 }
 
-// slow ends a subscription whose reader does not keep up.
+// slow ends a subscription whose reader does not keep up. Position 0 stands for
+// a snapshot that is not complete.
 func (s *Subscription) slow(position store.Seq) {
 	s.last(&wire.ServerFrame{
 		Type: "error", SubscriptionID: s.ID, Code: wire.CodeSlowConsumer,

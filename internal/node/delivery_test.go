@@ -183,13 +183,8 @@ type watcher struct {
 	position int64          // resume from here; 0: there is no whole snapshot
 	extra    bool           // the schema has the new column
 
-	// Of each author: how far expected goes. After a snapshot of several pages its
-	// rows are compared from the first transaction that began when the snapshot
-	// was ready, because rows that changed between the pages come a little later.
-	seen     []int
-	expected []map[int]cells
-	settled  []bool
-	after    []int
+	seen     []int           // of each author: its last transaction that has come
+	expected []map[int]cells // and its rows after it
 
 	resumes, resets, checks int
 	trace                   []string // what happened last, for messages
@@ -225,7 +220,7 @@ func (w *watcher) follow() {
 func (w *watcher) forget() {
 	n := len(w.authors)
 	w.rows = map[int]string{}
-	w.seen, w.settled, w.after, w.expected = make([]int, n), make([]bool, n), make([]int, n), make([]map[int]cells, n)
+	w.seen, w.expected = make([]int, n), make([]map[int]cells, n)
 	for i := range n {
 		w.expected[i] = map[int]cells{}
 	}
@@ -305,12 +300,8 @@ func (w *watcher) once() bool {
 			if !f.BatchControl.HasMore && loading {
 				loading, w.position = false, f.BatchControl.LastSeqID
 				for i, a := range w.authors {
-					w.after[i] = a.count()
-					if f.BatchControl.BatchNum == 0 { // one page is of one moment
-						w.settled[i] = true
-						a.replay(w.expected[i], 0, w.seen[i])
-						w.compareAll(i)
-					}
+					a.replay(w.expected[i], 0, w.seen[i])
+					w.compareAll(i)
 				}
 			}
 		case "change":
@@ -370,22 +361,8 @@ func (w *watcher) change(f *wire.ServerFrame, data []byte) {
 	// A transaction has come whole.
 	i, n := -id-1, int(numberOf(row, "n"))
 	touched := w.authors[i].replay(w.expected[i], w.seen[i], n)
-	whole := false
-	if !w.settled[i] && n > w.after[i] {
-		// Now all of the author's rows must be there.
-		w.settled[i], whole = true, true
-		clear(w.expected[i])
-		w.authors[i].replay(w.expected[i], 0, n)
-	}
 	w.seen[i] = n
-	if !w.settled[i] {
-		return
-	}
 	w.checks++
-	if whole {
-		w.compareAll(i)
-		return
-	}
 	for id := range touched {
 		w.compare(i, id)
 	}
