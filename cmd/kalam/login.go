@@ -12,6 +12,7 @@ type loginCmd struct {
 	remote
 	User  string `arg:"" optional:"" help:"Who to sign in as; asked for when left out."`
 	Stdin bool   `name:"password-stdin" help:"Read the password from the first line of the standard input, even on a terminal."`
+	Token bool   `name:"with-token" help:"Keep a token that an application or an OpenID provider made, read from the standard input."`
 }
 
 // Help is what kalam login --help says beside the flags.
@@ -23,7 +24,8 @@ The session stays in your configuration folder, for your eyes only, is renewed b
 use, and is what kalam sql uses from then on. kalam logout ends it.
 
     kalam login alice
-    kalam login --url https://db.example.com alice < password.txt`
+    kalam login --url https://db.example.com alice < password.txt
+    kalam login --with-token < token.txt`
 }
 
 func (c *loginCmd) Run(s *streams) error {
@@ -38,6 +40,12 @@ func (c *loginCmd) Run(s *streams) error {
 		in.in = struct{ io.Reader }{s.in} // no terminal any more
 	}
 	ask := newAsker(&in)
+	if c.Token {
+		if c.User != "" {
+			return &usageError{"--with-token: the token says who it is of"}
+		}
+		return c.withToken(ctx, &in, url)
+	}
 	if c.User == "" {
 		if c.User, err = ask.line("User: ", "the user"); err != nil {
 			return err
@@ -51,17 +59,8 @@ func (c *loginCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lockSession()
-	if err != nil {
+	if err := made.replace(); err != nil {
 		return err
-	}
-	defer unlock()
-	before, _ := loadSession()
-	if err := made.save(); err != nil {
-		return err
-	}
-	if before != nil {
-		endQuietly(before)
 	}
 	_, err = fmt.Fprintf(s.out, "Signed in to %s as %s (role %s).\n", url, made.User, answer.User.Role)
 	return err

@@ -157,8 +157,11 @@ type provider struct {
 func (p *provider) Auth(ctx context.Context) (auth.Auth, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Now().Before(p.s.RenewAt) {
+	if time.Now().Before(p.s.RenewAt) || p.s.Refresh == "" && p.s.RenewAt.IsZero() {
 		return auth.JWT(p.s.Access), nil
+	}
+	if p.s.Refresh == "" {
+		return auth.Auth{}, auth.Permanent(errTokenOver)
 	}
 	if p.kept {
 		unlock, err := lockSession()
@@ -210,6 +213,8 @@ func (p *provider) current() *session {
 	return p.s
 }
 
+var errTokenOver = errors.New("the token is over: get a new one and keep it with kalam login --with-token")
+
 var errSessionOver = errors.New("the session is over: sign in again with kalam login")
 
 // logIn makes a session of user and password.
@@ -233,5 +238,9 @@ func logIn(ctx context.Context, url, user, password string) (*session, *wire.Log
 
 // end ends the session on the server.
 func (s *session) end(ctx context.Context) error {
-	return call(ctx, "POST", s.URL+"/v1/api/auth/logout", s.Refresh, nil, nil)
+	token := s.Refresh
+	if token == "" {
+		token = s.Access
+	}
+	return call(ctx, "POST", s.URL+"/v1/api/auth/logout", token, nil, nil)
 }

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/kalamdb/kalam-go/auth"
+	"github.com/kalamdb/kalam-go/client"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+type authDoctorCmd struct {
+	remote
+}
+
+// Help is what kalam auth doctor --help says beside the flags.
+func (authDoctorCmd) Help() string {
+	return `Goes the way that every command goes: the kept session, the server and its clock, how
+one can sign in there, what the token says, whether the server accepts it, its
+renewal, and a socket. No secret is shown. The exit code is 1 when a step fails.`
+}
+
+// claims are what a token says of itself; nobody has checked it.
+type claims struct {
+	wire.Claims
+	KeyID     string
+	Algorithm string
+	SessionID string
+}
+
+func (c *claims) end() string {
+	if c.ExpiresAt == 0 {
+		return "for ever"
+	}
+	return time.Unix(c.ExpiresAt, 0).Local().Format("2006-01-02 15:04:05")
+}
+
+// claimsOf reads a token; nil when it is no JWT.
+func claimsOf(token string) *claims {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	header, err1 := base64.RawURLEncoding.DecodeString(parts[0])
+	payload, err2 := base64.RawURLEncoding.DecodeString(parts[1])
+	var h struct{ Kid, Alg string }
+	var c struct {
+		Iss, Sub, Sid string
+		Exp, Iat      float64
+	}
+	if err1 != nil || err2 != nil || json.Unmarshal(header, &h) != nil || json.Unmarshal(payload, &c) != nil {
+		return nil
+	}
+	return &claims{
+		Claims: wire.Claims{Subject: c.Sub, Issuer: c.Iss, ExpiresAt: int64(c.Exp), IssuedAt: int64(c.Iat)},
+		KeyID:  h.Kid, Algorithm: h.Alg, SessionID: c.Sid,
+	}
+}
+
+// doctor prints one line a step.
+type doctor struct {
+	out    io.Writer
+	began  time.Time
+	failed bool
+}
+
+func (d *doctor) say(mark, step, format string, args ...any) {
+	fmt.Fprintf(d.out, "%6s  %-5s %-8s %s\n", time.Since(d.began).Round(time.Millisecond), mark, step, fmt.Sprintf(format, args...))
+}
+
+func (d *doctor) ok(step, format string, args ...any)   { d.say("ok", step, format, args...) }
+func (d *doctor) note(step, format string, args ...any) { d.say("note", step, format, args...) }
+func (d *doctor) fail(step, format string, args ...any) {
+	d.failed = true
+	d.say("FAIL", step, format, args...)
+}
+
+func (c *authDoctorCmd) Run(s *streams) error {
+	ctx, stop := interruptible()
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	d := &doctor{out: s.out, began: time.Now()}
+	url, err := c.address()
+	if err != nil {
+		return err
+	}
+	kept, err := loadSession()
+	switch mode, path, statErr := fileMode(); {
+	case err != nil:
+		d.fail("resolve", "%v", err)
+		kept = nil
+	case kept == nil:
+		d.fail("resolve", "nobody is signed in: run kalam login")
+	case kept.URL != url:
+		d.fail("resolve", "the kept session is of %s, not of %s: sign in there with kalam login --url %s", kept.URL, url, url)
+		kept = nil
+	case statErr == nil && mode&0o077 != 0:
+		d.fail("resolve", "%s can be read by others on this machine (mode %v): chmod 600 it, and sign in anew", path, mode)
+	default:
+		d.ok("resolve", "session of %s in %s", kept.User, path)
+	}
+	skew, up := d.server(ctx, url)
+	if up && kept != nil {
+		d.token(ctx, kept, skew)
+	}
+	if d.failed {
+		return errors.New("a step failed")
+	}
+	return nil
+}
+
+// server looks at the server and measures how far its clock is ahead of ours.
+func (d *doctor) server(ctx context.Context, url string) (skew time.Duration, up bool) {
+	req, err := http.NewRequestWithContext(ctx, "GET", url+"/v1/api/auth/options", nil)
+	if err != nil {
+		d.fail("server", "%v", err)
+		return 0, false
+	}
+	sent := time.Now()
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		d.fail("server", "%v", explain(err, url))
+		return 0, false
+	}
+	defer resp.Body.Close()
+	took := time.Since(sent)
+	var offers struct {
+		Password bool
+		Issuers  []struct{ Alias, Issuer string }
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil && resp.StatusCode == 200 {
+		err = json.Unmarshal(body, &offers)
+	}
+	if err != nil || resp.StatusCode != 200 {
+		d.fail("server", "%s does not answer like KalamDB (status %d): is something in between?", url, resp.StatusCode)
+		return 0, false
+	}
+	d.ok("server", "%s answers in %v", url, took.Round(time.Millisecond))
+	if at, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		skew = at.Add(500 * time.Millisecond).Sub(sent.Add(took / 2)) // the header has whole seconds
+		if skew.Abs() > 5*time.Second {
+			d.note("clock", "this machine's clock differs from the server's by %v; tokens are judged by the server's", skew.Round(time.Second))
+			d.note("clock", "set it, or tokens that apps make here are not good yet or no more")
+		} else {
+			d.ok("clock", "differs from the server's by less than 5 s")
+		}
+	}
+	ways := []string{}
+	if offers.Password {
+		ways = append(ways, "password")
+	}
+	for _, i := range offers.Issuers {
+		ways = append(ways, i.Issuer)
+	}
+	d.ok("options", "one signs in with: %s", strings.Join(ways, ", "))
+	return skew, true
+}
+
+// token follows the token of the kept session to a socket.
+func (d *doctor) token(ctx context.Context, kept *session, skew time.Duration) {
+	p := &provider{kept: true, s: kept}
+	switch {
+	case kept.Refresh == "":
+		d.note("refresh", "a token without a session is kept; it is not renewed")
+	case time.Now().Before(kept.RenewAt):
+		d.ok("refresh", "not due before %s", kept.RenewAt.Local().Format("15:04:05"))
+	default:
+		if _, err := p.Auth(ctx); err != nil {
+			d.fail("refresh", "%v", err)
+			return
+		}
+		d.ok("refresh", "the session was due and has been renewed")
+	}
+	kept = p.current()
+	c := claimsOf(kept.Access)
+	if c == nil {
+		d.note("token", "is no JWT")
+	} else {
+		d.ok("token", "of %s for %s, signed %s with key %s, good until %s", c.Issuer, c.Subject, c.Algorithm, orNone(c.KeyID), c.end())
+	}
+	var me struct{ User struct{ ID, Role string } }
+	if err := call(ctx, "GET", kept.URL+"/v1/api/auth/me", kept.Access, nil, &me); err != nil {
+		d.fail("accept", "the server refuses the token: %s", d.why(ctx, kept.URL, c, skew, err))
+		return
+	}
+	d.ok("accept", "the server knows %s, role %s", me.User.ID, me.User.Role)
+	conn, err := client.New(kept.URL, auth.Static(auth.JWT(kept.Access)), client.Options{})
+	if err != nil {
+		d.fail("socket", "%v", err)
+		return
+	}
+	defer conn.Close()
+	if err := conn.Connect(ctx); err != nil {
+		d.fail("socket", "%v: does a proxy let WebSockets through to /v1/ws?", err)
+		return
+	}
+	d.ok("socket", "open and signed in")
+}
+
+// why guesses from outside which rule refused a token; the server says the same
+// of all of them.
+func (d *doctor) why(ctx context.Context, url string, c *claims, skew time.Duration, err error) string {
+	if !isStatus(err, 401) {
+		return err.Error()
+	}
+	now := time.Now().Add(skew)
+	switch {
+	case c == nil:
+		return "it is no JWT"
+	case c.ExpiresAt > 0 && !now.Before(time.Unix(c.ExpiresAt, 0)):
+		return "it is over since " + c.end() + " by the server's clock; sign in again, or get a new one"
+	case c.IssuedAt > now.Add(time.Minute).Unix():
+		return "it is from the future by the server's clock: set the clock where it is made"
+	case c.Issuer != "kalamdb":
+		return "its issuer " + c.Issuer + " must stand in [[auth.issuers]] of the server exactly so, its audience and algorithm too, and the user must exist or be provisioned"
+	}
+	var set struct{ Keys []struct{ Kid string } }
+	if call(ctx, "GET", url+"/.well-known/jwks.json", "", nil, &set) == nil && c.Algorithm == "EdDSA" {
+		for _, k := range set.Keys {
+			if k.Kid == c.KeyID {
+				return "its session has ended: by a logout, a new password, another role, or an administrator"
+			}
+		}
+		return "its key is not one of the server's any more: the keys were revoked, or it is of another server"
+	}
+	return "its session has ended, its role is not the user's, or it was not signed with the secret of the server"
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "(none)"
+	}
+	return s
+}
