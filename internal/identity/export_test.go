@@ -6,3 +6,6 @@ func (s *Service) Anchors() int {
 	defer s.registry.mu.Unlock()
 	return len(s.registry.anchors)
 }
+
+// CommonPasswords counts the passwords that are refused as common.
+func CommonPasswords() int { return len(commonPasswords()) }
