@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"sync"
+
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
 )
@@ -8,14 +10,15 @@ import (
 // memory asks the engine how much it holds. It belongs to one goroutine.
 type memory struct{ tls *libc.TLS }
 
-// The engine counts what it holds only when told to before its first use.
-var counted = func() bool {
+// countMemory makes the engine count what it holds, which it does only when told
+// to before its first use in the process.
+var countMemory = sync.OnceFunc(func() {
 	tls := libc.NewTLS()
 	defer tls.Close()
 	list := libc.NewVaList(int32(1))
 	defer libc.Xfree(tls, list)
-	return lib.Xsqlite3_config(tls, lib.SQLITE_CONFIG_MEMSTATUS, list) == lib.SQLITE_OK
-}()
+	lib.Xsqlite3_config(tls, lib.SQLITE_CONFIG_MEMSTATUS, list)
+})
 
 func newMemory() *memory { return &memory{libc.NewTLS()} }
 

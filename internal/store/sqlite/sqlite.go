@@ -50,6 +50,7 @@ type Driver struct {
 // Open takes the data folder and locks it against other servers; it makes the
 // folder if there is none. The error of a folder in use is store.ErrLocked.
 func Open(dir string) (*Driver, error) {
+	countMemory()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
