@@ -73,8 +73,7 @@ func measure(n int) error {
 		return err
 	}
 	defer k.stop()
-	all, own := k.rss()
-	fmt.Printf("idle server: %.1f MB RSS, %.1f MB of it its own\n", all, own)
+	fmt.Printf("idle server: %.1f MB RSS, %.1f MB of it its own\n", k.rss(), k.own())
 	if err := k.fill(n); err != nil {
 		return err
 	}
@@ -129,8 +128,7 @@ func compare(name string, ours, echo target, k *process) error {
 		ratios[i] = a[i].rate / b[i].rate
 	}
 	m := medianRun(a)
-	all, own := k.rss()
-	fmt.Printf("%-34s %10.0f %10.0f %7.2f %8.2f %8.2f %8.2f %9.1f %9.1f\n", name, m.rate, medianRun(b).rate, median(ratios), ms(m.p50), ms(m.p95), ms(m.p99), all, own)
+	fmt.Printf("%-34s %10.0f %10.0f %7.2f %8.2f %8.2f %8.2f %9.1f %9.1f\n", name, m.rate, medianRun(b).rate, median(ratios), ms(m.p50), ms(m.p95), ms(m.p99), k.rss(), k.own())
 	return nil
 }
 

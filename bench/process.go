@@ -33,28 +33,27 @@ func (p *process) stop() {
 	}
 }
 
-// rss is the resident memory of the process in MB, and the part of it that is
-// its own: the rest are pages of mapped files, which the kernel takes back when
-// it needs them and counts once for each connection that maps them.
-func (p *process) rss() (all, own float64) {
+// rss is the resident memory of the process in MB.
+func (p *process) rss() float64 { return p.status("VmRSS:") }
+
+// own is the part of rss that belongs to the process alone. The rest are pages
+// of mapped files, which the kernel takes back when it needs them and counts
+// once for each connection that maps them.
+func (p *process) own() float64 { return p.status("RssAnon:") }
+
+// status is a size that the kernel tells of the process, in MB.
+func (p *process) status(name string) float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		return 0, 0
+		return 0
 	}
 	for _, line := range strings.Split(string(b), "\n") {
-		f := strings.Fields(line)
-		if len(f) < 2 {
-			continue
-		}
-		kb, _ := strconv.ParseFloat(f[1], 64)
-		switch f[0] {
-		case "VmRSS:":
-			all = kb / 1024
-		case "RssAnon:":
-			own = kb / 1024
+		if f := strings.Fields(line); len(f) > 1 && f[0] == name {
+			kb, _ := strconv.ParseFloat(f[1], 64)
+			return kb / 1024
 		}
 	}
-	return all, own
+	return 0
 }
 
 // start runs a program and waits for the line that names its address.
