@@ -335,16 +335,15 @@ func idleSockets() error {
 			return err
 		}
 		defer k.stop()
-		before, _ := k.rss()
+		before := k.rss()
 		c, err := startCrowd(crowdPlan{Addr: k.addr, Token: k.token, Sockets: n, Queries: 1, SQL: "SELECT * FROM bench.board WHERE topic = %d"})
 		if err != nil {
 			return err
 		}
-		least, _ := k.rss()
+		least := k.rss()
 		for range 12 { // what connecting took is given back after a while
 			time.Sleep(time.Second)
-			now, _ := k.rss()
-			least = min(least, now)
+			least = min(least, k.rss())
 		}
 		c.stop()
 		fmt.Printf("  %-34s %8.1f\n", human(n)+" sockets", (least-before)*1024/float64(n))
