@@ -20,7 +20,7 @@ var (
 	seconds  = flag.Float64("seconds", 2, "length of one run")
 	rounds   = flag.Int("rounds", 5, "runs of each, in turn; the median counts")
 	inFlight = flag.Int("c", 16, "requests in flight")
-	only     = flag.String("only", "", "sql or live: measure only that")
+	only     = flag.String("only", "", "sql, live or topics: measure only that")
 	echoMode = flag.Bool("echo", false, "be the echo (used by the program itself)")
 	crowdOf  = flag.String("crowd", "", "be a crowd of sockets (likewise)")
 	bareMode = flag.Bool("broadcast", false, "be the bare broadcast (likewise)")
@@ -46,8 +46,11 @@ func main() {
 }
 
 func run() error {
-	if *only == "live" {
+	switch *only {
+	case "live":
 		return measureLive()
+	case "topics":
+		return measureTopics()
 	}
 	fmt.Printf("%s, %d CPUs, %d in flight, %d rounds of %gs, median of the rounds\n\n", runtime.Version(), runtime.NumCPU(), *inFlight, *rounds, *seconds)
 	fmt.Printf("%-34s %10s %10s %7s %8s %8s %8s %9s %9s\n", "path", "kalam/s", "echo/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "RSS MB", "own MB")
@@ -63,7 +66,10 @@ func run() error {
 	if *only == "sql" {
 		return nil
 	}
-	return measureLive()
+	if err := measureLive(); err != nil {
+		return err
+	}
+	return measureTopics()
 }
 
 // measure fills a fresh server with n rows and compares its paths with the echo.

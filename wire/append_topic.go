@@ -32,6 +32,9 @@ func AppendConsumeRequest(dst []byte, r *ConsumeRequest) []byte {
 		dst = append(dst, `,"consumer_id":`...)
 		dst = AppendString(dst, r.Consumer)
 	}
+	if r.Peek {
+		dst = append(dst, `,"peek":true`...)
+	}
 	if len(r.Acks) > 0 {
 		dst = append(dst, `,"acks":[`...)
 		for i, a := range r.Acks {

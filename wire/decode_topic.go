@@ -41,6 +41,8 @@ func DecodeConsumeRequest(b []byte) (*ConsumeRequest, *Error) {
 				if !r.null() {
 					req.Consumer = r.str("a string for consumer_id")
 				}
+			case "peek":
+				req.Peek = !r.null() && r.bool("true or false for peek")
 			case "acks":
 				if !r.null() {
 					req.Acks = r.acks()
@@ -53,7 +55,11 @@ func DecodeConsumeRequest(b []byte) (*ConsumeRequest, *Error) {
 	if err := r.err(CodeInvalidInput, badPayload); err != nil {
 		return nil, err
 	}
-	return req, topicNames(req.Topic, req.Group, req.Consumer)
+	group := req.Group
+	if req.Peek && group == "" {
+		group = "none"
+	}
+	return req, topicNames(req.Topic, group, req.Consumer)
 }
 
 // topicNames refuses names that are missing or too long.

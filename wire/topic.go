@@ -25,6 +25,7 @@ type ConsumeRequest struct {
 	AllPartitions bool       // in place of Partition
 	Consumer      string     // names one member of the group: what it leases is its own
 	Acks          []TopicAck // done before anything is leased
+	Peek          bool       // only look: no group, no lease; Start counts every time
 }
 
 // TopicAck acknowledges messages of one partition that the consumer has leased.

@@ -36,6 +36,7 @@ type cli struct {
 	Keys     keysCmd     `cmd:"" help:"Rotate the keys of a server."`
 	UserCmd  userCmd     `cmd:"" name:"user" help:"Set a password on a stopped server."`
 	SQL      sqlCmd      `cmd:"" name:"sql" help:"Run statements, follow live queries, or open a shell."`
+	Topic    topicCmd    `cmd:"" help:"Make topics, watch their messages and their consumers."`
 	Backup   backupCmd   `cmd:"" help:"Copy the data of a running server."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -121,7 +121,7 @@ func (r *run) consume(tx *store.Tx, p *plan, s *dialect.Consume) (wire.Result, e
 	}
 	var list []wire.TopicMessage
 	if s.Group == nil {
-		list, err = r.e.topics.Peek(tx, t, req)
+		list, _, err = r.e.topics.Peek(tx, t, req, r.e.options.MaxBytes)
 	} else {
 		var l *topic.Lease
 		req.Group = *s.Group

@@ -168,6 +168,12 @@ func (s *Service) Consume(ctx context.Context, r *wire.ConsumeRequest, allowed f
 	if err != nil {
 		return nil, err
 	}
+	if r.Peek {
+		// Each one who only looks sees everything.
+		own := *r
+		own.Group, own.Acks = "\x00"+strconv.FormatUint(s.turn.Add(1), 10), nil
+		r = &own
+	}
 	w := s.waiting.join(t.ID, r.Group, partOf(r))
 	defer func() { s.waiting.leave(w) }()
 	var timeout <-chan time.Time
@@ -219,6 +225,9 @@ func partOf(r *wire.ConsumeRequest) int {
 
 // attempt leases what there is now.
 func (s *Service) attempt(ctx context.Context, t *catalog.Topic, r *wire.ConsumeRequest, acks []wire.TopicAck) (*Lease, error) {
+	if r.Peek {
+		return s.peek(ctx, t, r)
+	}
 	var l *Lease
 	begin := int(s.turn.Add(1))
 	if len(acks) == 0 {
@@ -255,6 +264,26 @@ func (s *Service) attempt(ctx context.Context, t *catalog.Topic, r *wire.Consume
 		s.waiting.at(t.ID, r.Group, now.Add(s.options.Visibility).UnixMilli(), now.UnixMilli())
 	}
 	return l, nil
+}
+
+// peek looks without leasing anything. What comes after it begins where it ends.
+func (s *Service) peek(ctx context.Context, t *catalog.Topic, r *wire.ConsumeRequest) (*Lease, error) {
+	l := &Lease{}
+	err := s.db.Read(ctx, func(tx *store.Tx) error {
+		var err error
+		*l = Lease{}
+		l.Messages, l.Next, err = s.Peek(tx, t, r, s.options.MaxAnswer)
+		if err != nil || r.AllPartitions {
+			return err
+		}
+		_, head, err := ends(tx, t, r.Partition)
+		l.More = l.Next < head
+		return err
+	})
+	if !r.AllPartitions {
+		r.Start = wire.TopicStart{HasOffset: true, Offset: l.Next}
+	}
+	return l, err
 }
 
 func (s *Service) ackAll(tx *store.Tx, t *catalog.Topic, r *wire.ConsumeRequest, acks []wire.TopicAck) error {
@@ -526,11 +555,11 @@ func (s *Service) LeaseIn(tx *store.Tx, t *catalog.Topic, r *wire.ConsumeRequest
 }
 
 // Peek reads messages without a group: from a position in one partition, or in
-// all of them one after the other.
-func (s *Service) Peek(tx *store.Tx, t *catalog.Topic, r *wire.ConsumeRequest) ([]wire.TopicMessage, error) {
-	var out []wire.TopicMessage
+// all of them one after the other, room bytes and one message more at most. next
+// is the position behind what it read in the last one.
+func (s *Service) Peek(tx *store.Tx, t *catalog.Topic, r *wire.ConsumeRequest, room int) (out []wire.TopicMessage, next int64, err error) {
 	if !r.AllPartitions && r.Partition >= t.Partitions {
-		return nil, errPartition(t, r.Partition)
+		return nil, 0, errPartition(t, r.Partition)
 	}
 	for part := range t.Partitions {
 		if !r.AllPartitions && part != r.Partition {
@@ -538,19 +567,23 @@ func (s *Service) Peek(tx *store.Tx, t *catalog.Topic, r *wire.ConsumeRequest) (
 		}
 		floor, head, err := ends(tx, t, part)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		m := member{cursor: cursor{next: floor}, head: head}
 		m.begin(r.Start)
+		next = m.next
 		last := min(m.head, m.next+int64(r.Limit-len(out))) - 1
 		if last < m.next {
 			continue
 		}
-		if _, err := read(tx.Query, t, part, Range{m.next, last}, 0, 1<<62, &out); err != nil {
-			return nil, err
+		if room, err = read(tx.Query, t, part, Range{m.next, last}, 0, room, &out); err != nil {
+			return nil, 0, err
+		}
+		if n := len(out); n > 0 {
+			next = out[n-1].Offset + 1
 		}
 	}
-	return out, nil
+	return out, next, nil
 }
 
 // Reset makes a group go on from a position in one partition, or in all for -1.
