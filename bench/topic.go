@@ -64,7 +64,7 @@ func (p *process) sql(c *conn, sql string) error {
 
 // idleConsumers lets many consumers wait and measures what they take.
 func idleConsumers(k *process, _ *conn) error {
-	_, before := k.rss()
+	before := k.rss()
 	var open []*conn
 	defer func() {
 		for _, c := range open {
@@ -84,7 +84,7 @@ func idleConsumers(k *process, _ *conn) error {
 		}
 	}
 	time.Sleep(3 * time.Second)
-	_, after := k.rss()
+	after := k.rss()
 	const watch = 10 * time.Second
 	begin := k.cpu()
 	time.Sleep(watch)
