@@ -9,7 +9,7 @@ FUZZTIME ?= 60s
 # CHANGES is how many changes make soak makes.
 CHANGES ?= 1000000
 
-.PHONY: help build run test bench fuzz ts clean
+.PHONY: help build run test bench soak fuzz ts clean
 .DEFAULT_GOAL := help
 
 help: ## show this
