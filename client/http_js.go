@@ -12,11 +12,18 @@ import (
 type Native struct {
 	// WebSocket is the constructor of sockets. Default: the global one.
 	WebSocket js.Value
+	// Request does a request: it is called with (id, url, method, token, body,
+	// signal, done) and must call done(id, status, body, retryAfter) or done(id,
+	// error). Default: fetch.
+	Request js.Value
 }
 
 type fetchTransport struct{}
 
 func newPlatform(o *Options) (transport, dialer) {
+	if o.Native.Request.Type() == js.TypeFunction {
+		return newHostTransport(o.Native.Request), socketDialer{o.Native.WebSocket}
+	}
 	return fetchTransport{}, socketDialer{o.Native.WebSocket}
 }
 

@@ -14,6 +14,7 @@ import (
 type binding struct {
 	c      *client.Client
 	object js.Value
+	settle js.Value
 	funcs  []js.Func
 
 	// running holds what ends a call, by the number that JavaScript gave it.
@@ -22,26 +23,31 @@ type binding struct {
 	running map[int]context.CancelFunc
 }
 
-// promises adds a function that gives a promise. The first argument is the
+// calls adds a function that answers with settle(call, true, value) or
+// settle(call, false, description of the error). Its first argument is the
 // number of the call, for cancel.
-func (b *binding) promises(name string, fn func(ctx context.Context, args []js.Value) (any, error)) {
-	b.add(name, func(args []js.Value) any {
+func (b *binding) calls(name string, fn func(ctx context.Context, args []js.Value) (any, error)) {
+	b.function(name, func(args []js.Value) {
 		call := args[0].Int()
 		ctx := b.begin(call)
-		return promise(func() (any, error) {
-			defer b.cancelCall(call)
-			return fn(ctx, args)
-		})
+		go func() {
+			v, err := fn(ctx, args)
+			b.cancelCall(call)
+			if err != nil {
+				b.settle.Invoke(call, false, describe(err))
+				return
+			}
+			b.settle.Invoke(call, true, v)
+		}()
 	})
 }
 
 // function adds a function that returns at once.
 func (b *binding) function(name string, fn func(args []js.Value)) {
-	b.add(name, func(args []js.Value) any { fn(args); return nil })
-}
-
-func (b *binding) add(name string, fn func(args []js.Value) any) {
-	f := js.FuncOf(func(_ js.Value, args []js.Value) any { return fn(args) })
+	f := js.FuncOf(func(_ js.Value, args []js.Value) any {
+		fn(args)
+		return nil
+	})
 	b.funcs = append(b.funcs, f)
 	b.object.Set(name, f)
 }
@@ -66,26 +72,6 @@ func (b *binding) cancelCall(call int) {
 		delete(b.running, call)
 		stop()
 	}
-}
-
-// promise runs fn beside JavaScript and gives a promise of what it returns. It
-// is rejected with the description of an error.
-func promise(fn func() (any, error)) js.Value {
-	var executor js.Func
-	executor = js.FuncOf(func(_ js.Value, args []js.Value) any {
-		executor.Release()
-		resolve, reject := args[0], args[1]
-		go func() {
-			v, err := fn()
-			if err != nil {
-				reject.Invoke(describe(err))
-				return
-			}
-			resolve.Invoke(v)
-		}()
-		return nil
-	})
-	return js.Global().Get("Promise").New(executor)
 }
 
 func text(args []js.Value, i int) string {

@@ -24,16 +24,18 @@ func main() {
 	select {}
 }
 
-// newClient(url, options, provider, WebSocket, onAuth) gives an object with the
-// functions below, or one with the description of an error under "failure".
+// newClient(url, options, host) gives an object with the functions below, or one
+// with the description of an error under "failure".
 //
-// options is {namespace, allowInsecureCredentials, ping, attempts,
-// backoff, maxBackoff}: the last three are of the provider, times in
-// milliseconds. provider(reason, rejected,
-// signal) gives a promise of {type: 'basic', user, password} or {type: 'jwt',
-// token}. WebSocket is the constructor of sockets. onAuth(state, user, failure) is
-// told how the session stands.
+// options is {namespace, allowInsecureCredentials, ping, attempts, backoff,
+// maxBackoff}: the last three are of the provider, times in milliseconds.
+// host is {settle, provider, request, WebSocket, onAuth}: settle(call, good,
+// value) takes the answer of a call; provider(reason, rejected, signal) gives a
+// promise of {type: 'basic', user, password} or {type: 'jwt', token}; request
+// and WebSocket are those of client.Native; onAuth(state, user, failure) is told
+// how the session stands.
 func newClient(_ js.Value, args []js.Value) any {
+	host := args[2]
 	o := client.Options{
 		Namespace:                str(args[1], "namespace"),
 		AllowInsecureCredentials: args[1].Get("allowInsecureCredentials").Truthy(),
@@ -41,9 +43,9 @@ func newClient(_ js.Value, args []js.Value) any {
 		ProviderRetry: client.ProviderRetry{
 			Attempts: number(args[1], "attempts"), First: millis(args[1].Get("backoff")), Max: millis(args[1].Get("maxBackoff")),
 		},
-		Native: client.Native{WebSocket: args[3]},
+		Native: client.Native{WebSocket: host.Get("WebSocket"), Request: host.Get("request")},
 	}
-	if onAuth := args[4]; onAuth.Type() == js.TypeFunction {
+	if onAuth := host.Get("onAuth"); onAuth.Type() == js.TypeFunction {
 		o.OnAuth = func(e client.AuthEvent) {
 			if e.Err != nil {
 				onAuth.Invoke(string(e.State), e.User, describe(e.Err))
@@ -52,26 +54,26 @@ func newClient(_ js.Value, args []js.Value) any {
 			onAuth.Invoke(string(e.State), e.User)
 		}
 	}
-	c, err := client.New(args[0].String(), provider(args[2]), o)
+	c, err := client.New(args[0].String(), provider(host.Get("provider")), o)
 	if err != nil {
 		return map[string]any{"failure": describe(err)}
 	}
-	b := &binding{c: c, running: map[int]context.CancelFunc{}, object: js.Global().Get("Object").New()}
-	b.promises("send", b.send)
-	b.promises("prime", func(ctx context.Context, _ []js.Value) (any, error) {
+	b := &binding{c: c, running: map[int]context.CancelFunc{}, object: js.Global().Get("Object").New(), settle: host.Get("settle")}
+	b.calls("send", b.send)
+	b.calls("prime", func(ctx context.Context, _ []js.Value) (any, error) {
 		cred, err := c.Prime(ctx)
 		if auth.IsBasic(cred) {
 			return "basic", err
 		}
 		return "jwt", err
 	})
-	b.promises("login", func(ctx context.Context, _ []js.Value) (any, error) { return loginJSON(c.Login(ctx)) })
-	b.promises("refresh", func(ctx context.Context, args []js.Value) (any, error) {
+	b.calls("login", func(ctx context.Context, _ []js.Value) (any, error) { return loginJSON(c.Login(ctx)) })
+	b.calls("refresh", func(ctx context.Context, args []js.Value) (any, error) {
 		return loginJSON(c.RefreshToken(ctx, text(args, 1)))
 	})
-	b.promises("token", func(ctx context.Context, args []js.Value) (any, error) { return c.AccessToken(ctx, text(args, 1)) })
-	b.promises("connect", func(ctx context.Context, _ []js.Value) (any, error) { return nil, c.Connect(ctx) })
-	b.promises("close", func(context.Context, []js.Value) (any, error) {
+	b.calls("token", func(ctx context.Context, args []js.Value) (any, error) { return c.AccessToken(ctx, text(args, 1)) })
+	b.calls("connect", func(ctx context.Context, _ []js.Value) (any, error) { return nil, c.Connect(ctx) })
+	b.calls("close", func(context.Context, []js.Value) (any, error) {
 		err := c.Close()
 		b.release()
 		return nil, err
@@ -85,8 +87,11 @@ func newClient(_ js.Value, args []js.Value) any {
 	return b.object
 }
 
-// send(call, body) posts a body of /v1/api/sql and gives the answer's text.
+// send(call, body, signal) posts a body of /v1/api/sql and gives the answer's text.
 func (b *binding) send(ctx context.Context, args []js.Value) (any, error) {
+	if len(args) > 2 && args[2].Type() == js.TypeObject {
+		ctx = client.WithSignal(ctx, args[2])
+	}
 	answer, err := b.c.Send(ctx, []byte(text(args, 1)))
 	return string(answer), err
 }

@@ -1,7 +1,7 @@
 import type { AuthCredentials } from './auth.js';
 import { browser } from './browser.js';
 import { wrapRowMap, type JsonValue, type RowData } from './cell.js';
-import { callCore, loadCore, type Core, type WasmKalamClient } from './core.js';
+import { Calls, loadCore, type Core, type WasmKalamClient } from './core.js';
 import { encodeLive, encodeSubscription, nameRows, readEvent } from './decode.js';
 import { KalamError, toKalamError, type Failure } from './errors.js';
 import type { FileRefContext } from './file.js';
@@ -14,9 +14,10 @@ import type {
 import { batchBody, checkTable, keyCondition, quoteName, requestBody, type BatchStatement, type Param, type RowKey } from './params.js';
 import { platform } from './platform.js';
 import { resolveCredentials } from './provider.js';
+import { request } from './request.js';
 import { KalamChange, KalamRow, wrapRows } from './row.js';
 import type { SeqId } from './seqid.js';
-import { watched } from './socket.js';
+import { watched, type SocketObserver } from './socket.js';
 import { upload, type Upload, type UploadProgress } from './upload.js';
 import { onWake } from './wake.js';
 
@@ -69,6 +70,7 @@ interface RunningSubscription extends Omit<SubscriptionInfo, 'lastSeqId'> {
 /** What there is between initialize() and shutdown(). */
 interface Running {
   core: Core;
+  calls: Calls;
   wasm: WasmKalamClient;
   stopWaking: () => void;
 }
@@ -97,7 +99,6 @@ export class KalamDBClient {
   #attempts = 0;
   #reconnecting = false;
   #reconnect = { off: false, first: 0, max: 0, attempts: 0 };
-  #calls = 0;
   #nextSubscription = 0;
   #providerError: unknown;
 
@@ -121,7 +122,7 @@ export class KalamDBClient {
   async initialize(): Promise<void> {
     const { wasm } = await this.#start();
     if (this.#authType === null) {
-      this.#authType = (await this.#call((id) => wasm.prime(id))) as 'basic' | 'jwt';
+      this.#authType = await this.#call<'basic' | 'jwt'>((id) => wasm.prime(id));
     }
     await this.#eager;
   }
@@ -146,10 +147,11 @@ export class KalamDBClient {
     if (running === undefined) return;
     this.#running = this.#ready = this.#eager = undefined;
     this.#authType = null;
-    const { wasm, stopWaking } = await running;
+    const { wasm, calls, stopWaking } = await running;
     stopWaking();
     this.#forget();
     await this.#call((id) => wasm.close(id), undefined, await running);
+    calls.close();
   }
 
   /** Whether the socket is open and signed in. */
@@ -228,7 +230,7 @@ export class KalamDBClient {
   /** Exchanges user and password for a session, which the client uses from here on. */
   async login(options?: CallOptions): Promise<LoginResponse> {
     const { wasm } = await this.#start();
-    const json = await this.#call((id) => wasm.login(id), options?.signal);
+    const json = await this.#call<string>((id) => wasm.login(id), options?.signal);
     this.#authType = 'jwt';
     return JSON.parse(json) as LoginResponse;
   }
@@ -236,7 +238,7 @@ export class KalamDBClient {
   /** Exchanges a refresh token for a new pair, which the client uses from here on. */
   async refreshToken(refreshToken: string, options?: CallOptions): Promise<LoginResponse> {
     const { wasm } = await this.#start();
-    const json = await this.#call((id) => wasm.refresh(id, refreshToken), options?.signal);
+    const json = await this.#call<string>((id) => wasm.refresh(id, refreshToken), options?.signal);
     this.#authType = 'jwt';
     return JSON.parse(json) as LoginResponse;
   }
@@ -331,7 +333,7 @@ export class KalamDBClient {
       url: `${this.#options.url.replace(/\/+$/, '')}/v1/api/sql`, sql, files, params, onProgress,
       namespace: this.#options.namespace, signal: options?.signal,
     };
-    const token = (rejected: string) => this.#call((id) => wasm.token(id, rejected), options?.signal);
+    const token = (rejected: string) => this.#call<string>((id) => wasm.token(id, rejected), options?.signal);
     const first = await token('');
     this.#authType = 'jwt';
     try {
@@ -440,6 +442,7 @@ export class KalamDBClient {
   async #load(): Promise<Running> {
     const host = platform.current ?? browser;
     const [core, socket] = await Promise.all([loadCore(this.#options.wasmUrl), host.webSocket()]);
+    const calls = new Calls(core);
     const o = this.#options;
     const wasm = core.newClient(
       o.url,
@@ -451,33 +454,16 @@ export class KalamDBClient {
         backoff: o.authProviderInitialBackoffMs,
         maxBackoff: o.authProviderMaxBackoffMs,
       },
-      (reason, rejected, signal) => this.#credentials(reason, rejected, signal),
-      watched(socket, {
-        dialing: () => this.#attempts++,
-        connected: () => {
-          this.#connected = true;
-          this.#reconnecting = false;
-          this.#attempts = 0;
-          this.#log.write(LogLevel.Info, 'connection', 'connected');
-          this.#log.guard('onConnect', this.#handlers.onConnect);
-        },
-        disconnected: (reason) => {
-          this.#connected = false;
-          this.#reconnecting = true;
-          this.#log.write(LogLevel.Info, 'connection', `disconnected: ${reason.message}`);
-          this.#log.guard('onDisconnect', this.#handlers.onDisconnect, reason);
-        },
-        failed: (error) => {
-          this.#log.write(LogLevel.Info, 'connection', error.message);
-          this.#log.guard('onError', this.#handlers.onError, error);
-        },
-        received: (text) => this.#log.guard('onReceive', this.#handlers.onReceive, text),
-        sent: (text) => this.#log.guard('onSend', this.#handlers.onSend, text),
-      }),
-      (state, user, failure) => this.#authChanged(state as AuthState, user, failure),
+      {
+        settle: (call, good, value) => calls.settle(call, good, value),
+        provider: (reason, rejected, signal) => this.#credentials(reason, rejected, signal),
+        request,
+        WebSocket: watched(socket, this.#observer()),
+        onAuth: (state, user, failure) => this.#authChanged(state as AuthState, user, failure),
+      },
     );
     if (wasm.failure) throw toKalamError(wasm.failure);
-    const running = { core, wasm, stopWaking: onWake(() => core.crash ?? wasm.wake()) };
+    const running: Running = { core, calls, wasm, stopWaking: onWake(() => core.crash ?? wasm.wake()) };
     this.#ready = running;
     this.#applyReconnect();
     this.#log.write(LogLevel.Debug, 'init', 'the module runs');
@@ -486,6 +472,32 @@ export class KalamDBClient {
       this.#eager.catch((error: unknown) => this.#log.write(LogLevel.Warn, 'connection', String(error)));
     }
     return running;
+  }
+
+  /** Tells the handlers what the socket does. */
+  #observer(): SocketObserver {
+    return {
+      dialing: () => this.#attempts++,
+      connected: () => {
+        this.#connected = true;
+        this.#reconnecting = false;
+        this.#attempts = 0;
+        this.#log.write(LogLevel.Info, 'connection', 'connected');
+        this.#log.guard('onConnect', this.#handlers.onConnect);
+      },
+      disconnected: (reason) => {
+        this.#connected = false;
+        this.#reconnecting = true;
+        this.#log.write(LogLevel.Info, 'connection', `disconnected: ${reason.message}`);
+        this.#log.guard('onDisconnect', this.#handlers.onDisconnect, reason);
+      },
+      failed: (error) => {
+        this.#log.write(LogLevel.Info, 'connection', error.message);
+        this.#log.guard('onError', this.#handlers.onError, error);
+      },
+      received: (text) => this.#log.guard('onReceive', this.#handlers.onReceive, text),
+      sent: (text) => this.#log.guard('onSend', this.#handlers.onSend, text),
+    };
   }
 
   /** Asks the provider for the core. */
@@ -513,22 +525,22 @@ export class KalamDBClient {
 
   async #send(body: string, signal: AbortSignal | undefined): Promise<QueryResponse> {
     const { wasm } = this.#ready ?? (await this.#start());
-    const json = await this.#call((id) => wasm.send(id, body), signal);
+    const json = await this.#call<string>((id) => wasm.send(id, body, signal), signal);
     return nameRows(JSON.parse(json) as QueryResponse);
   }
 
   /** Runs a call of the core: it can be aborted, and is never left hanging. */
-  async #call<R>(fn: (id: number) => Promise<R>, signal?: AbortSignal, on: Running | undefined = this.#ready): Promise<R> {
+  async #call<R>(begin: (id: number) => void, signal?: AbortSignal, on: Running | undefined = this.#ready): Promise<R> {
     if (on === undefined) throw new KalamError({ code: 'CLIENT_CLOSED', message: 'the client was shut down' });
     signal?.throwIfAborted();
     if ((platform.current ?? browser).inside(this)) {
       throw new KalamError({ code: 'REENTRANT_CALL', message: 'authProvider called the client that waits for it' });
     }
-    const id = ++this.#calls;
+    const id = on.calls.number();
     const abort = () => on.wasm.cancel(id);
     signal?.addEventListener('abort', abort);
     try {
-      return await callCore(on.core, () => fn(id));
+      return await on.calls.run<R>(id, begin);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       throw this.#withCause(toKalamError(error));
@@ -664,7 +676,7 @@ export class KalamDBClient {
       ended(error);
     };
     const sub: RunningSubscription = {
-      id: `sub-${++this.#nextSubscription}`, call: ++this.#calls, sql, tableName,
+      id: `sub-${++this.#nextSubscription}`, call: running.calls.number(), sql, tableName,
       createdAt: new Date(), lastSeqId: undefined, closed: false,
       end: () => close(new KalamError({ code: 'DISCONNECTED', message: 'the live query was ended' })),
       fail: (failure) => close(this.#withCause(toKalamError(failure))),

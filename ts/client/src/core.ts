@@ -1,18 +1,22 @@
 import { badModule, browser } from './browser.js';
 import { KalamError, toKalamError, type Failure } from './errors.js';
 import { platform, type WebSocketConstructor } from './platform.js';
+import type { RequestFunction } from './request.js';
 import { startGo } from './wasm_exec.js';
 
-/** The Go client of one user, as cmd/kalamwasm gives it. Numbers tell calls apart, for cancel. */
+/**
+ * The Go client of one user, as cmd/kalamwasm gives it. Numbers tell calls
+ * apart; those down to `close` are answered by {@link CoreHost.settle}.
+ */
 export interface WasmKalamClient {
   failure?: Failure;
-  prime(call: number): Promise<string>;
-  send(call: number, body: string): Promise<string>;
-  login(call: number): Promise<string>;
-  refresh(call: number, refreshToken: string): Promise<string>;
-  token(call: number, rejected: string): Promise<string>;
-  connect(call: number): Promise<void>;
-  close(call: number): Promise<void>;
+  prime(call: number): void;
+  send(call: number, body: string, signal?: AbortSignal): void;
+  login(call: number): void;
+  refresh(call: number, refreshToken: string): void;
+  token(call: number, rejected: string): void;
+  connect(call: number): void;
+  close(call: number): void;
   cancel(call: number): void;
   live(call: number, sql: string, options: string, onPatch: (json: string) => void, onEnd: (f: Failure) => void): void;
   subscribe(call: number, sql: string, options: string, onEvent: (json: string) => void, onEnd: (f: Failure) => void): void;
@@ -21,15 +25,18 @@ export interface WasmKalamClient {
   reconnect(off: boolean, firstDelay: number, maxDelay: number, maxAttempts: number): void;
 }
 
+/** What the Go client calls here. */
+export interface CoreHost {
+  settle(call: number, good: boolean, value: unknown): void;
+  provider(reason: string, rejected: string, signal: AbortSignal): Promise<unknown>;
+  request: RequestFunction;
+  WebSocket: WebSocketConstructor;
+  onAuth(state: string, user: string, failure?: Failure): void;
+}
+
 /** What cmd/kalamwasm leaves in its global object. */
 interface Scope {
-  kalamClient?: (
-    url: string,
-    options: Record<string, unknown>,
-    provider: (reason: string, rejected: string, signal: AbortSignal) => Promise<unknown>,
-    webSocket: WebSocketConstructor,
-    onAuth: (state: string, user: string, failure?: Failure) => void,
-  ) => WasmKalamClient;
+  kalamClient?: (url: string, options: Record<string, unknown>, host: CoreHost) => WasmKalamClient;
 }
 
 /** A running module. All clients of a page share one. */
@@ -69,8 +76,6 @@ async function start(source: WasmSource | undefined, forget: () => void): Promis
     // reach, and what they set stays here.
     Object, Array, Uint8Array, Promise, Error, Date, JSON, AbortController, TextEncoder, TextDecoder, performance,
     crypto: host.crypto,
-    fetch: (input: string, init: RequestInit) => fetch(input, init),
-    WebSocket: await host.webSocket(),
     process: { pid: none, ppid: none, getuid: () => none, geteuid: () => none, getgid: () => none, getegid: () => none },
     path: { resolve: (...parts: string[]) => parts.join('/') },
     fs: {
@@ -109,20 +114,49 @@ async function moduleOf(source: WasmSource | undefined): Promise<WebAssembly.Mod
   }
 }
 
-/** Runs a call of the core, which is settled also when the core ends. */
-export async function callCore<R>(core: Core, call: () => Promise<R>): Promise<R> {
-  if (core.crash) throw core.crash;
-  const release = (platform.current ?? browser).hold();
-  let fail: ((error: KalamError) => void) | undefined;
-  try {
-    return await new Promise<R>((resolve, reject) => {
-      core.onCrash.add((fail = reject));
-      call().then(resolve, reject);
+/** The calls of one client that wait for their answers. */
+export class Calls {
+  readonly #core: Core;
+  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: unknown) => void; release: () => void }>();
+  readonly #crashed = (error: KalamError) => {
+    for (const call of [...this.#waiting.keys()]) this.settle(call, false, error);
+  };
+  #last = 0;
+
+  constructor(core: Core) {
+    this.#core = core;
+    core.onCrash.add(this.#crashed);
+  }
+
+  /** A number that no other call has. */
+  number(): number {
+    return ++this.#last;
+  }
+
+  /** Runs a call, which is settled also when the core ends. */
+  run<R>(call: number, begin: (call: number) => void): Promise<R> {
+    return new Promise<R>((resolve, reject) => {
+      if (this.#core.crash) return reject(this.#core.crash);
+      this.#waiting.set(call, { resolve, reject, release: (platform.current ?? browser).hold() });
+      try {
+        begin(call);
+      } catch (error) {
+        this.settle(call, false, this.#core.crash ?? error);
+      }
     });
-  } catch (error) {
-    throw core.crash ?? toKalamError(error);
-  } finally {
-    if (fail) core.onCrash.delete(fail);
-    release();
+  }
+
+  settle(call: number, good: boolean, value: unknown): void {
+    const waiting = this.#waiting.get(call);
+    if (waiting === undefined) return;
+    this.#waiting.delete(call);
+    waiting.release();
+    if (good) waiting.resolve(value as never);
+    else waiting.reject(toKalamError(value));
+  }
+
+  /** No call will come any more. */
+  close(): void {
+    this.#core.onCrash.delete(this.#crashed);
   }
 }
