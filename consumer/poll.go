@@ -207,6 +207,9 @@ func (x *Consumer) consume(ctx context.Context) (*wire.ConsumeResponse, error) {
 		r.Partition = *o.Partition
 	}
 	acks := x.takeAcks()
+	if len(acks) > 0 {
+		r.Timeout = 0 // somebody may wait to hear that they arrived
+	}
 	for _, g := range grouped(acks) {
 		r.Acks = append(r.Acks, wire.TopicAck{Partition: g.part, Ranges: g.ranges})
 	}

@@ -21,6 +21,7 @@ type binding struct {
 	// Go runs on one thread here and gives way only when it waits, so it needs
 	// no lock.
 	running map[int]context.CancelFunc
+	workers map[int]*worker // likewise
 }
 
 // calls adds a function that answers with settle(call, true, value) or
@@ -72,6 +73,15 @@ func (b *binding) cancelCall(call int) {
 		delete(b.running, call)
 		stop()
 	}
+}
+
+// abortable gives a context whose end aborts the request at the host, if
+// JavaScript may want that.
+func abortable(ctx context.Context, args []js.Value, i int) context.Context {
+	if i < len(args) && args[i].Truthy() {
+		return client.WithAbort(ctx)
+	}
+	return ctx
 }
 
 func text(args []js.Value, i int) string {

@@ -58,7 +58,7 @@ func newClient(_ js.Value, args []js.Value) any {
 	if err != nil {
 		return map[string]any{"failure": describe(err)}
 	}
-	b := &binding{c: c, running: map[int]context.CancelFunc{}, object: js.Global().Get("Object").New(), settle: host.Get("settle")}
+	b := &binding{c: c, running: map[int]context.CancelFunc{}, workers: map[int]*worker{}, object: js.Global().Get("Object").New(), settle: host.Get("settle")}
 	b.calls("send", b.send)
 	b.calls("prime", func(ctx context.Context, _ []js.Value) (any, error) {
 		cred, err := c.Prime(ctx)
@@ -78,6 +78,7 @@ func newClient(_ js.Value, args []js.Value) any {
 		b.release()
 		return nil, err
 	})
+	b.topics()
 	b.function("cancel", b.cancel)
 	b.function("live", b.live)
 	b.function("subscribe", b.subscribe)
@@ -87,12 +88,9 @@ func newClient(_ js.Value, args []js.Value) any {
 	return b.object
 }
 
-// send(call, body, signal) posts a body of /v1/api/sql and gives the answer's text.
+// send(call, body, abortable) posts a body of /v1/api/sql and gives the answer's text.
 func (b *binding) send(ctx context.Context, args []js.Value) (any, error) {
-	if len(args) > 2 && args[2].Type() == js.TypeObject {
-		ctx = client.WithSignal(ctx, args[2])
-	}
-	answer, err := b.c.Send(ctx, []byte(text(args, 1)))
+	answer, err := b.c.Send(abortable(ctx, args, 2), []byte(text(args, 1)))
 	return string(answer), err
 }
 

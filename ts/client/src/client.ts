@@ -1,7 +1,7 @@
 import type { AuthCredentials } from './auth.js';
 import { browser } from './browser.js';
 import { wrapRowMap, type JsonValue, type RowData } from './cell.js';
-import { Calls, loadCore, type Core, type WasmKalamClient } from './core.js';
+import { Calls, loadCore, register, type Core, type WasmKalamClient } from './core.js';
 import { encodeLive, encodeSubscription, nameRows, readEvent } from './decode.js';
 import { KalamError, toKalamError, type Failure } from './errors.js';
 import type { FileRefContext } from './file.js';
@@ -109,6 +109,7 @@ export class KalamDBClient {
     this.#options = options;
     this.#log = new Log(options.logLevel, options.logListener);
     const { onConnect, onDisconnect, onError, onReceive, onSend } = options;
+    register(this, () => this.#start());
     this.#handlers = { onConnect, onDisconnect, onError, onReceive, onSend } as Handlers;
   }
 
@@ -525,7 +526,7 @@ export class KalamDBClient {
 
   async #send(body: string, signal: AbortSignal | undefined): Promise<QueryResponse> {
     const { wasm } = this.#ready ?? (await this.#start());
-    const json = await this.#call<string>((id) => wasm.send(id, body, signal), signal);
+    const json = await this.#call<string>((id) => wasm.send(id, body, signal !== undefined), signal);
     return nameRows(JSON.parse(json) as QueryResponse);
   }
 

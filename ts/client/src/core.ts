@@ -6,12 +6,13 @@ import { startGo } from './wasm_exec.js';
 
 /**
  * The Go client of one user, as cmd/kalamwasm gives it. Numbers tell calls
- * apart; those down to `close` are answered by {@link CoreHost.settle}.
+ * apart. Those that give nothing else are answered by {@link CoreHost.settle}:
+ * prime, send, login, refresh, token, connect, close, consume, acknowledge, flush.
  */
 export interface WasmKalamClient {
   failure?: Failure;
   prime(call: number): void;
-  send(call: number, body: string, signal?: AbortSignal): void;
+  send(call: number, body: string, abortable: boolean): void;
   login(call: number): void;
   refresh(call: number, refreshToken: string): void;
   token(call: number, rejected: string): void;
@@ -20,6 +21,12 @@ export interface WasmKalamClient {
   cancel(call: number): void;
   live(call: number, sql: string, options: string, onPatch: (json: string) => void, onEnd: (f: Failure) => void): void;
   subscribe(call: number, sql: string, options: string, onEvent: (json: string) => void, onEnd: (f: Failure) => void): void;
+  consume(call: number, body: string, abortable: boolean): void;
+  acknowledge(call: number, body: string): void;
+  flush(call: number, worker: number): void;
+  work(call: number, options: string, onMessage: (n: number, json: string) => void, onEnd: (f?: Failure) => void): void;
+  handled(worker: number, n: number, good: boolean): void;
+  settleMessage(worker: number, n: number, delay: number): void;
   disconnect(): void;
   wake(): void;
   reconnect(off: boolean, firstDelay: number, maxDelay: number, maxAttempts: number): void;
@@ -112,6 +119,34 @@ async function moduleOf(source: WasmSource | undefined): Promise<WebAssembly.Mod
   } catch (cause) {
     throw badModule('wasmUrl', cause);
   }
+}
+
+/** The core of a client, for the packages beside this one. */
+export interface CoreAccess {
+  core: Core;
+  calls: Calls;
+  wasm: WasmKalamClient;
+}
+
+const clients = new WeakMap<object, () => Promise<CoreAccess>>();
+
+/** Notes how to get at the core of a client. */
+export function register(client: object, access: () => Promise<CoreAccess>): void {
+  clients.set(client, access);
+}
+
+/** The core of a client, which starts it if it does not run. */
+export function coreOf(client: object): Promise<CoreAccess> {
+  const access = clients.get(client);
+  if (access === undefined) {
+    return Promise.reject(new KalamError({ code: 'INVALID_ARGUMENT', message: 'this is no client of this copy of @kalamdb/client: install it once' }));
+  }
+  return access();
+}
+
+/** Keeps the program running until the function it gives is called. */
+export function holdProgram(): () => void {
+  return (platform.current ?? browser).hold();
 }
 
 /** The calls of one client that wait for their answers. */
