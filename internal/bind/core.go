@@ -11,6 +11,8 @@ import (
 // core is one SELECT ... FROM ... block.
 type core struct {
 	distinct  bool
+	on        []expr.Node // of DISTINCT ON
+	onOrder   []order     // with on: which row of several is the first
 	items     []expr.Node
 	from      []source
 	alone     *relation // when FROM is exactly one table
@@ -33,9 +35,6 @@ func (c *core) allowed() expr.BindOptions {
 
 // core binds a SELECT block.
 func (b *Binder) core(q *dialect.Select, outer *level) (body, []wire.Field, *level, error) {
-	if len(q.DistinctOn) > 0 {
-		return nil, nil, nil, b.Unsupported(q.DistinctOn[0].Pos(), "DISTINCT ON")
-	}
 	c := &core{distinct: q.Distinct, windows: make(map[string]*dialect.Window)}
 	for i := range q.Windows {
 		c.windows[q.Windows[i].Name.Name] = &q.Windows[i].Window
@@ -60,8 +59,53 @@ func (b *Binder) core(q *dialect.Select, outer *level) (body, []wire.Field, *lev
 	if err := b.group(c, q, fields, names); err != nil {
 		return nil, nil, nil, err
 	}
+	for _, x := range q.DistinctOn {
+		n, err := b.distinctOn(c, x, fields, names)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		c.on = append(c.on, n)
+	}
 	c.names = names
 	return c, fields, names, nil
+}
+
+// distinctOn is an item of DISTINCT ON: the number or the name of a result
+// column, else an expression.
+func (b *Binder) distinctOn(c *core, x dialect.Expr, fields []wire.Field, names *level) (expr.Node, error) {
+	switch i := position(&Select{fields: fields}, x); {
+	case i < 0:
+		return nil, b.fail(wire.CodeInvalidSQL, x.Pos(), "this position of DISTINCT ON is not in the select list")
+	case i > 0:
+		return c.items[i-1], nil
+	}
+	n, err := b.bind(x, names, c.allowed())
+	if err != nil {
+		return nil, err
+	}
+	return n, b.grouped(c, n, x.Pos())
+}
+
+// orderOn checks that ORDER BY begins with the items of DISTINCT ON, and keeps
+// it: it says which row of several is the first.
+func (b *Binder) orderOn(c *core, list []order, items []dialect.OrderItem) error {
+	met := make(map[int]bool)
+	for k, o := range list {
+		if len(met) == len(c.on) {
+			break
+		}
+		found := false
+		for i, n := range c.on {
+			if expr.Equal(n, o.node) {
+				met[i], found = true, true
+			}
+		}
+		if !found {
+			return b.fail(wire.CodeInvalidSQL, items[min(k, len(items)-1)].X.Pos(), "SELECT DISTINCT ON expressions must match the first ORDER BY expressions")
+		}
+	}
+	c.onOrder = list
+	return nil
 }
 
 const maxColumns = 1600
@@ -265,9 +309,6 @@ func (s *setOp) retype(types []wire.Type) error {
 }
 
 func (b *Binder) setOp(q *dialect.SetOp, outer *level) (*setOp, []wire.Field, error) {
-	if q.All && q.Op != "UNION" {
-		return nil, nil, b.Unsupported(q.Pos(), q.Op+" ALL")
-	}
 	l, fields, _, err := b.body(q.L, outer)
 	if err != nil {
 		return nil, nil, err
@@ -287,7 +328,7 @@ func (b *Binder) setOp(q *dialect.SetOp, outer *level) (*setOp, []wire.Field, er
 	if err != nil {
 		return nil, nil, b.placedAt(err, q.Pos())
 	}
-	if !q.All {
+	if !q.All || q.Op != "UNION" {
 		distinct(l, r)
 	}
 	for i := range fields {

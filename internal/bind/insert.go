@@ -56,7 +56,7 @@ func (b *Binder) Insert(s *dialect.Insert) (*Insert, error) {
 			return nil, err
 		}
 	}
-	in.Returning, err = b.returning(b.relation(t, s.As), s.Returning)
+	in.Returning, err = b.returning(b.relation(t, s.As).level(), s.Returning)
 	return in, err
 }
 

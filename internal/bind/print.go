@@ -34,20 +34,7 @@ func (s *Select) Printed(target expr.Target) Printed {
 func (s *Select) Print(p *expr.Printer) { s.print(p, false) }
 
 func (s *Select) print(p *expr.Printer, named bool) {
-	for i, c := range s.with {
-		switch {
-		case i > 0:
-			p.Raw(", ")
-		case s.recursive:
-			p.Raw("WITH RECURSIVE ")
-		default:
-			p.Raw("WITH ")
-		}
-		c.print(p)
-	}
-	if len(s.with) > 0 {
-		p.Raw(" ")
-	}
+	printWith(p, s.with, s.recursive)
 	_, listed := s.body.(*values)
 	if listed = listed && (len(s.order) > 0 || s.limit != nil || s.offset != nil); listed {
 		p.Raw("SELECT * FROM (")
@@ -56,14 +43,16 @@ func (s *Select) print(p *expr.Printer, named bool) {
 	if listed {
 		p.Raw(")")
 	}
-	_, plain := s.body.(*core)
+	core, plain := s.body.(*core)
 	for i, o := range s.order {
 		if i == 0 {
 			p.Raw(" ORDER BY ")
 		} else {
 			p.Raw(", ")
 		}
-		if plain && (o.position == 0 || expr.AsColumn(o.node) != nil) {
+		if plain && len(core.on) > 0 {
+			p.Raw(orderName(i))
+		} else if plain && (o.position == 0 || expr.AsColumn(o.node) != nil) {
 			p.Key(o.node)
 		} else {
 			p.Raw(strconv.Itoa(o.position))
@@ -83,6 +72,23 @@ func (s *Select) print(p *expr.Printer, named bool) {
 		p.Raw(" OFFSET coalesce(")
 		p.Node(s.offset)
 		p.Raw(", 0)")
+	}
+}
+
+func printWith(p *expr.Printer, list []*cte, recursive bool) {
+	for i, c := range list {
+		switch {
+		case i > 0:
+			p.Raw(", ")
+		case recursive:
+			p.Raw("WITH RECURSIVE ")
+		default:
+			p.Raw("WITH ")
+		}
+		c.print(p)
+	}
+	if len(list) > 0 {
+		p.Raw(" ")
 	}
 }
 
@@ -119,7 +125,54 @@ func (c *cte) print(p *expr.Printer) {
 	p.Raw(")")
 }
 
+// orderName is what a DISTINCT ON calls item i of its ORDER BY.
+func orderName(i int) string { return "o" + strconv.Itoa(i+1) }
+
+// print writes the block. DISTINCT ON is the rows that are the first of their
+// kind by a window function.
 func (c *core) print(p *expr.Printer, named bool) {
+	if len(c.on) == 0 {
+		c.printBlock(p, named, nil)
+		return
+	}
+	p.Raw("SELECT ")
+	for i := range c.items {
+		if i > 0 {
+			p.Raw(", ")
+		}
+		p.Raw(columnName(i))
+	}
+	p.Raw(" FROM (")
+	c.printBlock(p, true, func() {
+		for i, o := range c.onOrder {
+			p.Raw(", ")
+			p.Key(o.node)
+			p.Raw(" AS " + orderName(i))
+		}
+		p.Raw(", row_number() OVER (PARTITION BY ")
+		for i, n := range c.on {
+			if i > 0 {
+				p.Raw(", ")
+			}
+			p.Key(n)
+		}
+		for i, o := range c.onOrder {
+			if i == 0 {
+				p.Raw(" ORDER BY ")
+			} else {
+				p.Raw(", ")
+			}
+			p.Key(o.node)
+			o.printDirection(p)
+		}
+		p.Raw(") AS nth")
+	})
+	p.Raw(") WHERE nth = 1")
+}
+
+// printBlock writes SELECT ... HAVING; more, if it is not nil, adds result
+// columns.
+func (c *core) printBlock(p *expr.Printer, named bool, more func()) {
 	p.Raw("SELECT ")
 	if c.distinct {
 		p.Raw("DISTINCT ")
@@ -135,6 +188,9 @@ func (c *core) print(p *expr.Printer, named bool) {
 		if named {
 			p.Raw(" AS " + columnName(i))
 		}
+	}
+	if more != nil {
+		more()
 	}
 	switch {
 	case c.alone != nil:
@@ -168,12 +224,38 @@ func (c *core) print(p *expr.Printer, named bool) {
 }
 
 func (s *setOp) print(p *expr.Printer, named bool) {
+	if s.all && s.op != "UNION" {
+		s.printAll(p)
+		return
+	}
 	printOperand(p, s.l, named, true)
 	p.Raw(" " + s.op + " ")
 	if s.all {
 		p.Raw("ALL ")
 	}
 	printOperand(p, s.r, named, false)
+}
+
+// printAll writes INTERSECT ALL and EXCEPT ALL: equal rows of a side are told
+// apart by their number among themselves.
+func (s *setOp) printAll(p *expr.Printer) {
+	var list string
+	for i := range s.nodes() {
+		if i > 0 {
+			list += ", "
+		}
+		list += columnName(i)
+	}
+	p.Raw("SELECT " + list + " FROM (")
+	for i, side := range []body{s.l, s.r} {
+		if i > 0 {
+			p.Raw(" " + s.op + " ")
+		}
+		p.Raw("SELECT " + list + ", row_number() OVER (PARTITION BY " + list + ") FROM (")
+		side.print(p, true)
+		p.Raw(")")
+	}
+	p.Raw(")")
 }
 
 // printOperand writes a side of a set operation. What the engine would not take

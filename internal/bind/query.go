@@ -124,6 +124,11 @@ func (b *Binder) query(q *dialect.Query, outer *level) (*Select, error) {
 	if err := b.orderBy(s, q.OrderBy, names); err != nil {
 		return nil, err
 	}
+	if c, ok := s.body.(*core); ok && len(c.on) > 0 {
+		if err := b.orderOn(c, s.order, q.OrderBy); err != nil {
+			return nil, err
+		}
+	}
 	if len(q.OrderBy) == 0 && outer == nil {
 		s.defaultOrder()
 	}
@@ -301,7 +306,7 @@ func position(s *Select, x dialect.Expr) int {
 // part of the result, as existing clients expect.
 func (s *Select) defaultOrder() {
 	c, ok := s.body.(*core)
-	if !ok || c.alone == nil || c.alone.table.Kind == catalog.System || c.aggregate || c.distinct {
+	if !ok || c.alone == nil || c.alone.table.Kind == catalog.System || c.aggregate || c.distinct || len(c.on) > 0 {
 		return
 	}
 	var keys []order

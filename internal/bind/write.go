@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"slices"
+
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
@@ -25,8 +27,11 @@ type Change struct {
 	Table     *catalog.Table
 	Set       []Assignment // empty for a DELETE
 	Returning *Returning
+	with      []*cte
+	recursive bool // of with
 	rel       *relation
-	from      []source // of UPDATE ... FROM and DELETE ... USING
+	from      []source       // of UPDATE ... FROM and DELETE ... USING
+	others    []*expr.Column // of from, that RETURNING sees behind the row
 	where     expr.Node
 	checks    []expr.Node
 }
@@ -160,8 +165,26 @@ func (b *Binder) Update(s *dialect.Update) (*Change, error) {
 	if c.checks, err = b.checks(c.Table); err != nil {
 		return nil, err
 	}
-	c.Returning, err = b.returning(c.rel, s.Returning)
-	return c, err
+	return c, b.changed(c, s.Returning, names)
+}
+
+// changed binds RETURNING of a change. With FROM or USING it sees the columns
+// of the sources too, which stand behind those of the row.
+func (b *Binder) changed(c *Change, list []dialect.SelectItem, names *level) (err error) {
+	if len(c.from) > 0 && len(list) > 0 {
+		all := names.star[len(c.rel.cols):] // with the columns that USING made of two
+		for _, s := range names.sources[1:] {
+			all = append(all[:len(all):len(all)], s.cols...)
+		}
+		for _, o := range all {
+			if !slices.Contains(c.others, o.column) {
+				o.column.Index = len(c.rel.cols) + len(c.others)
+				c.others = append(c.others, o.column)
+			}
+		}
+	}
+	c.Returning, err = b.returning(names, list)
+	return err
 }
 
 // set binds the assignments of SET.
@@ -194,24 +217,23 @@ func (b *Binder) set(t *catalog.Table, list []dialect.Assignment, names *level) 
 
 // Delete binds a DELETE.
 func (b *Binder) Delete(s *dialect.Delete) (*Change, error) {
-	c, _, err := b.change(s.With, s.Table, s.As, s.Using, s.Where)
+	c, names, err := b.change(s.With, s.Table, s.As, s.Using, s.Where)
 	if err != nil {
 		return nil, err
 	}
-	c.Returning, err = b.returning(c.rel, s.Returning)
-	return c, err
+	return c, b.changed(c, s.Returning, names)
 }
 
 // change binds what UPDATE and DELETE have in common.
 func (b *Binder) change(with *dialect.With, name dialect.Name, as *dialect.Ident, from []dialect.TableExpr, where dialect.Expr) (*Change, *level, error) {
-	if with != nil {
-		return nil, nil, b.Unsupported(with.Pos(), "WITH before UPDATE and DELETE")
-	}
 	t, err := b.target(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &Change{Table: t, rel: b.relation(t, as)}
+	c := &Change{Table: t, rel: b.relation(t, as), recursive: with != nil && with.Recursive}
+	if c.with, err = b.with(with); err != nil {
+		return nil, nil, err
+	}
 	names := c.rel.level()
 	if len(from) > 0 {
 		// The sources are bound beside the target, whose name they see last.
@@ -235,12 +257,12 @@ func (b *Binder) change(with *dialect.With, name dialect.Name, as *dialect.Ident
 	return c, names, nil
 }
 
-// returning binds RETURNING over the changed table.
-func (b *Binder) returning(rel *relation, list []dialect.SelectItem) (*Returning, error) {
+// returning binds RETURNING.
+func (b *Binder) returning(names *level, list []dialect.SelectItem) (*Returning, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	fields, items, err := b.rowOutputs(list, rel.level())
+	fields, items, err := b.rowOutputs(list, names)
 	if err != nil {
 		return nil, err
 	}
@@ -322,10 +344,16 @@ func inDefinition(err error, clause string) error {
 	return err
 }
 
+// Others is how many columns of FROM or USING RETURNING sees behind those of
+// the row.
+func (c *Change) Others() int { return len(c.others) }
+
 // Printed is the query for the rows that the statement touches: the columns
-// of the table, _seq, and then the values of the assignments that are InQuery.
+// of the table, _seq, those of Others, and then the values of the assignments
+// that are InQuery.
 func (c *Change) Printed(target expr.Target) Printed {
 	p := expr.NewPrinter(target)
+	printWith(p, c.with, c.recursive)
 	p.Raw("SELECT ")
 	var cols []wire.Type
 	for i, o := range c.rel.cols[:c.rel.seq()+1] {
@@ -334,6 +362,10 @@ func (c *Change) Printed(target expr.Target) Printed {
 		}
 		p.Raw(o.column.SQL)
 		cols = append(cols, o.column.T)
+	}
+	for _, o := range c.others {
+		p.Raw(", " + o.SQL)
+		cols = append(cols, o.T)
 	}
 	for _, a := range c.Set {
 		if a.InQuery {

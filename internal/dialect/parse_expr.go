@@ -154,11 +154,14 @@ func (p *parser) wrap(x Expr, prec int) (whole Expr, chained int) {
 	case "or":
 		op = "OR"
 	}
-	if p.is("any") || p.is("all") || p.is("some") {
-		p.unsupported(p.pos(), strings.ToUpper(p.tok.word), " behind an operator is not supported")
-	}
 	if prec == precCompare {
 		chained = prec
+	}
+	if p.is("any") || p.is("all") || p.is("some") {
+		if prec != precCompare {
+			p.unsupported(p.pos(), strings.ToUpper(p.tok.word), " behind an operator that does not compare is not supported")
+		}
+		return p.quantified(at, x, op), chained
 	}
 	return &Binary{at: at, Op: op, L: x, R: p.operand(prec + 1)}, chained
 }

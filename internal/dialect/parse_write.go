@@ -72,7 +72,11 @@ func (p *parser) assignments() []Assignment {
 	var list []Assignment
 	for {
 		if p.is("(") {
-			p.unsupported(p.pos(), "an assignment to several columns at once is not supported")
+			list = append(list, p.assignRow()...)
+			if !p.more() {
+				return list
+			}
+			continue
 		}
 		a := Assignment{Column: p.ident("a column name")}
 		if p.is(".") {
@@ -85,6 +89,34 @@ func (p *parser) assignments() []Assignment {
 			return list
 		}
 	}
+}
+
+// assignRow takes (a, b) = (x, y), which is a = x, b = y.
+func (p *parser) assignRow() []Assignment {
+	at := p.pos()
+	p.expect("(")
+	var list []Assignment
+	for {
+		list = append(list, Assignment{Column: p.ident("a column name")})
+		if !p.accept(",") {
+			break
+		}
+	}
+	p.expect(")", "=")
+	p.accept("row")
+	if p.parenQuery() {
+		p.unsupported(p.pos(), "an assignment of a sub-query to several columns is not supported; write one for each")
+	}
+	p.expect("(")
+	values := p.exprs()
+	p.expect(")")
+	if len(values) != len(list) {
+		p.failAt(at, "number of columns does not match number of values")
+	}
+	for i := range list {
+		list[i].Value = values[i]
+	}
+	return list
 }
 
 // returning takes a RETURNING clause, if there is one.

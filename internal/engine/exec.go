@@ -144,6 +144,16 @@ type touched struct {
 	seq store.Seq
 	set []wire.Value // what the query computed for SET
 	new []wire.Value
+	// others are the columns of FROM or USING that RETURNING sees.
+	others []wire.Value
+}
+
+// shown is what RETURNING sees of a row.
+func (t *touched) shown(row []wire.Value) []wire.Value {
+	if len(t.others) == 0 {
+		return row
+	}
+	return slices.Concat(row, t.others)
 }
 
 // touch reads the rows that a change is about. With FROM or USING a row may
@@ -168,7 +178,9 @@ func (r *run) touch(tx *store.Tx, p *plan, env *expr.Env) ([]touched, error) {
 		own := make([]wire.Value, n+2)
 		copy(own, row)
 		system(p.table, own, seq)
-		rows = append(rows, touched{old: own, seq: seq, set: slices.Clone(row[n+1:])})
+		rest := slices.Clone(row[n+1:])
+		k := p.ch.Others()
+		rows = append(rows, touched{old: own, seq: seq, others: rest[:k], set: rest[k:]})
 		return nil
 	})
 	return rows, err
@@ -230,7 +242,7 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 			return wire.Result{}, r.conflict(t, err)
 		}
 		system(t, row.new, seq)
-		env.Row = row.new
+		env.Row = row.shown(row.new)
 		if err := ret.add(env); err != nil {
 			return wire.Result{}, err
 		}
@@ -249,7 +261,7 @@ func (r *run) delete(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 		if err := tx.Delete(t, owner(t, env), row.seq, row.old[:n:n]); err != nil {
 			return wire.Result{}, err
 		}
-		env.Row = row.old
+		env.Row = row.shown(row.old)
 		if err := ret.add(env); err != nil {
 			return wire.Result{}, err
 		}
