@@ -6,6 +6,9 @@ LDFLAGS := -s -w -X main.date=$(DATE)
 # FUZZTIME is how long make fuzz gives each target.
 FUZZTIME ?= 60s
 
+# ISOLATION is how many random statements make fuzz compares between users.
+ISOLATION ?= 1000000
+
 # CHANGES is how many changes make soak makes.
 CHANGES ?= 1000000
 
@@ -34,8 +37,8 @@ ts: ## build the TypeScript packages and their WebAssembly module into ts/*/dist
 soak: ## a million random changes, delivered over bad connections by a server that is killed
 	KALAM_DELIVERY_CHANGES=$(CHANGES) go test -count=1 -timeout 3h -v -run TestEveryChangeIsDeliveredOnce ./internal/node
 
-fuzz: ## fuzz each target for FUZZTIME (60s)
-	@.ci/fuzz $(FUZZTIME)
+fuzz: ## fuzz each target for FUZZTIME (60s), and run ISOLATION random statements (1000000)
+	@.ci/fuzz $(FUZZTIME) $(ISOLATION)
 
 clean: ## remove what was built, and the demo data
 	rm -rf bin demo ts/*/dist ts/node_modules

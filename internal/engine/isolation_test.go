@@ -29,7 +29,9 @@ func (g statements) condition(depth int) string {
 	if depth > 2 {
 		return "t.id = " + g.key()
 	}
-	switch g.r.IntN(10) {
+	switch g.r.IntN(11) {
+	case 9:
+		return "t.id " + g.pick("=", "<>", "<", ">=") + g.pick(" ANY", " ALL") + " (SELECT id FROM " + g.table() + " AS t WHERE " + g.condition(depth+1) + ")"
 	case 0:
 		return g.condition(depth+1) + " AND " + g.condition(depth+1)
 	case 1:
@@ -58,7 +60,11 @@ func (g statements) query(depth int) string {
 	if depth > 2 {
 		return "SELECT t.id, t.v FROM " + g.table() + " AS t" + where
 	}
-	switch g.r.IntN(9) {
+	switch g.r.IntN(11) {
+	case 9:
+		return "SELECT DISTINCT ON (t.v) t.id, t.v FROM " + g.table() + " AS t" + where + " ORDER BY t.v, t.id"
+	case 10:
+		return "WITH RECURSIVE w(id, v) AS (SELECT t.id, t.v FROM " + g.table() + " AS t UNION SELECT w.id + 1, t.v FROM w JOIN " + g.table() + " AS t ON t.id = w.id AND w.id < 9) SELECT id, v FROM w"
 	case 0:
 		return "SELECT t.id, u.v FROM " + g.table() + " AS t " + g.pick("JOIN", "LEFT JOIN", "FULL JOIN", "RIGHT JOIN") + " " + g.table() + " AS u ON t.id = u.id"
 	case 1:
@@ -66,7 +72,7 @@ func (g statements) query(depth int) string {
 	case 2:
 		return "WITH w AS (" + g.query(depth+1) + ") SELECT t.id, t.v FROM w AS t, " + g.table() + " AS o"
 	case 3:
-		return "SELECT t.id, t.v FROM " + g.table() + " AS t " + g.pick("UNION", "UNION ALL", "INTERSECT", "EXCEPT") + " SELECT t.id, t.v FROM " + g.table() + " AS t" + where
+		return "SELECT t.id, t.v FROM " + g.table() + " AS t " + g.pick("UNION", "UNION ALL", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL") + " SELECT t.id, t.v FROM " + g.table() + " AS t" + where
 	case 4:
 		return "SELECT count(*) AS id, max(t.v) AS v FROM " + g.table() + " AS t" + where + " GROUP BY t.v"
 	case 5:
@@ -80,7 +86,16 @@ func (g statements) query(depth int) string {
 func (g statements) next() string {
 	table := g.pick("app.a", "app.b")
 	name := table[len("app."):]
-	switch g.r.IntN(12) {
+	switch g.r.IntN(17) {
+	case 10:
+		return "WITH w AS (" + g.query(1) + ") UPDATE " + table + " AS t SET (v, u) = (w.v, t.id) FROM w WHERE w.id = t.id AND t.id <> " + g.key() + " RETURNING t.id, t.u"
+	case 11:
+		return "WITH w AS (SELECT max(id) AS id FROM " + g.table() + ") DELETE FROM " + table + " AS t USING w WHERE w.id = t.id RETURNING t.id, w.id"
+	case 12: // keys that others have too, and probes of what is unique
+		return "UPDATE " + table + " AS t SET " + g.pick("id", "u") + " = " + g.key() + " WHERE " + g.condition(1) + " RETURNING t.id, t.u"
+	case 13:
+		return "BEGIN; UPDATE " + table + " SET v = 'in' WHERE id = " + g.key() + "; SELECT count(*) FROM " + table + " WHERE v = 'in'; " +
+			"SAVEPOINT s; DELETE FROM " + table + "; ROLLBACK TO s; SELECT count(*) FROM " + table + "; " + g.pick("COMMIT", "ROLLBACK")
 	case 0, 1:
 		return "INSERT INTO " + table + " (id, v, u) VALUES (" + g.key() + ", " + g.word() + ", " + g.pick("NULL", g.key()) + ") RETURNING id, v"
 	case 2:
@@ -106,9 +121,19 @@ func (g statements) next() string {
 	return "SELECT q.id, q.v FROM (" + g.query(0) + ") AS q ORDER BY q.id, q.v"
 }
 
+// define is a definition that changes no row.
+func (g statements) define() string {
+	table := g.pick("app.a", "app.b")
+	return g.pick(
+		"CREATE INDEX IF NOT EXISTS by_v_"+table[4:]+" ON "+table+" (v)", "DROP INDEX IF EXISTS app.by_v_"+table[4:],
+		"ALTER TABLE "+table+" ADD COLUMN IF NOT EXISTS w TEXT DEFAULT 'd'", "ALTER TABLE "+table+" DROP COLUMN IF EXISTS w",
+	)
+}
+
 // TestUsersAreAsIfAlone runs random statements of three users on one server,
 // and each of them also on a server that its user has alone: every answer is
-// the same, errors included. KALAM_ISOLATION_STATEMENTS sets how many.
+// the same, errors included. Some are run by root in the name of another, and
+// some define something, on all servers. KALAM_ISOLATION_STATEMENTS sets how many.
 func TestUsersAreAsIfAlone(t *testing.T) {
 	n := 2000
 	if s := os.Getenv("KALAM_ISOLATION_STATEMENTS"); s != "" {
@@ -123,6 +148,7 @@ func TestUsersAreAsIfAlone(t *testing.T) {
 		e := open(t)
 		for _, sql := range []string{
 			"CREATE NAMESPACE app",
+			"CREATE USER alice WITH INTERNAL ROLE user", "CREATE USER bob WITH INTERNAL ROLE user",
 			"CREATE USER TABLE app.a (id INT PRIMARY KEY, v TEXT, u INT UNIQUE)",
 			"CREATE USER TABLE app.b (id BIGINT PRIMARY KEY, v TEXT, u INT UNIQUE)",
 			"CREATE STREAM TABLE app.s (id INT, v TEXT) WITH (TTL_SECONDS = 3600)",
@@ -139,9 +165,23 @@ func TestUsersAreAsIfAlone(t *testing.T) {
 	}
 	seen := make(map[string]int)
 	for i := range n {
+		if g.r.IntN(50) == 0 {
+			sql := g.define()
+			for _, e := range append(alone, shared) {
+				if err := answer(e, root, sql); strings.HasPrefix(err[0], "!") {
+					t.Fatalf("seed %d, %s: %v", seed, sql, err)
+				}
+				if err := answer(e, alice, sql); !strings.HasPrefix(err[0], "! PERMISSION_DENIED") && !strings.Contains(err[0], "does not exist") {
+					t.Fatalf("seed %d, alice, %s: %v", seed, sql, err)
+				}
+			}
+		}
 		who := g.r.IntN(len(users))
-		sql := g.next()
-		got, want := answer(shared, users[who], sql), answer(alone[who], users[who], sql)
+		sql, actor := g.next(), users[who]
+		if g.r.IntN(8) == 0 && !strings.HasPrefix(sql, "BEGIN") {
+			sql, actor = "EXECUTE AS USER '"+users[who].UserID+"' ("+sql+")", root
+		}
+		got, want := answer(shared, actor, sql), answer(alone[who], actor, sql)
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("seed %d, statement %d by %s: %s\nwith others: %q\nalone:       %q", seed, i, users[who].UserID, sql, got, want)
 		}
@@ -149,7 +189,7 @@ func TestUsersAreAsIfAlone(t *testing.T) {
 		seen[strings.SplitN(sql, " ", 2)[0]+" "+map[bool]string{true: "failed", false: "done"}[kind == "!"]]++
 	}
 	// A generator whose statements all fail would prove nothing.
-	for _, kind := range []string{"SELECT done", "INSERT done", "INSERT failed", "UPDATE done", "DELETE done"} {
+	for _, kind := range []string{"SELECT done", "INSERT done", "INSERT failed", "UPDATE done", "DELETE done", "WITH done", "BEGIN; done", "EXECUTE done"} {
 		if seen[kind] < n/200 {
 			t.Errorf("only %d of %d statements were %q: %v", seen[kind], n, kind, seen)
 		}
