@@ -34,7 +34,9 @@ func (x *executor) print(results []*client.Result, took time.Duration) error {
 			}
 		}
 	}
-	if x.format == "table" {
+	if x.format == "table" && x.untimed {
+		fmt.Fprintln(out)
+	} else if x.format == "table" {
 		fmt.Fprintf(out, "Took: %.3f ms\n\n", float64(took.Microseconds())/1000)
 	}
 	return out.Flush()

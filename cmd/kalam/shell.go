@@ -15,15 +15,6 @@ import (
 	"github.com/kalamdb/kalam-go/internal/dialect"
 )
 
-const shellHelp = `A statement ends with a semicolon and may take several lines.
-
-  \live SELECT ...   follow the rows of a query until Ctrl-C
-  \?                 this help
-  \q                 leave (so does Ctrl-D)
-
-Ctrl-C drops what you typed, or ends what runs. BEGIN; ... COMMIT; runs as a whole
-once it is complete.`
-
 // shell reads statements from a person until they leave.
 func (x *executor) shell() error {
 	rl := readline.NewShell()
@@ -40,6 +31,9 @@ func (x *executor) shell() error {
 		rl.History.Delete()
 		rl.History.Add("statements", h)
 	}
+	x.known = &schema{rows: x.texts}
+	rl.Completer = x.known.complete
+	x.color = isTerminal(x.s.err) && os.Getenv("NO_COLOR") == ""
 	fmt.Fprintf(x.s.out, "kalam %s, connected to %s. \\? for help, \\q to leave.\n\n", version, x.url)
 	for {
 		line, err := rl.Readline()
@@ -60,25 +54,37 @@ func (x *executor) shell() error {
 
 // entered runs what a person entered and reports whether they want to leave.
 func (x *executor) entered(line string) bool {
-	switch text := strings.TrimRight(strings.TrimSpace(line), "; "); text {
+	text := strings.TrimRight(strings.TrimSpace(line), "; ")
+	switch text {
 	case `\q`, `\quit`, "exit", "quit":
 		return true
-	case `\?`, `\h`, `\help`, "help":
-		fmt.Fprintln(x.s.out, shellHelp)
+	}
+	if sql, done, ok := x.command(text); done {
 		return false
-	default:
-		if _, ok := liveQuery(text); !ok && strings.HasPrefix(text, `\`) {
-			fmt.Fprintf(x.s.err, "%s is no command. \\? shows what there is.\n", strings.Fields(text)[0])
-			return false
-		}
+	} else if ok {
+		line = sql
+	} else if _, live := liveQuery(text); !live && strings.HasPrefix(text, `\`) {
+		fmt.Fprintf(x.s.err, "%s is no command. \\? shows what there is.\n", strings.Fields(text)[0])
+		return false
 	}
 	// Ctrl-C ends the statement and not the shell.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := x.script(ctx, line); err != nil {
-		fmt.Fprintln(x.s.err, "error:", err)
+		fmt.Fprintln(x.s.err, x.red("error:"), err)
+	}
+	if x.known != nil {
+		x.known.forget()
 	}
 	return false
+}
+
+// red is a text in the colour of errors, where there are colours.
+func (x *executor) red(text string) string {
+	if !x.color {
+		return text
+	}
+	return "\x1b[1;31m" + text + "\x1b[0m"
 }
 
 // history keeps what was entered in a file for its owner only, without the

@@ -152,7 +152,7 @@ func TestShellRunsStatementsAndFollowsRows(t *testing.T) {
 	c.sees("│     42 │")
 	c.prompt()
 	c.types("CREATE USER x WITH PASSWORD 'abc';\r")
-	c.sees("error: PERMISSION_DENIED")
+	c.sees("error:\x1b[0m PERMISSION_DENIED")
 	c.prompt()
 	c.types("\\live SELECT body FROM chat.messages\r")
 	c.sees("(1 row)")
@@ -168,4 +168,44 @@ func TestShellRunsStatementsAndFollowsRows(t *testing.T) {
 	if m := mode(t, path); m != 0o600 {
 		t.Errorf("it has mode %o", m)
 	}
+}
+
+// TestShellHelpsAlong completes a table and a column, describes a table, points
+// at an error in red, hides the time, and stays in a namespace.
+func TestShellHelpsAlong(t *testing.T) {
+	p := signedIn(t, servertest.Start(t, servertest.Options{}), "alice")
+	c := p.terminal("sql")
+	c.prompt()
+	c.types("SELECT count(*) AS n FROM chat.mes\t;\r")
+	c.sees("│ 1 │")
+	c.sees("Took:")
+	c.prompt()
+	c.types("\\d chat.messages\r")
+	c.sees("│ body")
+	c.prompt()
+	c.types("SELECT nope FROM chat.messages;\r")
+	c.sees("\x1b[1;31merror:\x1b[0m COLUMN_NOT_FOUND")
+	c.sees("  SELECT nope FROM chat.messages;")
+	c.sees("         \x1b[1;31m^")
+	c.prompt()
+	c.types("\\timing\r")
+	c.sees("Timing is off.")
+	c.prompt()
+	c.types("USE chat;\r")
+	c.sees("Namespace is now chat")
+	c.prompt()
+	c.types("SELECT count(*) AS m FROM messages;\r")
+	c.sees("│ 1 │")
+	if shown := c.sees("kalam> "); strings.Contains(shown, "Took") {
+		t.Errorf("it shows the time: %q", shown)
+	}
+	c.sees("\x1b[?25h")
+	c.types("\\nope\r")
+	c.sees("is no command")
+	c.prompt()
+	c.types("\\dn\r")
+	c.sees("│ chat")
+	c.prompt()
+	c.types("\\q\r")
+	c.ends()
 }

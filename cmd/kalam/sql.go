@@ -53,6 +53,12 @@ type executor struct {
 	c      *client.Client
 	url    string
 	format string
+
+	// Of the shell.
+	connect func(namespace string) (*client.Client, error)
+	known   *schema // for completion
+	untimed bool    // it does not show how long statements take
+	color   bool    // errors are red
 }
 
 func (c *sqlCmd) Run(s *streams) error {
@@ -126,12 +132,16 @@ func (c *sqlCmd) open(ctx context.Context, s *streams) (x *executor, end func(),
 			return nil, nil, fmt.Errorf("nobody is signed in to %s: run kalam login --url %s, or name a user with -u", url, url)
 		}
 	}
-	api, err := client.New(url, auth.ProviderFunc(p.Auth), client.Options{Namespace: c.Namespace, RequestTimeout: 10 * time.Minute})
+	connect := func(namespace string) (*client.Client, error) {
+		return client.New(url, auth.ProviderFunc(p.Auth), client.Options{Namespace: namespace, RequestTimeout: 10 * time.Minute})
+	}
+	api, err := connect(c.Namespace)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &executor{s: s, c: api, url: url, format: c.Format}, func() {
-		api.Close()
+	x = &executor{s: s, c: api, url: url, format: c.Format, connect: connect}
+	return x, func() {
+		x.c.Close()
 		if !p.kept {
 			endQuietly(p.current())
 		}
@@ -169,7 +179,9 @@ func (x *executor) statement(ctx context.Context, script string, part dialect.Pa
 	if err != nil {
 		return x.failure(err, script, part.Start)
 	}
-	return x.print(results, time.Since(began))
+	took := time.Since(began)
+	x.follow(script[part.Start:part.End])
+	return x.print(results, took)
 }
 
 // failure words an error of a text that began at an offset of a script, with
@@ -189,7 +201,7 @@ func (x *executor) failure(err error, script string, offset int) error {
 		return explain(err, x.url)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", e.Code, e.Message)
+	b.WriteString(printable(string(e.Code) + ": " + e.Message))
 	if e.Line > 0 {
 		line, column := dialect.Place(script, dialect.Pos(offset))
 		if e.Line == 1 {
@@ -199,20 +211,20 @@ func (x *executor) failure(err error, script string, offset int) error {
 		}
 		line += e.Line - 1
 		fmt.Fprintf(&b, " (line %d, column %d)", line, column)
-		b.WriteString(caret(script, line, column))
+		b.WriteString(x.caret(script, line, column))
 	}
 	if e.Details != "" {
-		fmt.Fprintf(&b, "\n%s", e.Details)
+		b.WriteString("\n" + printable(e.Details))
 	}
 	if e.Hint != "" {
-		fmt.Fprintf(&b, "\nHint: %s", e.Hint)
+		b.WriteString("\nHint: " + printable(e.Hint))
 	}
-	return errors.New(printable(b.String()))
+	return errors.New(b.String())
 }
 
 // caret shows a line of a script with a mark under a place of it. Of a long
 // line it shows the part around the place.
-func caret(script string, line, column int) string {
+func (x *executor) caret(script string, line, column int) string {
 	const around = 60
 	lines := strings.Split(script, "\n")
 	if line > len(lines) {
@@ -221,5 +233,5 @@ func caret(script string, line, column int) string {
 	text := []rune(strings.TrimRight(printable(strings.ReplaceAll(lines[line-1], "\t", " ")), "\r"))
 	at := min(max(column-1, 0), len(text))
 	from, to := max(0, at-around), min(len(text), at+around)
-	return "\n\n  " + string(text[from:to]) + "\n  " + strings.Repeat(" ", width(string(text[from:at]))) + "^"
+	return "\n\n  " + string(text[from:to]) + "\n  " + strings.Repeat(" ", width(string(text[from:at]))) + x.red("^")
 }
