@@ -1,0 +1,171 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/kalamdb/kalam-go/internal/live"
+	"github.com/kalamdb/kalam-go/internal/server"
+	"github.com/kalamdb/kalam-go/internal/store"
+)
+
+// TestRefusalsNameTheClause is what a live query cannot have, and the word for
+// it that the refusal must hold.
+func TestRefusalsNameTheClause(t *testing.T) {
+	s := start(t)
+	k := open(t, s, "alice")
+	for _, c := range []struct{ sql, word string }{
+		{"SELECT * FROM chat.messages ORDER BY id", "ORDER BY"},
+		{"SELECT * FROM chat.messages LIMIT 1", "LIMIT"},
+		{"SELECT * FROM chat.messages OFFSET 1", "OFFSET"},
+		{"SELECT * FROM chat.messages FETCH FIRST 1 ROW ONLY", "LIMIT"},
+		{"SELECT DISTINCT body FROM chat.messages", "DISTINCT"},
+		{"SELECT body FROM chat.messages GROUP BY body", "GROUP BY"},
+		{"SELECT body FROM chat.messages HAVING true", "HAVING"},
+		{"SELECT count(*) FROM chat.messages", "aggregate"},
+		{"SELECT sum(id) AS s FROM chat.messages", "aggregate"},
+		{"SELECT * FROM chat.messages WHERE count(*) > 1", "aggregate"},
+		{"SELECT row_number() OVER () AS n FROM chat.messages", "window"},
+		{"SELECT * FROM chat.messages a JOIN chat.messages b ON a.id = b.id", "JOIN"},
+		{"SELECT * FROM chat.messages, chat.messages", "list of tables"},
+		{"SELECT * FROM (SELECT * FROM chat.messages) x", "sub-query"},
+		{"SELECT * FROM chat.messages WHERE id IN (SELECT 1)", "sub-query"},
+		{"SELECT (SELECT 1) AS x FROM chat.messages", "sub-query"},
+		{"SELECT * FROM chat.messages WHERE EXISTS (SELECT 1)", "sub-query"},
+		{"WITH x AS (SELECT 1) SELECT * FROM chat.messages", "WITH"},
+		{"SELECT * FROM chat.messages UNION SELECT * FROM chat.messages", "set operation"},
+		{"VALUES (1)", "VALUES"},
+		{"SELECT 1", "table"},
+		{"INSERT INTO chat.messages (body) VALUES ('x')", "SELECT"},
+		{"SELECT * FROM messages", "namespace.table"},
+		{"SELECT nope FROM chat.messages", "nope"},
+	} {
+		k.subscribe("a", c.sql, "{}")
+		if f := k.wantError("a", "INVALID_SQL"); !strings.Contains(f.Message, c.word) {
+			t.Errorf("%s: %q does not name %s", c.sql, f.Message, c.word)
+		}
+	}
+}
+
+// TestSubscribeFloodLeavesTheServerUnharmed subscribes as fast as it can, to
+// what there is and to what there is not, and reads nothing.
+func TestSubscribeFloodLeavesTheServerUnharmed(t *testing.T) {
+	t.Parallel()
+	s := startEdge(t, store.Options{}, live.Options{MaxPerUser: 50}, server.Options{MessageRate: 100_000, MaxSubscriptions: 30, MaxQueue: 128 << 10})
+	alice := mint(t, "alice")
+	for i := range 20 {
+		run(t, s.Server, alice, "INSERT INTO chat.messages (id, body) VALUES ($1, $2)", i, strings.Repeat("x", 50_000))
+	}
+	k := dial(t, s.Server, "?compress=false")
+	k.authenticate(alice, "{}")
+	k.want("auth_success")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	sent := 0
+	for ; sent < 20_000; sent++ {
+		sql := []string{"SELECT * FROM chat.messages", "SELECT * FROM chat.nothing", "SELECT"}[sent%3]
+		m := fmt.Sprintf(`{"type":"subscribe","subscription":{"id":"%d","sql":%q,"options":{"batch_size":1}}}`, sent, sql)
+		if err := k.c.Write(ctx, websocket.MessageText, []byte(m)); err != nil {
+			break // the server has cut it off
+		}
+	}
+	if sent == 20_000 {
+		t.Error("a client that reads no answers may send for ever")
+	}
+	k.c.CloseNow()
+	wait(t, func() bool { return s.hub.Len() == 0 && s.edge.Sockets() == 0 })
+	other := open(t, s.Server, "alice")
+	other.subscribe("a", "SELECT id FROM chat.messages", "{}")
+	if _, all, _ := other.snapshot("a"); len(all) != 20 {
+		t.Errorf("got %d rows", len(all))
+	}
+}
+
+// TestStalledSnapshotsTakeLittleMemory asks for many large snapshots and reads
+// none of them.
+func TestStalledSnapshotsTakeLittleMemory(t *testing.T) {
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{ClientTimeout: time.Minute})
+	alice := mint(t, "alice")
+	body := strings.Repeat("x", 1000)
+	thousand := "INSERT INTO chat.messages (body) VALUES ($1)" + strings.Repeat(", ($1)", 999)
+	for range 40 { // 40 MB
+		run(t, s.Server, alice, thousand, body)
+	}
+	k := dial(t, s.Server, "?compress=false")
+	k.authenticate(alice, "{}")
+	k.want("auth_success")
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	const n = 100
+	for i := range n {
+		k.subscribe(fmt.Sprint(i), "SELECT * FROM chat.messages", `{"batch_size":1000}`)
+	}
+	wait(t, func() bool { return s.hub.Len() == n })
+	// Somebody else is served meanwhile.
+	other := open(t, s.Server, "alice")
+	other.subscribe("a", "SELECT id FROM chat.messages WHERE id < 0", "{}")
+	other.snapshot("a")
+	run(t, s.Server, alice, "INSERT INTO chat.messages (id, body) VALUES (-1, 'x')")
+	other.wantChange("a", "insert")
+	if now := heap(); now > before+30<<20 {
+		t.Errorf("%d snapshots that nobody reads take %d MB", n, (now-before)>>20)
+	}
+	k.c.CloseNow()
+	wait(t, func() bool { return s.hub.Len() == 1 })
+}
+
+// TestFramesThatAreTooLargeEndTheSocket sends frames that claim more than the
+// server reads.
+func TestFramesThatAreTooLargeEndTheSocket(t *testing.T) {
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{})
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	io.WriteString(c, "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	c.Write([]byte{0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}) // 2^62 bytes
+	all, err := io.ReadAll(c)
+	if err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("the socket stays: %v", err)
+	}
+	if !strings.Contains(string(all), "101 Switching") {
+		t.Errorf("got %q", all)
+	}
+	open(t, s.Server, "alice")
+}
+
+// TestExpiredRowsAreDeletes watches a STREAM table whose rows live a second.
+func TestExpiredRowsAreDeletes(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	alice := mint(t, "alice")
+	run(t, s, mint(t, "admin"), "CREATE STREAM TABLE chat.typing (id INT PRIMARY KEY, who TEXT) WITH (TTL_SECONDS = 1)")
+	k := open(t, s, "alice")
+	k.subscribe("a", "SELECT * FROM chat.typing WHERE who = 'x'", "{}")
+	k.snapshot("a")
+	run(t, s, alice, "INSERT INTO chat.typing (id, who) VALUES (1, 'x'), (2, 'y'), (3, 'x')")
+	k.wantChange("a", "insert")
+	k.wantChange("a", "insert")
+	for _, id := range []string{"1", "3"} {
+		f := k.wantChange("a", "delete")
+		if got := column(f.OldValues, "id") + " " + column(f.OldValues, "_deleted"); got != id+" true" {
+			t.Errorf("got %s", f.raw)
+		}
+	}
+}
