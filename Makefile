@@ -36,6 +36,7 @@ ts: ## build the TypeScript packages and their WebAssembly module into ts/*/dist
 
 soak: ## a million random changes, delivered over bad connections by a server that is killed
 	KALAM_DELIVERY_CHANGES=$(CHANGES) go test -count=1 -timeout 3h -v -run TestEveryChangeIsDeliveredOnce ./internal/node
+	KALAM_RECONNECTS=10000 go test -count=1 -run TestReconnectsLeaveNothingBehind ./client
 
 fuzz: ## fuzz each target for FUZZTIME (60s), and run ISOLATION random statements (1000000)
 	@.ci/fuzz $(FUZZTIME) $(ISOLATION)

@@ -40,7 +40,8 @@ type Event struct {
 	Ready bool
 
 	// Position is where the subscription stands after this event: a later one
-	// with From set to it goes on from here. It is 0 while there is none.
+	// with From set to it goes on from here. It is 0 while there is none, as in a
+	// snapshot that is not complete.
 	Position int64
 }
 

@@ -398,7 +398,9 @@ func (m *serving) overdue() error {
 // that the subscription is put to sleep instead, so that the others go on; but
 // not while its snapshot loads, which it would have to begin again.
 func (m *serving) enqueue(sub *subscription, it item) {
-	it.schema, it.position = sub.schema, sub.position
+	if it.schema = sub.schema; !sub.loading {
+		it.position = sub.position // a part of a snapshot is nothing to go on from
+	}
 	select {
 	case sub.events <- it:
 	default:
