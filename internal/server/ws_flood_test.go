@@ -97,7 +97,7 @@ func TestStalledSnapshotsTakeLittleMemory(t *testing.T) {
 	alice := mint(t, "alice")
 	body := strings.Repeat("x", 1000)
 	thousand := "INSERT INTO chat.messages (body) VALUES ($1)" + strings.Repeat(", ($1)", 999)
-	for range 40 { // 40 MB
+	for range 15 { // 15 MB
 		run(t, s.Server, alice, thousand, body)
 	}
 	k := dial(t, s.Server, "?compress=false")
