@@ -209,7 +209,7 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 
 // Read runs fn on a snapshot of the database.
 func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
-	session, err := db.driver.Begin(ctx, ReadMany)
+	session, err := db.driver.Begin(ctx, Read)
 	if err != nil {
 		return db.engineError(ctx, err, StopNone)
 	}
@@ -226,7 +226,7 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 // Query runs one statement that reads and calls row for each row; the slice is
 // reused for the next. It costs less than a Read with one Tx.Query.
 func (db *DB) Query(ctx context.Context, s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
-	session, err := db.driver.Begin(ctx, ReadOnce)
+	session, err := db.driver.Begin(ctx, Read)
 	if err != nil {
 		return db.engineError(ctx, err, StopNone)
 	}

@@ -37,12 +37,10 @@ type Driver interface {
 // Mode is what a session is for.
 type Mode uint8
 
-// The modes of a session. ReadOnce is for exactly one statement, which is a
-// snapshot by itself; ReadMany is one snapshot for several. There is one Write
-// session at a time.
+// The modes of a session. Read is a snapshot of the newest commit or a later
+// one. There is one Write session at a time.
 const (
-	ReadOnce Mode = iota
-	ReadMany
+	Read Mode = iota
 	Write
 )
 

@@ -29,6 +29,8 @@ type conn struct {
 	order  []string             // of stmts, oldest first
 	row    []wire.Value
 	raised error // of a function of package expr in the running statement
+	seen   int64 // pool.commits when the snapshot of a reading connection was taken
+	failed bool  // a statement of this transaction
 	dog    *watchdog
 
 	mu     sync.Mutex
@@ -56,8 +58,7 @@ func openConn(path string, write bool) (*conn, error) {
 	c.arm()
 	pragmas := []string{"PRAGMA synchronous=FULL", "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF", "PRAGMA busy_timeout=5000"}
 	if write {
-		// Fewer, larger checkpoints: each costs two syncs.
-		pragmas = append(pragmas, "PRAGMA cache_size=-32000", "PRAGMA wal_autocheckpoint=4000")
+		pragmas = append(pragmas, "PRAGMA cache_size=-32000", "PRAGMA wal_autocheckpoint=0") // see pool.trimLog
 	} else {
 		pragmas = append(pragmas, "PRAGMA query_only=ON", "PRAGMA cache_size=-8000", "PRAGMA mmap_size=1073741824")
 	}
@@ -160,6 +161,7 @@ func (c *conn) Query(s *store.Stmt, args []wire.Value, row func([]wire.Value) er
 			err, c.raised = c.raised, nil
 		}
 		if err != nil || !more {
+			c.failed = c.failed || err != nil
 			return err
 		}
 		for i, t := range s.Cols {
@@ -253,13 +255,49 @@ func (c *conn) tooMuch(since time.Time) {
 // Active reports whether the transaction is open.
 func (c *conn) Active() bool { return !c.sq.AutocommitEnabled() }
 
+func (c *conn) begin(s *store.Stmt) error {
+	_, err := c.Exec(s, nil)
+	return err
+}
+
+// look gives a reading connection a snapshot of the newest commit. It keeps the
+// one that it has while nothing was committed: to take one and to let go of it
+// is a third of the cost of reading a row. While a commit is under way others
+// may have seen what it wrote, so a kept one will not do.
+func (c *conn) look() error {
+	now := c.pool.commits.Load() // before the snapshot is taken, which may be newer
+	if c.Active() && c.seen == now && now%2 == 0 {
+		return nil
+	}
+	c.forget()
+	c.seen = now
+	return c.begin(beginRead)
+}
+
+// forget lets go of the snapshot that a reading connection keeps.
+func (c *conn) forget() {
+	if c.Active() {
+		c.Exec(rollbackStmt, nil)
+	}
+}
+
 // End ends the transaction and gives the connection back.
 func (c *conn) End(commit bool) error {
 	c.Unbound() // also after a panic
+	defer c.pool.give(c)
+	if !c.write {
+		if c.failed {
+			c.failed = false
+			c.forget()
+		}
+		return nil
+	}
 	var err error
 	if c.Active() {
 		if commit {
+			c.pool.committing()
 			_, err = c.Exec(commitStmt, nil)
+			c.pool.committed()
 		}
 		if !commit || err != nil && c.Active() {
 			c.Exec(rollbackStmt, nil)
@@ -267,7 +305,6 @@ func (c *conn) End(commit bool) error {
 	} else if commit {
 		err = fmt.Errorf("sqlite: the transaction is not open any more")
 	}
-	c.pool.give(c)
 	return err
 }
 

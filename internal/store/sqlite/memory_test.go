@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/store/sqlite"
@@ -19,7 +20,7 @@ func TestStatementThatHoldsTooMuch(t *testing.T) {
 		t.Fatal(err)
 	}
 	driver.MemoryLimit = 200 << 20 // much more than other tests beside this one hold
-	db, err := store.Open(t.Context(), driver, store.Options{})
+	db, err := store.Open(t.Context(), driver, store.Options{ReadTimeout: time.Minute, WriteTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
 )
 
 const (
@@ -25,6 +27,10 @@ type pool struct {
 	keep    int        // reading connections that are kept open
 	writer  chan *conn // holds the writing connection while it is free
 	readers chan *conn // holds the reading connections that are free
+
+	commits atomic.Int64 // counts when a commit begins and when it has ended
+	looked  int          // transactions since the log was short; the writer's, as is the next
+	moved   bool         // all of the log is in the data file
 
 	mu     sync.Mutex
 	count  int  // mu guards it and closed; connections there are
@@ -119,6 +125,69 @@ func (p *pool) give(c *conn) {
 		p.readers <- c
 	default:
 		p.drop(c)
+	}
+}
+
+const (
+	logPages = 4000 // of the engine's log, that are moved to the data file at once: each time costs two syncs
+	logLook  = 16   // transactions between two looks at the log's size
+)
+
+var (
+	logSize = &store.Stmt{SQL: "PRAGMA wal_checkpoint(NOOP)", Cols: []wire.Type{{Kind: wire.BigInt}, {Kind: wire.BigInt}, {Kind: wire.BigInt}}}
+	logMove = &store.Stmt{SQL: "PRAGMA wal_checkpoint(PASSIVE)", Cols: logSize.Cols}
+)
+
+// trimLog moves a long log to the data file, so that the next transaction begins
+// it anew. It runs between two writing transactions and not, as the engine would
+// by itself, within a commit: there the snapshots that connections keep would be
+// old and hold up the log.
+func (p *pool) trimLog(writer *conn) {
+	if p.looked++; p.looked < logLook {
+		return
+	}
+	var pages, moved int64
+	size := func(row []wire.Value) error { // busy, pages in the log, pages moved
+		pages, moved = row[1].Int(), row[2].Int()
+		return nil
+	}
+	// An error here is no loss: the log is as good as the file, and the next
+	// commit will say what is wrong.
+	if writer.Query(logSize, nil, size) != nil || pages < logPages {
+		p.looked = 0
+		return
+	}
+	p.forget()
+	if writer.Query(logMove, nil, size) == nil && moved == pages {
+		// From now on snapshots do without the log. Those that are kept do not:
+		// none of them may be there when the next commit wants to begin it anew.
+		p.commits.Add(2)
+		p.moved = true
+	}
+}
+
+// committing is called by the writer before it commits.
+func (p *pool) committing() {
+	p.commits.Add(1)
+	if p.moved {
+		p.moved = false
+		p.forget()
+	}
+}
+
+// committed is called by the writer when the commit has ended.
+func (p *pool) committed() { p.commits.Add(1) }
+
+// forget lets go of the snapshots that idle connections keep.
+func (p *pool) forget() {
+	for range len(p.readers) {
+		select {
+		case c := <-p.readers:
+			c.forget()
+			p.give(c)
+		default:
+			return
+		}
 	}
 }
 

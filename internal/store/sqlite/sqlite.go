@@ -166,15 +166,17 @@ func (d *Driver) Begin(ctx context.Context, mode store.Mode) (store.Session, err
 		return nil, store.ErrClosed
 	default:
 	}
-	begin := beginRead
-	if mode == store.Write {
-		begin = beginWrite
-	}
 	c, err := d.pool.take(ctx, mode == store.Write, d.closed)
-	if err != nil || mode == store.ReadOnce {
-		return c, err
+	if err != nil {
+		return nil, err
 	}
-	if _, err := c.Exec(begin, nil); err != nil {
+	if c.write {
+		d.pool.trimLog(c)
+		err = c.begin(beginWrite)
+	} else {
+		err = c.look()
+	}
+	if err != nil {
 		d.pool.give(c)
 		return nil, err
 	}
