@@ -63,3 +63,165 @@ test('nothing is left on globalThis', async () => {
   assert.deepEqual(added, []);
   await page.close();
 });
+
+/** Runs a function in a page with a client of alice; gives what it returns. */
+async function inPage(fn, arg) {
+  const page = await open('/empty');
+  await page.evaluate((url) => {
+    window.client = kalam.createClient({ url, authProvider: async () => kalam.Auth.basic('alice', 'Secret123!') });
+    window.until = async (check) => {
+      for (let end = Date.now() + 30_000; !check();) {
+        if (Date.now() > end) throw new Error(`timed out: ${check}`);
+        await new Promise((done) => setTimeout(done, 5));
+      }
+    };
+  }, server.url);
+  try {
+    return await page.evaluate(fn, arg);
+  } finally {
+    assert.equal(await page.evaluate(() => window.unhandled), undefined);
+    await page.close();
+  }
+}
+
+test('live rows, aborting and errors as in Node', async () => {
+  const result = await inPage(async () => {
+    const out = [];
+    let rows;
+    const stop = await client.live("SELECT id, body FROM chat.messages WHERE room = 'browser'", (now) => { rows = now; });
+    await client.insert('chat.messages', { id: 1, room: 'browser', body: 'grüße 🎉' });
+    await until(() => rows.length === 1);
+    out.push(rows[0].body.asString());
+    await stop();
+    const gone = new AbortController();
+    const call = client.query('SELECT 1', [], { signal: gone.signal });
+    gone.abort();
+    out.push(await call.catch((e) => e.name));
+    out.push(await client.query('SELEKT').catch((e) => [e instanceof kalam.KalamServerError, e.code, e.status].join()));
+    return out;
+  });
+  assert.deepEqual(result, ['grüße 🎉', 'AbortError', 'true,INVALID_SQL,400']);
+});
+
+test('a tab that was hidden and whose clock jumped looks again', async () => {
+  const result = await inPage(async () => {
+    const sent = [];
+    client.onSend((text) => sent.push(text));
+    let rows;
+    await client.live("SELECT id FROM chat.messages WHERE room = 'hidden'", (now) => { rows = now; });
+    const before = sent.filter((text) => text.includes('authenticate')).length;
+    const now = Date.now;
+    Date.now = () => now() + 3_600_000; // it slept for an hour
+    document.dispatchEvent(new Event('visibilitychange'));
+    // The socket must show that it is there, and the rows still come.
+    await until(() => sent.filter((text) => text.includes('authenticate')).length > before);
+    Date.now = now;
+    await client.insert('chat.messages', { id: 2, room: 'hidden', body: 'x' });
+    await until(() => rows.length === 1);
+    return client.isConnected();
+  });
+  assert.equal(result, true);
+});
+
+test('two tabs that share a refresh token both stay signed in', async () => {
+  const pages = await Promise.all([open('/empty'), open('/empty')]);
+  const token = await pages[0].evaluate(async (url) => {
+    const c = kalam.createClient({ url, authProvider: async () => kalam.Auth.basic('alice', 'Secret123!') });
+    return (await c.login()).refresh_token;
+  }, server.url);
+  const users = await Promise.all(pages.map((page) => page.evaluate(async ([url, refreshToken]) => {
+    const c = kalam.createClient({ url, authProvider: async () => kalam.Auth.basic('alice', 'Secret123!') });
+    await c.refreshToken(refreshToken);
+    return (await c.queryOne('SELECT CURRENT_USER() AS me')).me.asString();
+  }, [server.url, token])));
+  assert.deepEqual(users, ['alice', 'alice']);
+  await Promise.all(pages.map((page) => page.close()));
+});
+
+test('memory is flat over 1,000 subscriptions that come and go', async () => {
+  const page = await open('/empty');
+  const session = await page.context().newCDPSession(page);
+  const heap = async () => {
+    await session.send('HeapProfiler.collectGarbage');
+    return (await session.send('Runtime.getHeapUsage')).usedSize;
+  };
+  const cycle = (n) => page.evaluate(async ([url, n]) => {
+    window.c ??= kalam.createClient({ url, authProvider: async () => kalam.Auth.basic('alice', 'Secret123!') });
+    for (let i = 0; i < n; i += 10) {
+      const stops = await Promise.all(Array.from({ length: 10 }, () => c.live("SELECT id FROM chat.messages WHERE room = 'flat'", () => {})));
+      await Promise.all(stops.map((stop) => stop()));
+    }
+    return c.getSubscriptionCount();
+  }, [server.url, n]);
+  await cycle(200);
+  const before = await heap();
+  assert.equal(await cycle(1000), 0);
+  const grown = (await heap()) - before;
+  assert.ok(grown < 400_000, `the heap grew by ${grown} bytes`);
+  await page.close();
+});
+
+test('1,000 events in a second leave the page responsive', async () => {
+  const result = await inPage(async () => {
+    const long = [];
+    new PerformanceObserver((list) => long.push(...list.getEntries().map((e) => e.duration))).observe({ type: 'longtask' });
+    let rows = [];
+    await client.live("SELECT id, body FROM chat.messages WHERE room = 'busy'", (now) => { rows = now; });
+    long.length = 0;
+    const began = performance.now();
+    for (let i = 0; i < 20; i++) {
+      const values = Array.from({ length: 50 }, (_, j) => `(${50_000 + i * 50 + j}, 'busy', 'event')`);
+      void client.query(`INSERT INTO chat.messages (id, room, body) VALUES ${values.join()}`);
+      await new Promise((done) => setTimeout(done, Math.max(0, began + (i + 1) * 50 - performance.now())));
+    }
+    await until(() => rows.length === 1000);
+    return { long, seconds: (performance.now() - began) / 1000 };
+  });
+  console.log(`# 1,000 events in ${result.seconds.toFixed(2)} s, long tasks over 50 ms: ${JSON.stringify(result.long)}`);
+  assert.ok(result.long.length < 20, 'most of the time the page is free');
+});
+
+test('the first query on a warm cache', async () => {
+  const times = [];
+  for (let i = 0; i < 4; i++) {
+    const page = await open('/empty');
+    times.push(await page.evaluate(async (url) => {
+      const token = await fetch(`${url}/v1/api/auth/login`, {
+        method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ user: 'alice', password: 'Secret123!' }),
+      }).then((r) => r.json());
+      const began = performance.now();
+      const c = kalam.createClient({ url, authProvider: async () => kalam.Auth.jwt(token.access_token) });
+      await c.query('SELECT 1');
+      return performance.now() - began;
+    }, server.url));
+    await page.close();
+  }
+  console.log(`# first query of a page, the first on a cold cache: ${times.map((t) => t.toFixed(0)).join(', ')} ms`);
+});
+
+describe('a strict content security policy', () => {
+  const serve = (policy) => serveFiles({ ...packages, '/app.js': () => ({ type: 'text/javascript', body: `
+import { createClient, Auth } from '/packages/client/dist/index.js';
+const client = createClient({ url: ${JSON.stringify(server.url)}, authProvider: async () => Auth.basic('alice', 'Secret123!') });
+client.queryOne('SELECT CURRENT_USER() AS me').then((row) => { document.title = row.me.asString(); }, (e) => { document.title = e.code + ' ' + e.message; });` }),
+  '/': () => ({ body: '<!doctype html><title></title><script type="module" src="/app.js"></script>' }) }, { headers: { 'Content-Security-Policy': policy } });
+
+  async function titleUnder(policy) {
+    const csp = await serve(policy);
+    const page = await browser.context.newPage();
+    await page.goto(csp.url);
+    await page.waitForFunction(() => document.title !== '', undefined, { timeout: 30_000 });
+    const title = await page.title();
+    await page.close();
+    await csp.close();
+    return title;
+  }
+
+  test('with the documented directives it works', async () => {
+    assert.equal(await titleUnder(`default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${server.url} ${server.url.replace('http', 'ws')}`), 'alice');
+  });
+
+  test('without them the error says which', async () => {
+    assert.match(await titleUnder(`default-src 'self'; connect-src 'self' ${server.url}`), /^WASM_BLOCKED .*'wasm-unsafe-eval'/);
+  });
+});

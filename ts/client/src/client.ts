@@ -3,7 +3,7 @@ import { browser } from './browser.js';
 import { wrapRowMap, type JsonValue, type RowData } from './cell.js';
 import { Calls, loadCore, register, type Core, type WasmKalamClient } from './core.js';
 import { encodeLive, encodeSubscription, nameRows, readEvent } from './decode.js';
-import { KalamError, toKalamError, type Failure } from './errors.js';
+import { KalamConnectionError, KalamError, toKalamError, type Failure } from './errors.js';
 import type { FileRefContext } from './file.js';
 import { KeyedFeed, LiveQuery, LiveView, type LiveRowsCallback, type LiveRowsOptions, type SubscriptionOptions } from './live.js';
 import { Log, LogLevel, type LogListener } from './log.js';
@@ -140,6 +140,7 @@ export class KalamDBClient {
     const { wasm } = await this.#running;
     this.#forget();
     wasm.disconnect();
+    this.#connected = this.#reconnecting = false;
   }
 
   /** Ends everything and frees memory. A later call starts anew. */
@@ -151,6 +152,7 @@ export class KalamDBClient {
     const { wasm, calls, stopWaking } = await running;
     stopWaking();
     this.#forget();
+    this.#connected = this.#reconnecting = false;
     await this.#call((id) => wasm.close(id), undefined, await running);
     calls.close();
   }
@@ -527,7 +529,13 @@ export class KalamDBClient {
   async #send(body: string, signal: AbortSignal | undefined): Promise<QueryResponse> {
     const { wasm } = this.#ready ?? (await this.#start());
     const json = await this.#call<string>((id) => wasm.send(id, body, signal !== undefined), signal);
-    return nameRows(JSON.parse(json) as QueryResponse);
+    try {
+      return nameRows(JSON.parse(json) as QueryResponse);
+    } catch (cause) {
+      throw new KalamConnectionError({
+        code: 'SERVER_UNAVAILABLE', message: 'query: the answer is not one of KalamDB', retryable: true, cause,
+      });
+    }
   }
 
   /** Runs a call of the core: it can be aborted, and is never left hanging. */

@@ -100,13 +100,14 @@ async function start(source: WasmSource | undefined, forget: () => void): Promis
   } catch (cause) {
     throw badModule('the module', cause);
   }
-  void go.run(instance).then(() => {
+  const ended = () => {
     forget();
     const crash = new KalamError({ code: 'CORE_CRASHED', message: `the WebAssembly module has ended: ${output.split('\n')[0] ?? ''}` });
     if (core === undefined) return;
     core.crash = crash;
     for (const fail of [...core.onCrash]) fail(crash);
-  });
+  };
+  go.run(instance).then(ended, ended);
   const newClient = scope.kalamClient;
   if (newClient === undefined) throw badModule('the module', new Error('it does not start as one'));
   return (core = { newClient, crash: undefined, onCrash: new Set() });
