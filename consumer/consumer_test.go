@@ -143,6 +143,26 @@ func TestMessagesComeAndAreAcknowledged(t *testing.T) {
 	}
 }
 
+// Batch after batch comes, however they and the loop meet.
+func TestManyBatches(t *testing.T) {
+	w := newWorld(t, "1", 60)
+	const n = 4000
+	var values []string
+	for i := range n {
+		values = append(values, "("+strconv.Itoa(i)+", 'x', 1)")
+	}
+	w.exec("INSERT INTO shop.orders VALUES " + strings.Join(values, ", "))
+	x := w.consumer(consumer.Options{Start: consumer.Earliest, BatchSize: 2})
+	for i, got := range collect(t, w.ctx(), x, n) {
+		if got != strconv.Itoa(i)+" insert" {
+			t.Fatalf("message %d is %s", i, got)
+		}
+	}
+	if lag := w.lag("g"); lag != 0 {
+		t.Errorf("lag %d", lag)
+	}
+}
+
 // What was not handed to the loop, or not settled when the consumer is closed,
 // is with others at once, as if it had not been given out.
 func TestCloseGivesBack(t *testing.T) {

@@ -46,8 +46,12 @@ func (x *Consumer) messages(ctx context.Context) iter.Seq2[*Message, error] {
 			<-ended
 			x.end()
 		}()
+		asked := false
 		for {
-			f.ask()
+			if !asked {
+				f.want <- struct{}{}
+			}
+			asked = false
 			var b batch
 			select {
 			case b = <-f.batches:
@@ -68,7 +72,8 @@ func (x *Consumer) messages(ctx context.Context) iter.Seq2[*Message, error] {
 				// Where messages are handled quickly the next ones come meanwhile.
 				// Otherwise they are better with others of the group.
 				if i == len(b.messages)/2 && time.Since(began) < quick {
-					f.ask()
+					f.want <- struct{}{}
+					asked = true
 				}
 				if ctx.Err() != nil {
 					return
@@ -104,15 +109,8 @@ type batch struct {
 // fetcher asks the server for messages, one batch at a time and only when asked.
 type fetcher struct {
 	x       *Consumer
-	want    chan struct{} // of 1
+	want    chan struct{} // of 1; there is never more than one batch asked for
 	batches chan batch
-}
-
-func (f *fetcher) ask() {
-	select {
-	case f.want <- struct{}{}:
-	default:
-	}
 }
 
 func (f *fetcher) run(ctx context.Context) {
@@ -125,11 +123,6 @@ func (f *fetcher) run(ctx context.Context) {
 		b := f.fetch(ctx)
 		select {
 		case f.batches <- b:
-			// A batch that was asked for twice is enough.
-			select {
-			case <-f.want:
-			default:
-			}
 		case <-ctx.Done():
 			return
 		}

@@ -14,6 +14,7 @@ package topic
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -179,7 +180,7 @@ func (s *Service) Consume(ctx context.Context, r *wire.ConsumeRequest, allowed f
 	var timeout <-chan time.Time
 	acks := r.Acks
 	for {
-		l, err := s.attempt(ctx, t, r, acks)
+		l, err := s.apart(func() (*Lease, error) { return s.attempt(ctx, t, r, acks) })
 		if err == nil && len(l.runs) > 0 && ctx.Err() != nil {
 			s.undo(t, r, l)
 			err = context.Cause(ctx)
@@ -213,6 +214,24 @@ func (s *Service) Consume(ctx context.Context, r *wire.ConsumeRequest, allowed f
 		}
 		t = again
 	}
+}
+
+// apart runs an attempt in a goroutine of its own. The engine's calls go deep,
+// and a stack that has grown stays large as long as the consumer waits.
+func (s *Service) apart(fn func() (*Lease, error)) (l *Lease, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				s.options.Logger.Error("panic while consuming", "panic", p, "stack", string(debug.Stack()))
+				err = wire.NewError(wire.CodeInternal, "internal error")
+			}
+		}()
+		l, err = fn()
+	}()
+	<-done
+	return l, err
 }
 
 // partOf is the partition of a request, -1 for all.
