@@ -51,9 +51,9 @@ type Options struct {
 	// Partition limits the consumer to one partition. Default, nil: all of them.
 	Partition *int
 
-	// BatchSize is how many messages are asked for at once. Others of the group
-	// do not get them meanwhile: make it small when handling takes long.
-	// Default: 100.
+	// BatchSize is how many messages are asked for at once; of messages that are
+	// handled within a millisecond or so, up to 16 batches. Others of the group do
+	// not get them meanwhile: make it small when handling takes long. Default: 100.
 	BatchSize int
 
 	// PollTimeout is how long one request waits for a message. Default: 30 s.
@@ -91,20 +91,22 @@ type Consumer struct {
 	options Options
 	id      string
 
-	mu      sync.Mutex // guards what follows
-	busy    bool       // Messages or Run is under way
-	closed  bool
-	held    map[place]*Message // what the server has given us and we have not settled
-	settled []settled          // what the server is still to be told
-	sending int                // of settled, what is under way
-	stats   Stats
-	lease   time.Duration
-	kick    chan struct{} // tells the keeper that there is something; of 1
-	stop    chan struct{} // ends the keeper; nil when it does not run
-	done    chan struct{} // closed when the keeper has ended
-	flushed *sync.Cond    // settled and sending have become fewer
-	failed  error         // the last failure of settling
-	abort   func()        // ends the loop that is under way
+	mu       sync.Mutex // guards what follows
+	busy     bool       // Messages or Run is under way
+	closed   bool
+	held     map[place]*Message // what the server has given us and we have not settled
+	settled  []settled          // what the server is still to be told
+	sending  int                // of settled, what is under way
+	stats    Stats
+	lease    time.Duration
+	more     bool          // the server had more than it gave
+	flushing int           // calls of Flush
+	kick     chan struct{} // tells the keeper that there is something; of 1
+	stop     chan struct{} // ends the keeper; nil when it does not run
+	done     chan struct{} // closed when the keeper has ended
+	flushed  *sync.Cond    // settled and sending have become fewer
+	failed   error         // the last failure of settling
+	abort    func()        // ends the loop that is under way
 }
 
 // place is where a message is in a topic.
@@ -227,6 +229,8 @@ func (x *Consumer) Flush(ctx context.Context) error {
 	defer stop()
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.flushing++
+	defer func() { x.flushing-- }()
 	for len(x.settled)+x.sending > 0 {
 		if x.stop == nil {
 			return errors.New("the consumer is closed")

@@ -11,8 +11,21 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// gather is how long acknowledgements wait for others to travel with.
-const gather = 5 * time.Millisecond
+// gather is how long acknowledgements wait for others to travel with; while
+// there is more to ask for, gatherLong, because the next request takes them along.
+const (
+	gather     = 5 * time.Millisecond
+	gatherLong = 100 * time.Millisecond
+)
+
+func (x *Consumer) gather() time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.more && !x.closed && x.flushing == 0 {
+		return gatherLong
+	}
+	return gather
+}
 
 // keep tells the server what was settled and extends leases, until stop.
 func (x *Consumer) keep(stop, done chan struct{}) {
@@ -32,7 +45,7 @@ func (x *Consumer) keep(stop, done chan struct{}) {
 		select {
 		case <-x.kick:
 			timer.Stop()
-			if sleep(ctx, gather) != nil {
+			if sleep(ctx, x.gather()) != nil {
 				return
 			}
 		case <-timer.C:

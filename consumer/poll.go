@@ -35,7 +35,7 @@ func (x *Consumer) messages(ctx context.Context) iter.Seq2[*Message, error] {
 			yield(nil, err)
 			return
 		}
-		f := &fetcher{x: x, want: make(chan struct{}, 1), batches: make(chan batch)}
+		f := &fetcher{x: x, want: make(chan int, 1), batches: make(chan batch)}
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -46,12 +46,12 @@ func (x *Consumer) messages(ctx context.Context) iter.Seq2[*Message, error] {
 			<-ended
 			x.end()
 		}()
-		asked := false
+		asked, more := false, 1
 		for {
 			if !asked {
-				f.want <- struct{}{}
+				f.want <- more
 			}
-			asked = false
+			asked, more = false, 1
 			var b batch
 			select {
 			case b = <-f.batches:
@@ -72,7 +72,10 @@ func (x *Consumer) messages(ctx context.Context) iter.Seq2[*Message, error] {
 				// Where messages are handled quickly the next ones come meanwhile.
 				// Otherwise they are better with others of the group.
 				if i == len(b.messages)/2 && time.Since(began) < quick {
-					f.want <- struct{}{}
+					if b.more {
+						more = ahead
+					}
+					f.want <- more
 					asked = true
 				}
 				if ctx.Err() != nil {
@@ -86,8 +89,13 @@ func (x *Consumer) messages(ctx context.Context) iter.Seq2[*Message, error] {
 	}
 }
 
-// quick is the time for half a batch in which it pays to have the next one ready.
-const quick = 50 * time.Millisecond
+// quick is the time for half of what came in which it pays to have more ready,
+// and ahead how many batches are then asked for at once: each request costs the
+// server a commit.
+const (
+	quick = 50 * time.Millisecond
+	ahead = 16
+)
 
 // end gives back what nobody was handed.
 func (x *Consumer) end() {
@@ -103,24 +111,26 @@ func (x *Consumer) end() {
 
 type batch struct {
 	messages []*Message
+	more     bool // the server has more
 	err      error
 }
 
-// fetcher asks the server for messages, one batch at a time and only when asked.
+// fetcher asks the server for messages, and only when asked.
 type fetcher struct {
 	x       *Consumer
-	want    chan struct{} // of 1; there is never more than one batch asked for
+	want    chan int // how many batches are to come at once; of 1, nobody asks twice
 	batches chan batch
 }
 
 func (f *fetcher) run(ctx context.Context) {
 	for {
+		var b batch
 		select {
-		case <-f.want:
+		case n := <-f.want:
+			b = f.fetch(ctx, n)
 		case <-ctx.Done():
 			return
 		}
-		b := f.fetch(ctx)
 		select {
 		case f.batches <- b:
 		case <-ctx.Done():
@@ -132,13 +142,13 @@ func (f *fetcher) run(ctx context.Context) {
 	}
 }
 
-// fetch gets the next messages, however long it takes.
-func (f *fetcher) fetch(ctx context.Context) batch {
+// fetch gets the next messages, n batches at most, however long it takes.
+func (f *fetcher) fetch(ctx context.Context, n int) batch {
 	x := f.x
 	wait := backoff{first: 100 * time.Millisecond, most: 10 * time.Second, multiplier: 2, jitter: 1}
 	for {
 		asked := time.Now()
-		resp, err := x.consume(ctx)
+		resp, err := x.consume(ctx, n)
 		switch {
 		case ctx.Err() != nil:
 			return batch{err: ctx.Err()}
@@ -150,13 +160,13 @@ func (f *fetcher) fetch(ctx context.Context) batch {
 			}
 			continue
 		}
-		wait.attempts = 0
+		n, wait.attempts = 1, 0
 		x.mu.Lock()
 		if lease := time.Duration(resp.Lease) * time.Millisecond; lease > 0 && lease != x.lease {
 			x.lease = lease
 			x.wake() // the keeper sleeps by another one
 		}
-		x.stats.Lag = resp.Lag
+		x.stats.Lag, x.more = resp.Lag, resp.HasMore
 		if len(resp.Messages) > 0 {
 			asked = latest(asked, time.Now().Add(-x.lease/4)) // it may have waited at the server
 		}
@@ -172,7 +182,7 @@ func (f *fetcher) fetch(ctx context.Context) batch {
 			return batch{err: client.ErrClosed}
 		}
 		if len(messages) > 0 {
-			return batch{messages: messages}
+			return batch{messages: messages, more: resp.HasMore}
 		}
 	}
 }
@@ -189,11 +199,12 @@ func passes(err error) bool {
 	return errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrRateLimited) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// consume does one request, which carries what is to be acknowledged.
-func (x *Consumer) consume(ctx context.Context) (*wire.ConsumeResponse, error) {
+// consume does one request for n batches at most, which carries what is to be
+// acknowledged.
+func (x *Consumer) consume(ctx context.Context, n int) (*wire.ConsumeResponse, error) {
 	o := &x.options
 	r := &wire.ConsumeRequest{
-		Topic: o.Topic, Group: o.Group, Start: o.Start.at, Limit: o.BatchSize, AllPartitions: o.Partition == nil,
+		Topic: o.Topic, Group: o.Group, Start: o.Start.at, Limit: n * o.BatchSize, AllPartitions: o.Partition == nil,
 		Timeout: int((o.PollTimeout + time.Second - 1) / time.Second), Consumer: x.id,
 	}
 	if o.Partition != nil {
