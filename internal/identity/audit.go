@@ -96,6 +96,50 @@ func (s *Service) record(ctx context.Context, e event) {
 	}
 }
 
+// maxPending is how many events wait to be recorded. When they are more, who
+// has one waits too.
+const maxPending = 1024
+
+// recordSoon is record without waiting: for events that come in thousands when
+// everybody reconnects, and that nothing depends on.
+func (s *Service) recordSoon(ctx context.Context, e event) {
+	select {
+	case s.pending <- e:
+	case <-ctx.Done():
+		s.record(ctx, e)
+	}
+}
+
+// recordPending writes what recordSoon was given, many in one transaction, until
+// the service ends and nothing is left.
+func (s *Service) recordPending(ctx context.Context) {
+	for {
+		var batch []event
+		select {
+		case e := <-s.pending:
+			batch = append(batch, e)
+		case <-ctx.Done():
+		}
+		for len(s.pending) > 0 && len(batch) < 256 {
+			batch = append(batch, <-s.pending)
+		}
+		if len(batch) == 0 {
+			return
+		}
+		err := s.db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+			for _, e := range batch {
+				if err := s.audit(tx, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			s.options.Logger.Error("events are missing in the audit log", "count", len(batch), "error", err)
+		}
+	}
+}
+
 // by fills in the actor of an event.
 func (s *Service) by(p *Principal, addr string, e event) event {
 	e.actor, e.addr, e.session, e.method = p.UserID, addr, s.refOf(p), p.method()

@@ -1,5 +1,12 @@
 package identity
 
+import (
+	"context"
+	"crypto/rand"
+
+	"github.com/kalamdb/kalam-go/internal/store"
+)
+
 // Anchors counts what the principals in memory hang on.
 func (s *Service) Anchors() int {
 	s.registry.mu.Lock()
@@ -9,3 +16,25 @@ func (s *Service) Anchors() int {
 
 // CommonPasswords counts the passwords that are refused as common.
 func CommonPasswords() int { return len(commonPasswords()) }
+
+// BeginSession begins a session without a password, for tests of many.
+func (s *Service) BeginSession(ctx context.Context, user string) (*Grant, error) {
+	now := s.now()
+	c := &session{
+		id: rand.Text(), userID: user, method: byPassword, clientAddr: "192.0.2.1",
+		rotatedAt: now, createdAt: now, lastSeenAt: now, expiresAt: now + s.options.AbsoluteTTL.Microseconds(),
+	}
+	token := firstRefresh(c.id)
+	c.tokenHash = token.hash()
+	var u *userRow
+	err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
+		if u, err = findUser(tx, user); err != nil {
+			return err
+		}
+		return s.insertSession(tx, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.grant(u, c, token, now)
+}

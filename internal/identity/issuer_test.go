@@ -134,6 +134,7 @@ func TestTokenOfAnIssuerMakesAUser(t *testing.T) {
 	if n := p.requests.Load(); n != 2 {
 		t.Errorf("%d requests for four tokens, want metadata and keys once", n)
 	}
+	s.Close() // which waits for the log
 	log := strings.Join(s.auditLog(), "\n")
 	if !strings.Contains(log, "PROVISION_USER ok - user:corp:248289761001 oidc") || !strings.Contains(log, "LOGIN ok corp:248289761001 user:corp:248289761001 oidc") {
 		t.Errorf("the log has\n%s", log)

@@ -104,13 +104,14 @@ type Service struct {
 	background sync.WaitGroup
 	throttle   *throttle
 	once       *once
+	pending    chan event  // to be recorded; see maxPending
 	configured atomic.Bool // root has a password; never false again
 }
 
 // New opens the service on a database, whose first start gets the user root.
 func New(db *store.DB, o Options) (*Service, error) {
 	o.setDefaults()
-	s := &Service{db: db, options: o, hasher: newHasher(), registry: newRegistry(), throttle: newThrottle(), once: newOnce()}
+	s := &Service{db: db, options: o, hasher: newHasher(), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), pending: make(chan event, maxPending)}
 	var err error
 	if o.JWTSecret != "" {
 		s.keys, err = secretKeys(o.JWTSecret)
@@ -140,6 +141,7 @@ func New(db *store.DB, o Options) (*Service, error) {
 	if err := s.trust(run); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	run(s.recordPending)
 	if s.keys.dir != "" {
 		run(s.watchKeys)
 	}
