@@ -18,7 +18,8 @@ import (
 const asProgram = "KALAM_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	// The process that makes hashes gets no environment.
+	if os.Getenv(asProgram) != "" || len(os.Args) == 2 && os.Args[1] == "hash-worker" {
 		main()
 	}
 	os.Exit(m.Run())

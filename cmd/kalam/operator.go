@@ -121,3 +121,8 @@ func (c *setPasswordCmd) Run(s *streams) error {
 	_, err = fmt.Fprintf(s.out, "The password of %s is set.\n", c.Name)
 	return err
 }
+
+// hashCmd is the process that makes password hashes for kalam serve.
+type hashCmd struct{}
+
+func (hashCmd) Run(s *streams) error { return identity.ServeHashes(s.in, s.out) }

@@ -50,8 +50,12 @@ func (c *serveCmd) Run(s *streams) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	hashes := []string(nil)
+	if self, err := os.Executable(); err == nil {
+		hashes = []string{self, "hash-worker"}
+	}
 	n, err := node.Start(ctx, config, node.Options{
-		Version: version, Build: date, Demo: c.Demo, Logger: newLogger(s.err, config.Logging.Level),
+		HashCommand: hashes, Version: version, Build: date, Demo: c.Demo, Logger: newLogger(s.err, config.Logging.Level),
 	})
 	if err != nil {
 		return err

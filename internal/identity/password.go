@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -40,16 +41,34 @@ const (
 type hasher struct {
 	slots   chan struct{} // holds one element per hash at work
 	waiting atomic.Int32
-	dummy   string // a hash that no password has, to work on when there is no user
+	dummy   string    // a hash that no password has, to work on when there is no user
+	pool    *hashPool // nil: hashes are made here
 }
 
-func newHasher() *hasher {
+func newHasher(command []string, log *slog.Logger) *hasher {
 	salt, key := make([]byte, argonSaltLen), make([]byte, argonKeyLen)
 	rand.Read(salt)
 	rand.Read(key)
-	return &hasher{
+	h := &hasher{
 		slots: make(chan struct{}, min(max(runtime.GOMAXPROCS(0), 2), 4)),
 		dummy: phc{argonMemory, argonTime, argonThreads, salt, key}.String(),
+	}
+	if len(command) > 0 {
+		h.pool = &hashPool{command: command, log: log}
+	}
+	return h
+}
+
+func (h *hasher) compute(r hashRequest) hashAnswer {
+	if h.pool != nil {
+		return h.pool.do(r)
+	}
+	return r.compute()
+}
+
+func (h *hasher) close() {
+	if h.pool != nil {
+		h.pool.close()
 	}
 }
 
@@ -79,7 +98,7 @@ func (h *hasher) run(ctx context.Context, gate func() error, f func()) error {
 // hash makes the hash of a password in PHC form.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	var out string
-	err := h.run(ctx, nil, func() { out = hashPassword(password) })
+	err := h.run(ctx, nil, func() { out = h.compute(hashRequest{password: password}).hash })
 	return out, err
 }
 
@@ -91,7 +110,10 @@ func (h *hasher) verify(ctx context.Context, hash, password string, gate func() 
 	if !known {
 		hash = h.dummy
 	}
-	err = h.run(ctx, gate, func() { match, outdated = verifyPassword(hash, password) })
+	err = h.run(ctx, gate, func() {
+		a := h.compute(hashRequest{hash: hash, password: password})
+		match, outdated = a.match, a.outdated
+	})
 	return match && known && err == nil, outdated, err
 }
 

@@ -53,6 +53,7 @@ type Options struct {
 	AuditTTL          time.Duration   // how long the audit log is kept; default 90 days, at least 30
 	Issuers           []IssuerOptions // others whose tokens are good here
 	NoPasswordLogin   bool            // nobody signs in with a password; tokens of other issuers only
+	HashCommand       []string        // starts a process that calls ServeHashes; default: hashes are made in this one
 	Now               func() time.Time
 	Logger            *slog.Logger
 }
@@ -111,7 +112,7 @@ type Service struct {
 // New opens the service on a database, whose first start gets the user root.
 func New(db *store.DB, o Options) (*Service, error) {
 	o.setDefaults()
-	s := &Service{db: db, options: o, hasher: newHasher(), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), pending: make(chan event, maxPending)}
+	s := &Service{db: db, options: o, hasher: newHasher(o.HashCommand, o.Logger), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), pending: make(chan event, maxPending)}
 	var err error
 	if o.JWTSecret != "" {
 		s.keys, err = secretKeys(o.JWTSecret)
@@ -212,6 +213,7 @@ func (s *Service) ReloadKeys(ctx context.Context) error {
 func (s *Service) Close() error {
 	s.stop()
 	s.background.Wait()
+	s.hasher.close()
 	s.cache.InvalidateAll()
 	s.cache.StopAllGoroutines()
 	return nil

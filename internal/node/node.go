@@ -31,6 +31,9 @@ type Options struct {
 	Version string
 	Build   string // the date of the build
 	Logger  *slog.Logger
+	// HashCommand starts a process that makes password hashes for the server
+	// (identity.ServeHashes); without it the server makes them itself.
+	HashCommand []string
 	// Demo makes the users and the table of the documentation when they are not
 	// there. It needs a loopback address.
 	Demo bool
@@ -124,7 +127,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		AccessTTL: time.Duration(c.Auth.JWTExpiryMinutes) * time.Minute, MinPasswordLength: c.Auth.MinPasswordLength, Logger: o.Logger,
 		IdleTTL: time.Duration(c.Auth.SessionIdleDays) * 24 * time.Hour, AbsoluteTTL: time.Duration(c.Auth.SessionMaxDays) * 24 * time.Hour,
 		Grace: time.Duration(c.Auth.RefreshGraceSecs) * time.Second, AuditTTL: time.Duration(c.Auth.AuditDays) * 24 * time.Hour,
-		Issuers: c.Auth.issuers(), NoPasswordLogin: c.Auth.NoPasswordLogin,
+		HashCommand: o.HashCommand, Issuers: c.Auth.issuers(), NoPasswordLogin: c.Auth.NoPasswordLogin,
 	})
 	if err != nil {
 		return err
