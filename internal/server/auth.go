@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -211,6 +212,10 @@ func (s *Server) writeAuthFailure(w http.ResponseWriter, err error) {
 	if errors.As(err, &throttled) {
 		w.Header().Set("Retry-After", strconv.Itoa(throttled.Seconds()))
 		writeAuthError(w, http.StatusTooManyRequests, "rate_limited", throttled.Error())
+		return
+	}
+	if errors.Is(err, context.Canceled) {
+		writeAuthError(w, http.StatusServiceUnavailable, "busy", "the request was cancelled") // nobody reads it
 		return
 	}
 	var e *wire.Error
