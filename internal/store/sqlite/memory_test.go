@@ -19,7 +19,7 @@ func TestStatementThatHoldsTooMuch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	driver.MemoryLimit = 200 << 20 // much more than other tests beside this one hold
+	driver.MemoryLimit = 100 << 20 // much more than the rest holds
 	db, err := store.Open(t.Context(), driver, store.Options{ReadTimeout: time.Minute, WriteTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func TestStatementThatHoldsTooMuch(t *testing.T) {
 	defer db.Close()
 	number := []wire.Type{{Kind: wire.BigInt}}
 	ignore := func([]wire.Value) error { return nil }
-	const greedy = "SELECT count(*) FROM (WITH RECURSIVE n(i, t) AS (SELECT 1, '' UNION SELECT i + 1, hex(zeroblob(4000)) || i FROM n) SELECT i FROM n)"
+	const greedy = "SELECT count(*) FROM (WITH RECURSIVE n(i, t) AS (SELECT 1, '' UNION SELECT i + 1, hex(zeroblob(100000)) || i FROM n) SELECT i FROM n)"
 
 	ctx, stop := context.WithCancel(t.Context())
 	var modest sync.WaitGroup
