@@ -15,7 +15,7 @@ import (
 // there is more to ask for, gatherLong, because the next request takes them along.
 const (
 	gather     = 5 * time.Millisecond
-	gatherLong = 100 * time.Millisecond
+	gatherLong = 30 * time.Millisecond
 )
 
 func (x *Consumer) gather() time.Duration {
