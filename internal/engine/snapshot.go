@@ -41,6 +41,9 @@ type Snapshot struct {
 	after   store.Seq  // version of the last row that was read
 	checked store.Seq  // changes up to here are accounted for
 	old     []replaced // versions above after that are there no more, ascending
+
+	stmt *store.Stmt // that reads a page
+	args []expr.Arg
 }
 
 type replaced struct{ version, by store.Seq }
@@ -77,7 +80,7 @@ func (s *Snapshot) Latest(ctx context.Context, limit int) (page Page, err error)
 			return err
 		}
 		page = Page{Last: s.at}
-		return s.w.read(tx, s.w.last, s.w.lastArgs, 0, s.at, limit, func(row []wire.Value) error {
+		return s.read(tx, true, limit, func(row []wire.Value) error {
 			page.Rows = append(page.Rows, slices.Clone(row[:len(row)-1]))
 			return nil
 		})
@@ -144,7 +147,7 @@ func (s *Snapshot) page(tx *store.Tx, limit int) (Page, error) {
 	}
 	var there []versioned
 	size, upTo := 0, s.at
-	err := s.w.read(tx, s.w.page, s.w.pageArgs, s.after, s.at, limit+1, func(row []wire.Value) error {
+	err := s.read(tx, false, limit+1, func(row []wire.Value) error {
 		if len(there) == limit || size >= pageBytes {
 			upTo = there[len(there)-1].version
 			return errPageFull
@@ -229,10 +232,15 @@ func (w *Watch) wasThere(tx *store.Tx, r replaced) ([]wire.Value, error) {
 	return w.bound.Project(&env)
 }
 
-// read runs one of the page statements.
-func (w *Watch) read(tx *store.Tx, s *store.Stmt, args []expr.Arg, after, upTo store.Seq, limit int, row func([]wire.Value) error) error {
-	env := w.env
-	env.Now = w.e.db.Now()
-	env.Params = append(slices.Clone(env.Params), wire.IntValue(after), wire.IntValue(upTo), wire.IntValue(int64(limit)))
-	return tx.Query(s, (&plan{args: args}).values(&env), row)
+// read runs the statement of the next page, or that of the newest rows.
+func (s *Snapshot) read(tx *store.Tx, newest bool, limit int, row func([]wire.Value) error) error {
+	env := s.w.env
+	if s.stmt == nil {
+		var p plan
+		p.print(s.w.bound.PrintPage(s.w.e.db.Target(), len(env.Params), newest))
+		s.stmt, s.args = p.rows, p.args
+	}
+	env.Now = s.w.e.db.Now()
+	env.Params = append(slices.Clone(env.Params), wire.IntValue(s.after), wire.IntValue(s.at), wire.IntValue(int64(limit)))
+	return tx.Query(s.stmt, (&plan{args: s.args}).values(&env), row)
 }

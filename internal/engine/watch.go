@@ -26,13 +26,9 @@ type Watch struct {
 	Column int
 	Value  wire.Value
 
-	e        *Engine
-	bound    *bind.Watch
-	page     *store.Stmt
-	pageArgs []expr.Arg
-	last     *store.Stmt
-	lastArgs []expr.Arg
-	env      expr.Env // template: user, role and parameters
+	e     *Engine
+	bound *bind.Watch
+	env   expr.Env // template: user, role and parameters
 }
 
 // Watch binds a live query for who.
@@ -76,11 +72,6 @@ func (e *Engine) Watch(who *identity.Principal, sql string, params []wire.Value)
 		w.Column, w.Value = column, value
 	}
 	w.Key = watchKey(who, bound.UsesCaller, sql, env.Params)
-	p := plan{}
-	p.print(bound.PrintPage(e.db.Target(), len(params), false))
-	w.page, w.pageArgs = p.rows, p.args
-	p.print(bound.PrintPage(e.db.Target(), len(params), true))
-	w.last, w.lastArgs = p.rows, p.args
 	return w, nil
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,12 +72,14 @@ func (l *sockets) all() []*socket {
 func (l *sockets) sweep(ctx context.Context) {
 	tick := time.NewTicker(l.s.options.Heartbeat)
 	defer tick.Stop()
+	var before, freed int64
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		before, freed = l.free(before, freed)
 		now := time.Now()
 		for _, k := range l.all() {
 			silent := now.Sub(time.UnixMilli(k.lastSeen.Load()))
@@ -91,6 +94,21 @@ func (l *sockets) sweep(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// many is how many sockets leave enough behind to give it back.
+const many = 500
+
+// free gives back what many connections took to come about, once no more come:
+// a socket takes several times as much then as later. before is how many there
+// had been at the last call, freed at the last time that it gave something back.
+func (l *sockets) free(before, freed int64) (now, _ int64) {
+	now = l.number.Load()
+	if now == before && now-freed >= many {
+		debug.FreeOSMemory()
+		freed = now
+	}
+	return now, freed
 }
 
 // revoke closes the sockets of sessions that end, as soon as they do.
