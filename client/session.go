@@ -249,6 +249,9 @@ func (s *session) prime(ctx context.Context) (auth.Auth, error) {
 // ask calls the provider: a few times, each bounded in time, a panic taken for a
 // failure.
 func (s *session) ask(ctx context.Context) (auth.Auth, error) {
+	if auth.RequestOf(ctx).Reason == "" {
+		ctx = auth.WithRequest(ctx, auth.Request{Reason: auth.ReasonFirst}) // an explicit login
+	}
 	s.mu.Lock()
 	cred := s.primed
 	s.primed = auth.Auth{}
