@@ -12,7 +12,7 @@ ISOLATION ?= 1000000
 # CHANGES is how many changes make soak makes.
 CHANGES ?= 1000000
 
-.PHONY: help build run test bench soak fuzz ts clean
+.PHONY: help build run test bench soak fuzz ts clean provider
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -40,6 +40,9 @@ soak: ## a million random changes, delivered over bad connections by a server th
 
 fuzz: ## fuzz each target for FUZZTIME (60s), and run ISOLATION random statements (1000000)
 	@.ci/fuzz $(FUZZTIME) $(ISOLATION)
+
+provider: ## an OpenID provider and a page to sign in on, at http://localhost:9090
+	cd bench/peers && go run ./oidc -page localhost:9090 -dir ../../demo/provider -life 1m
 
 clean: ## remove what was built, and the demo data
 	rm -rf bin demo ts/*/dist ts/node_modules

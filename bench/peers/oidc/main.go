@@ -5,6 +5,10 @@
 //
 // It prints the issuer's URL when it serves, and ends when its standard input
 // does, so that it never outlives the test that started it.
+//
+// With -page it is for a person instead: it makes a certificate, writes a
+// kalam.toml that trusts it, and serves a page to sign in on, with the token
+// endpoint that the documentation speaks of (/api/auth/token).
 package main
 
 import (
@@ -31,22 +35,34 @@ func main() {
 	client := flag.String("client", "kalam-app", "id of the client, which is also the audience of its tokens")
 	redirect := flag.String("redirect", "http://localhost/callback", "where the client is called back")
 	life := flag.Duration("life", 5*time.Minute, "life of an access token")
+	page := flag.String("page", "", "address of a page to sign in on, as localhost:9090")
+	dir := flag.String("dir", ".", "folder for what -page writes")
 	flag.Parse()
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
+	if *page != "" {
+		*redirect = "http://" + *page + "/callback"
+		if *cert, *key, err = certificate(*dir); err != nil {
+			log.Fatal(err)
+		}
+	}
 	issuer := "https://localhost:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 	app := storage.NativeClient(*client, *redirect)
 	users := storage.NewUserStore(issuer)
 	s := &tokens{storage.NewStorageWithClients(users, map[string]*storage.Client{*client: app}), *life}
 	handler := exampleop.SetupServer(issuer, s, slog.New(slog.DiscardHandler), false)
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
-	fmt.Println(issuer)
+	if *page != "" {
+		go func() { log.Fatal(servePage(*page, *dir, issuer, *client, *redirect, *cert)) }()
+	} else {
+		go func() {
+			io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
+		}()
+		fmt.Println(issuer)
+	}
 	log.Fatal(http.ServeTLS(l, handler, *cert, *key))
 }
 
