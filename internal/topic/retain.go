@@ -21,8 +21,11 @@ var (
 			(SELECT off FROM messages WHERE topic = ?1 AND part = ?2 ORDER BY off LIMIT ?4)`,
 		Args: types(wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt),
 	}
-	allParts = &store.Stmt{SQL: "SELECT topic, part, floor FROM topic_parts", Cols: types(wire.BigInt, wire.BigInt, wire.BigInt)}
-	forget   = []*store.Stmt{
+	allParts = &store.Stmt{
+		SQL:  "SELECT topic, part, floor, (SELECT min(off) FROM messages m WHERE m.topic = p.topic AND m.part = p.part) FROM topic_parts p",
+		Cols: types(wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt),
+	}
+	forget = []*store.Stmt{
 		{SQL: "DELETE FROM topic_claims WHERE topic = ?1 AND part = ?2", Args: types(wire.BigInt, wire.BigInt)},
 		{SQL: "DELETE FROM topic_groups WHERE topic = ?1 AND part = ?2", Args: types(wire.BigInt, wire.BigInt)},
 		{SQL: "DELETE FROM topic_parts WHERE topic = ?1 AND part = ?2", Args: types(wire.BigInt, wire.BigInt)},
@@ -55,9 +58,10 @@ func (s *Service) retain() {
 	}
 }
 
+// stored is a partition as it is on disk.
 type stored struct {
-	topic       int64
-	part, floor int64
+	topic, part, floor int64
+	first              int64 // offset of the oldest message that is there; floor when there is none
 }
 
 // Retain removes what retention does not keep. The server calls it by itself.
@@ -66,7 +70,11 @@ func (s *Service) Retain(ctx context.Context) error {
 	err := s.db.Read(ctx, func(tx *store.Tx) error {
 		parts = parts[:0]
 		return tx.Query(allParts, nil, func(row []wire.Value) error {
-			parts = append(parts, stored{row[0].Int(), row[1].Int(), row[2].Int()})
+			p := stored{row[0].Int(), row[1].Int(), row[2].Int(), row[2].Int()}
+			if !row[3].IsNull() {
+				p.first = row[3].Int()
+			}
+			parts = append(parts, p)
 			return nil
 		})
 	})
@@ -95,6 +103,9 @@ func (s *Service) retainPart(ctx context.Context, p stored) error {
 		if err := s.raise(ctx, t, int(p.part), floor); err != nil {
 			return err
 		}
+	}
+	if t != nil && p.first >= floor {
+		return nil // the writer is not bothered
 	}
 	for {
 		removed := int64(0)
