@@ -58,7 +58,7 @@ func measureQueries() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	e, end, err := openQueries(dir)
+	_, end, err := openQueries(dir)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,8 @@ func measureQueries() error {
 	if err := fillQueries(filepath.Join(dir, "kalam.db")); err != nil {
 		return err
 	}
-	if e, end, err = openQueries(dir); err != nil {
+	e, end, err := openQueries(dir)
+	if err != nil {
 		return err
 	}
 	defer end()
