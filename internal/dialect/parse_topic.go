@@ -24,7 +24,7 @@ func (p *parser) alterTopic(at at) Statement {
 	begin := p.here()
 	switch {
 	case p.accept("add", "source"):
-		a := &AddSource{at: begin, Table: p.name("a table"), Op: p.sourceOp()}
+		a := &AddSource{at: begin, IfNotExists: p.ifNotExists(), Table: p.name("a table"), Op: p.sourceOp()}
 		if p.accept("where") {
 			a.Where = p.expr()
 		}

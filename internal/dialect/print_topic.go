@@ -103,6 +103,7 @@ func (p *printer) topicAction(a AlterAction) {
 	switch a := a.(type) {
 	case *AddSource:
 		p.put("ADD SOURCE ")
+		p.when(a.IfNotExists, "IF NOT EXISTS ")
 		p.name(a.Table)
 		p.put(" ON ", a.Op)
 		p.clause(" WHERE ", a.Where)

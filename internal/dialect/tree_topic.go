@@ -72,13 +72,14 @@ type Position struct {
 }
 
 type (
-	// AddSource is ADD SOURCE ns.tbl ON op [WHERE x] [WITH (..)].
+	// AddSource is ADD SOURCE [IF NOT EXISTS] ns.tbl ON op [WHERE x] [WITH (..)].
 	AddSource struct {
 		at
-		Table   Name
-		Op      string // "INSERT", "UPDATE", "DELETE"
-		Where   Expr
-		Options []Option
+		IfNotExists bool
+		Table       Name
+		Op          string // "INSERT", "UPDATE", "DELETE"
+		Where       Expr
+		Options     []Option
 	}
 	// DropSource is DROP SOURCE ns.tbl ON op.
 	DropSource struct {

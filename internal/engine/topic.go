@@ -174,6 +174,9 @@ func (r *run) addSource(tx *store.Tx, p *plan, t *catalog.Topic, a *dialect.AddS
 	}
 	x := catalog.Source{Table: table.ID, Op: strings.ToLower(a.Op), Payload: "full"}
 	if slices.ContainsFunc(t.Sources, func(s catalog.Source) bool { return s.Table == x.Table && s.Op == x.Op }) {
+		if a.IfNotExists {
+			return "Topic '" + t.FullName() + "' has a source " + table.FullName() + " ON " + a.Op + " already", nil
+		}
 		return "", at(p.source, a.Table[0].Pos, wire.NewError(wire.CodeAlreadyExists, "Topic '", t.FullName(), "' has a source ", table.FullName(), " ON ", a.Op, " already: it already exists"))
 	}
 	if len(t.Sources) >= maxSources {
