@@ -1,13 +1,15 @@
-// Two devices side by side. Each signs in for itself and shows the messages of
-// its user as they come.
+// Two devices side by side, of two people or of one. Each signs in for itself and
+// shows the rows of its user as they come: those that the user wrote, and the
+// copies of other people's that the relay wrote, which have a sender.
 import { Auth, createClient, KalamAuthError, type KalamDBClient, type RowData } from '@kalamdb/client';
 
 const url = new URLSearchParams(location.search).get('url') ?? 'http://localhost:8080';
 const room = 'general';
 
-for (const name of ['Phone', 'Laptop']) addDevice(name);
+addDevice('Phone', 'alice');
+addDevice('Laptop', 'bob');
 
-function addDevice(name: string): void {
+function addDevice(name: string, suggestion: string): void {
   const template = document.querySelector<HTMLTemplateElement>('#device')!;
   const device = (template.content.cloneNode(true) as DocumentFragment).querySelector<HTMLElement>('.device')!;
   document.querySelector('main')!.append(device);
@@ -15,10 +17,13 @@ function addDevice(name: string): void {
   find('h2').textContent = name;
   device.dataset['name'] = name;
 
+  find<HTMLInputElement>('[name=user]').defaultValue = suggestion;
+
   const signIn = find<HTMLFormElement>('.sign-in');
   const chat = find<HTMLElement>('.chat');
   const write = find<HTMLFormElement>('.write');
   let client: KalamDBClient | undefined;
+  let typed = 0; // when others were last told that this user types
 
   signIn.addEventListener('submit', async (event) => {
     event.preventDefault();
@@ -32,7 +37,8 @@ function addDevice(name: string): void {
     client.onDisconnect(() => (find('.state').textContent = 'offline'));
     try {
       await client.login();
-      await client.live(`SELECT id, body, created_at FROM chat.messages WHERE room = '${room}'`, show, { limit: 100 });
+      await client.live(`SELECT id, sender, body, created_at FROM chat.messages WHERE room = '${room}'`, show, { limit: 100 });
+      await client.live(`SELECT id, sender FROM chat.typing WHERE room = '${room}' AND sender IS NOT NULL`, showTyping);
     } catch (cause) {
       error.textContent = cause instanceof KalamAuthError ? 'Wrong user or password.' : String(cause);
       await client.shutdown();
@@ -57,11 +63,19 @@ function addDevice(name: string): void {
     }
   });
 
+  // A row of chat.typing ends by itself after three seconds.
+  write.addEventListener('input', () => {
+    if (Date.now() - typed < 2000) return;
+    typed = Date.now();
+    client?.insert('chat.typing', { room }).catch(() => {}); // nobody misses it
+  });
+
   find('.sign-out').addEventListener('click', async () => {
     await client?.shutdown();
     chat.hidden = true;
     signIn.hidden = false;
     show([]);
+    showTyping([]);
   });
 
   function show(rows: RowData[]): void {
@@ -70,9 +84,21 @@ function addDevice(name: string): void {
       const item = document.createElement('li');
       const time = document.createElement('time');
       time.textContent = row['created_at']?.asDate()?.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) ?? '';
-      item.append(time, row['body']?.asString() ?? '');
+      const sender = row['sender']?.asString();
+      item.append(time);
+      if (sender) {
+        const from = document.createElement('b');
+        from.textContent = sender;
+        item.append(from);
+      }
+      item.append(row['body']?.asString() ?? '');
       return item;
     }));
     list.scrollTop = list.scrollHeight;
+  }
+
+  function showTyping(rows: RowData[]): void {
+    const people = [...new Set(rows.map((row) => row['sender']?.asString()))];
+    find('.typing').textContent = people.map((who) => `${who} is typing …`).join(' ');
   }
 }

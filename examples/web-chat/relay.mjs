@@ -1,0 +1,46 @@
+// The relay: copies what somebody writes to the other members of the room.
+//
+//   node relay.mjs [url]     the password of the user relay is in RELAY_PASSWORD
+//
+// It comes back to what it missed, and a message that comes to it twice is
+// copied once, because the copy has the id of the original.
+import { Auth } from '@kalamdb/client';
+import { createConsumerClient, runAgent } from '@kalamdb/consumer';
+
+const client = createConsumerClient({
+  url: process.argv[2] ?? 'http://localhost:8080',
+  authProvider: async () => Auth.basic('relay', process.env.RELAY_PASSWORD ?? 'Secret123!'),
+});
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
+
+await runAgent({
+  client, name: 'relay', topic: 'chat.written', groupId: 'relay', start: 'earliest', stopSignal: stop.signal,
+  retry: { maxAttempts: 10 },
+  onRow: async ({ user, message }, row) => {
+    const typing = row._table === 'chat.typing';
+    if (typing && Date.now() - message.timestamp_ms > 3000) return; // it is over
+    for (const member of await othersIn(row.room, user)) {
+      if (typing) await as(member, 'INSERT INTO chat.typing (room, sender) VALUES ($1, $2)', [row.room, user]);
+      else {
+        await as(member, `INSERT INTO chat.messages (id, room, sender, body, created_at) VALUES ($1, $2, $3, $4, $5)
+          ON CONFLICT (id) DO NOTHING`, [row.id, row.room, user, row.body, row.created_at]);
+      }
+    }
+  },
+  onError: ({ error, runKey }) => console.error(runKey, error),
+});
+await client.shutdown();
+
+/** The other members of a room, if the user is one. */
+async function othersIn(room, user) {
+  const rows = await client.queryAll(
+    `SELECT other.member FROM chat.members me JOIN chat.members other ON other.room = me.room
+      WHERE me.room = $1 AND me.member = $2 AND other.member <> $2`, [room, user]);
+  return rows.map((row) => row.member.asString());
+}
+
+/** Runs a statement as a user, with no more rights than the user has. */
+function as(user, sql, params) {
+  return client.query(`EXECUTE AS USER '${user.replaceAll("'", "''")}' (${sql})`, params);
+}
