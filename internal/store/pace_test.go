@@ -11,10 +11,12 @@ func TestCommitWaitsForThoseWhoWereThereLast(t *testing.T) {
 	if wait := p.wait(1); wait > 0 {
 		t.Errorf("the first transaction waits %v", wait)
 	}
-	p.ended(500*time.Microsecond, 1)
-	p.begin()
-	if wait := p.wait(1); wait > 0 {
-		t.Errorf("a lone caller waits %v", wait)
+	for few := 1; few < fewestToWait; few++ {
+		p.ended(time.Hour, few)
+		p.begin()
+		if wait := p.wait(1); wait > 0 {
+			t.Errorf("one of %d callers waits %v", few, wait)
+		}
 	}
 	p.ended(time.Hour, 8)
 	p.begin()
