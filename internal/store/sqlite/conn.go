@@ -30,6 +30,7 @@ type conn struct {
 	row    []wire.Value
 	raised error // of a function of package expr in the running statement
 	seen   int64 // pool.commits when the snapshot of a reading connection was taken
+	looked bool  // this transaction has its snapshot
 	failed bool  // a statement of this transaction
 	dog    *watchdog
 
@@ -141,6 +142,11 @@ func (c *conn) done(s *store.Stmt, p *prepared) {
 
 // Query runs s; see store.Session.
 func (c *conn) Query(s *store.Stmt, args []wire.Value, row func([]wire.Value) error) error {
+	if !c.write && !c.looked {
+		if err := c.look(); err != nil {
+			return err
+		}
+	}
 	p, err := c.prepare(s)
 	if err != nil {
 		return err
@@ -260,19 +266,28 @@ func (c *conn) begin(s *store.Stmt) error {
 	return err
 }
 
-// look gives a reading connection a snapshot of the newest commit. It keeps the
-// one that it has while nothing was committed: to take one and to let go of it
-// is a third of the cost of reading a row. While a commit is under way others
+// look gives a reading connection a snapshot of the newest commit, at its first
+// statement and not before: what its user has learned by then is in it. It keeps
+// the one that it has while nothing was committed: to take one and to let go of
+// it is a third of the cost of reading a row. While a commit is under way others
 // may have seen what it wrote, so a kept one will not do.
 func (c *conn) look() error {
 	now := c.pool.commits.Load() // before the snapshot is taken, which may be newer
 	if c.Active() && c.seen == now && now%2 == 0 {
+		c.looked = true
 		return nil
 	}
+	c.seen = unseen // until a new one is there: this may be interrupted
 	c.forget()
-	c.seen = now
-	return c.begin(beginRead)
+	if err := c.begin(beginRead); err != nil {
+		return err
+	}
+	c.seen, c.looked = now, true
+	return nil
 }
+
+// unseen is a count that pool.commits never has.
+const unseen = -1
 
 // forget lets go of the snapshot that a reading connection keeps.
 func (c *conn) forget() {
@@ -287,9 +302,9 @@ func (c *conn) End(commit bool) error {
 	defer c.pool.give(c)
 	if !c.write {
 		if c.failed {
-			c.failed = false
 			c.forget()
 		}
+		c.looked, c.failed = false, false
 		return nil
 	}
 	var err error

@@ -131,3 +131,22 @@ func (l *logged) readTogether(n int) {
 		l.t.Error(err)
 	}
 }
+
+// TestSnapshotHoldsWhatWasKnown begins to read on connections that keep a
+// snapshot, learns of a commit, and must find it.
+func TestSnapshotHoldsWhatWasKnown(t *testing.T) {
+	l := newLogged(t)
+	l.readTogether(8)
+	err := l.db.Read(t.Context(), func(tx *store.Tx) error {
+		write(t, l.db, func(tx *store.Tx) error { return tx.CreateTable(accounts()) })
+		table := tx.Catalog().Table("default", "accounts")
+		if table == nil {
+			t.Fatal("the catalog does not have the new table")
+		}
+		s := &store.Stmt{SQL: "SELECT count(*) FROM " + table.Physical(), Cols: []wire.Type{{Kind: wire.BigInt}}}
+		return tx.Query(s, nil, func([]wire.Value) error { return nil })
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -29,8 +29,7 @@ type pool struct {
 	readers chan *conn // holds the reading connections that are free
 
 	commits atomic.Int64 // counts when a commit begins and when it has ended
-	looked  int          // transactions since the log was short; the writer's, as is the next
-	moved   bool         // all of the log is in the data file
+	moved   bool         // all of the log is in the data file; the writer's
 
 	mu     sync.Mutex
 	count  int  // mu guards it and closed; connections there are
@@ -128,10 +127,9 @@ func (p *pool) give(c *conn) {
 	}
 }
 
-const (
-	logPages = 4000 // of the engine's log, that are moved to the data file at once: each time costs two syncs
-	logLook  = 16   // transactions between two looks at the log's size
-)
+// logPages is how many pages of the engine's log are moved to the data file at
+// once: each time costs two syncs.
+const logPages = 4000
 
 var (
 	logSize = &store.Stmt{SQL: "PRAGMA wal_checkpoint(NOOP)", Cols: []wire.Type{{Kind: wire.BigInt}, {Kind: wire.BigInt}, {Kind: wire.BigInt}}}
@@ -143,9 +141,6 @@ var (
 // by itself, within a commit: there the snapshots that connections keep would be
 // old and hold up the log.
 func (p *pool) trimLog(writer *conn) {
-	if p.looked++; p.looked < logLook {
-		return
-	}
 	var pages, moved int64
 	size := func(row []wire.Value) error { // busy, pages in the log, pages moved
 		pages, moved = row[1].Int(), row[2].Int()
@@ -154,7 +149,6 @@ func (p *pool) trimLog(writer *conn) {
 	// An error here is no loss: the log is as good as the file, and the next
 	// commit will say what is wrong.
 	if writer.Query(logSize, nil, size) != nil || pages < logPages {
-		p.looked = 0
 		return
 	}
 	p.forget()

@@ -167,16 +167,11 @@ func (d *Driver) Begin(ctx context.Context, mode store.Mode) (store.Session, err
 	default:
 	}
 	c, err := d.pool.take(ctx, mode == store.Write, d.closed)
-	if err != nil {
-		return nil, err
+	if err != nil || mode == store.Read {
+		return c, err
 	}
-	if c.write {
-		d.pool.trimLog(c)
-		err = c.begin(beginWrite)
-	} else {
-		err = c.look()
-	}
-	if err != nil {
+	d.pool.trimLog(c)
+	if err := c.begin(beginWrite); err != nil {
 		d.pool.give(c)
 		return nil, err
 	}
