@@ -111,9 +111,31 @@ func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
 		return nil, err
 	}
 	db.done.Go(db.writer)
-	db.done.Go(db.trimmer)
-	db.done.Go(db.expirer)
+	db.done.Go(func() { db.repeat(trimEvery, "trim the change log", db.Trim) })
+	db.done.Go(func() { db.repeat(expireEvery, "delete rows that have lived their time", db.Expire) })
 	return db, nil
+}
+
+// repeat takes all steps that there are from time to time, until Close.
+func (db *DB) repeat(every time.Duration, what string, step func(context.Context) (more bool, err error)) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-db.closing:
+			return
+		}
+		for more := true; more; {
+			var err error
+			if more, err = step(context.Background()); err != nil {
+				if !errors.Is(err, ErrClosed) {
+					db.options.Logger.Error(what, "error", err)
+				}
+				break
+			}
+		}
+	}
 }
 
 func (db *DB) start(ctx context.Context) error {

@@ -22,28 +22,6 @@ func Ended(t *catalog.Table, now time.Time) Seq {
 	return SeqAt(now.Add(-time.Duration(t.TTL) * time.Second))
 }
 
-// expirer deletes rows of STREAM tables that have lived their time.
-func (db *DB) expirer() {
-	tick := time.NewTicker(expireEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-db.closing:
-			return
-		}
-		for {
-			more, err := db.Expire(context.Background())
-			if err != nil && !errors.Is(err, ErrClosed) {
-				db.options.Logger.Error("delete rows that have lived their time", "error", err)
-			}
-			if !more || err != nil {
-				break
-			}
-		}
-	}
-}
-
 // Expire deletes rows of STREAM tables that have lived their time, some hundred
 // of each table at most, and reports whether there are more. Each is a delete
 // in the change log, as if its owner had deleted it. The server calls it by

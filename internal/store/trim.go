@@ -23,28 +23,6 @@ var (
 	trimFloor  = &Stmt{SQL: "INSERT INTO meta(key, value) VALUES('log_floor', ?1) ON CONFLICT(key) DO UPDATE SET value = excluded.value", Args: types(wire.Bytes)}
 )
 
-// trimmer keeps the change log within its age and size.
-func (db *DB) trimmer() {
-	tick := time.NewTicker(trimEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-db.closing:
-			return
-		}
-		for {
-			more, err := db.Trim(context.Background())
-			if err != nil && err != ErrClosed {
-				db.options.Logger.Error("trim the change log", "error", err)
-			}
-			if !more || err != nil {
-				break
-			}
-		}
-	}
-}
-
 // Trim removes changes that are too old or too many, some thousands at most,
 // and reports whether there are more. The server calls it by itself.
 func (db *DB) Trim(ctx context.Context) (more bool, err error) {
