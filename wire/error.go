@@ -43,6 +43,15 @@ const (
 	CodeTransactionAborted  Code = "TRANSACTION_ABORTED"
 	CodeWeakPassword        Code = "WEAK_PASSWORD"
 	CodeDatabaseUnavailable Code = "DATABASE_UNAVAILABLE"
+
+	CodeFileTooLarge     Code = "FILE_TOO_LARGE"
+	CodeTooManyFiles     Code = "TOO_MANY_FILES"
+	CodeMissingFile      Code = "MISSING_FILE"
+	CodeExtraFile        Code = "EXTRA_FILE"
+	CodeFileNotFound     Code = "FILE_NOT_FOUND"
+	CodeInvalidMIMEType  Code = "INVALID_MIME_TYPE"
+	CodeChecksumMismatch Code = "CHECKSUM_MISMATCH"
+	CodeFileQuota        Code = "FILE_QUOTA_EXCEEDED"
 )
 
 // Codes of WebSocket error frames (section 2.9 and 2.13).
