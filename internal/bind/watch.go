@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"strings"
+
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
@@ -13,9 +15,6 @@ import (
 type Watch struct {
 	Fields []wire.Field // of the rows that are sent: the select list, then what clients need beside it
 	Shown  int          // how many of Fields the select list asked for
-	// Unsteady says that the filter asks for the time or the like: a row may
-	// enter or leave it without being changed.
-	Unsteady bool
 	// UsesCaller says that the query means something else for another user.
 	UsesCaller bool
 
@@ -56,18 +55,20 @@ func (b *Binder) Watch(s dialect.Statement) (*Watch, error) {
 	if w.Fields, w.items, err = b.rowOutputs(core.Items, names); err != nil {
 		return nil, err
 	}
-	for _, n := range append(append([]expr.Node{}, w.items...), w.where) {
-		if n != nil && expr.HasQuery(n) {
-			return nil, b.fail(wire.CodeInvalidSQL, core.Pos(), "a live query has no sub-query: it is SELECT columns FROM namespace.table [WHERE ...]")
-		}
-	}
 	w.Shown = len(w.Fields)
 	for _, n := range append(append([]expr.Node{}, w.items...), w.where) {
-		if n != nil && expr.UsesCaller(n) {
-			w.UsesCaller = true
+		if n == nil {
+			continue
 		}
+		if expr.HasQuery(n) {
+			return nil, b.fail(wire.CodeInvalidSQL, core.Pos(), "a live query has no sub-query: it is SELECT columns FROM namespace.table [WHERE ...]")
+		}
+		if name := expr.Unsteady(n); name != "" {
+			// A row would come and go, or look different, without a change that says so.
+			return nil, b.fail(wire.CodeInvalidSQL, core.Pos(), "a live query has no ", strings.ToUpper(name), ", whose value is another one at every look: send the value as a parameter, and subscribe again when it is to be another")
+		}
+		w.UsesCaller = w.UsesCaller || expr.UsesCaller(n)
 	}
-	w.Unsteady = w.where != nil && expr.Unsteady(w.where)
 	for _, k := range table.Key {
 		w.need(k)
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"time"
 
+	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
@@ -38,6 +40,8 @@ const (
 type Snapshot struct {
 	w       *Watch
 	at      store.Seq
+	now     time.Time  // of at
+	ended   store.Seq  // rows of lower versions had lived their time at now
 	after   store.Seq  // version of the last row that was read
 	checked store.Seq  // changes up to here are accounted for
 	old     []replaced // versions above after that are there no more, ascending
@@ -60,6 +64,11 @@ func (w *Watch) Snapshot() *Snapshot { return &Snapshot{w: w} }
 
 // At is the position of the snapshot, once a page was read.
 func (s *Snapshot) At() store.Seq { return s.at }
+
+// Ended is the version below which the snapshot has no rows, since they had
+// lived their time; 0 where rows live for ever. The log tells of their end all
+// the same.
+func (s *Snapshot) Ended() store.Seq { return s.ended }
 
 // Next reads the next page: limit rows at most, and fewer when they are large.
 func (s *Snapshot) Next(ctx context.Context, limit int) (page Page, err error) {
@@ -106,7 +115,11 @@ func (s *Snapshot) look(tx *store.Tx) error {
 		return err
 	}
 	if s.at == 0 {
-		s.at, s.checked = newest, newest
+		s.at, s.checked, s.now = newest, newest, s.w.e.db.Now()
+		if s.w.Table.Kind == catalog.Stream {
+			s.ended = store.Ended(s.w.Table, s.now)
+			s.after = s.ended - 1
+		}
 		return nil
 	}
 	floor, err := tx.Floor()
@@ -224,7 +237,6 @@ func (w *Watch) wasThere(tx *store.Tx, r replaced) ([]wire.Value, error) {
 		return nil, ErrAltered
 	}
 	env := w.env
-	env.Now = w.e.db.Now()
 	env.Row = systemRow(c.Old, c.OldSeq)
 	if ok, err := w.bound.Match(&env); !ok || err != nil {
 		return nil, err
@@ -240,7 +252,7 @@ func (s *Snapshot) read(tx *store.Tx, newest bool, limit int, row func([]wire.Va
 		p.print(s.w.bound.PrintPage(s.w.e.db.Target(), len(env.Params), newest))
 		s.stmt, s.args = p.rows, p.args
 	}
-	env.Now = s.w.e.db.Now()
+	env.Now = s.now // every page is of one moment
 	env.Params = append(slices.Clone(env.Params), wire.IntValue(s.after), wire.IntValue(s.at), wire.IntValue(int64(limit)))
 	return tx.Query(s.stmt, (&plan{args: s.args}).values(&env), row)
 }

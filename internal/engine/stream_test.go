@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,5 +48,41 @@ func TestEndedStreamRowIsInNobodysWay(t *testing.T) {
 	}
 	if err != nil || deleted != 3 {
 		t.Errorf("%d deletes in the log, want 3 (%v)", deleted, err)
+	}
+}
+
+// TestSnapshotIsOfOneMomentWhileRowsEnd reads a snapshot row by row while the
+// rows live their time and are removed.
+func TestSnapshotIsOfOneMomentWhileRowsEnd(t *testing.T) {
+	var clock atomic.Int64
+	clock.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixMilli())
+	now := func() time.Time { return time.UnixMilli(clock.Load()) }
+	e, db := startWith(t, engine.Options{}, store.Options{Now: now})
+	do(t, e, root, "CREATE NAMESPACE app; CREATE STREAM TABLE app.s (id INT PRIMARY KEY) WITH (TTL_SECONDS = 60)")
+	do(t, e, alice, "INSERT INTO app.s VALUES (0)")
+	clock.Add(30_000)
+	do(t, e, alice, "INSERT INTO app.s VALUES (1), (2), (3)")
+	clock.Add(31_000)
+	w, err := e.Watch(alice, "SELECT id FROM app.s", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, ids := w.Snapshot(), []int64{}
+	for more := true; more; clock.Add(60_000) {
+		page, err := rows.Next(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range page.Rows {
+			ids = append(ids, row[0].Int())
+		}
+		if more = page.More; len(ids) == 2 {
+			if _, err := db.Expire(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if !slices.Equal(ids, []int64{1, 2, 3}) {
+		t.Errorf("the snapshot has %v", ids)
 	}
 }

@@ -152,9 +152,6 @@ type Event struct {
 // Event computes what a change of the watched table and scope means: a row that
 // enters the filter is an insert, one that leaves it a delete. ok is false when
 // it means nothing.
-//
-// Where the filter asks for the time, nobody knows whether the reader has the
-// old row: then it is taken to have it, so that no row stays that is gone.
 func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
 	defer func() {
 		// A bug in an expression ends the live queries that use it and no more.
@@ -164,15 +161,12 @@ func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
 		}
 	}()
 	env := w.env
-	env.Now = w.e.db.Now()
 	var before, after bool
 	var old, row []wire.Value
 	if c.Old != nil {
 		env.Row = systemRow(c.Old, c.OldSeq)
-		if before = w.bound.Unsteady; !before {
-			if before, err = w.bound.Match(&env); err != nil {
-				return ev, false, err
-			}
+		if before, err = w.bound.Match(&env); err != nil {
+			return ev, false, err
 		}
 		if before {
 			if c.New == nil {

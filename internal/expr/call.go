@@ -100,6 +100,7 @@ func errNoFunction(name string, args []Node, many bool) error {
 type environment struct {
 	kind ArgKind
 	t    wire.Type
+	name string // of the function that gives it
 }
 
 func (e *environment) Type() wire.Type { return e.t }
@@ -116,7 +117,7 @@ func runtime(kind ArgKind, k wire.Kind) special {
 		if len(args) > 1 || len(args) == 1 && (kind != ArgNow || !isInt(kindOf(args[0]))) {
 			return nil, errNoFunction(name, args, false)
 		}
-		return &environment{kind, typeOf(k)}, nil
+		return &environment{kind, typeOf(k), name}, nil
 	}
 }
 

@@ -144,18 +144,24 @@ func UsesCaller(n Node) bool {
 	})
 }
 
-// Unsteady reports whether n may give another value later on the same row: it
-// asks for the time, a new id or a random number.
-func Unsteady(n Node) bool {
-	return contains(n, func(n Node) bool {
+// Unsteady returns the name of a function because of which n may give another
+// value later on the same row, as it asks for the time, a new id or a random
+// number; "" when there is none.
+func Unsteady(n Node) (name string) {
+	contains(n, func(n Node) bool {
 		switch n := n.(type) {
 		case *environment:
-			return n.kind != ArgUser && n.kind != ArgRole
+			if n.kind != ArgUser && n.kind != ArgRole {
+				name = n.name
+			}
 		case *call:
-			return n.f.volatile
+			if n.f.volatile {
+				name = n.f.name
+			}
 		}
-		return false
+		return name != ""
 	})
+	return name
 }
 
 // EqualTo finds the conjuncts of n that say column = value, where value has no
@@ -178,7 +184,7 @@ func EqualTo(n Node, found func(c *Column, value Node)) {
 		return // 1.0 and 1.00 are equal, and so are 0.0 and -0.0
 	}
 	for _, side := range [2][2]Node{{cmp.l, cmp.r}, {cmp.r, cmp.l}} {
-		if c := AsColumn(side[0]); c != nil && BareColumn(side[1]) == nil && !Unsteady(side[1]) {
+		if c := AsColumn(side[0]); c != nil && BareColumn(side[1]) == nil {
 			found(c, side[1])
 			return
 		}

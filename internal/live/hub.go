@@ -174,7 +174,7 @@ func (h *Hub) deliver(c *store.Change) {
 		for _, b := range g.bunches {
 			var frame *Frame
 			for _, sub := range b.subs {
-				if c.Seq <= sub.position {
+				if c.Seq <= sub.position || sub.unknown(c) {
 					continue // its snapshot is newer than what the hub has read
 				}
 				if err != nil {

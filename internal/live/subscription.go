@@ -39,6 +39,7 @@ type Subscription struct {
 	// The hub's mu guards these.
 	cancel   context.CancelFunc // ends its goroutine; nil when there is none
 	position store.Seq          // everything up to here was queued
+	ended    store.Seq          // rows of lower versions had ended when its snapshot was taken
 	failed   *wire.Error        // why it is about to be ended
 	feed     *feed              // where it is, with slot as its place in bunch; nil before it joins
 	group    *group
@@ -267,8 +268,13 @@ func (s *Subscription) snapshot(ctx context.Context, reset bool) (store.Seq, err
 			return 0, err
 		}
 	}
+	s.ended = rows.Ended()
 	return rows.At(), nil
 }
+
+// unknown reports whether a change is the end of a row that had lived its time
+// when the snapshot was taken: the client has never had it.
+func (s *Subscription) unknown(c *store.Change) bool { return c.Old != nil && c.OldSeq < s.ended }
 
 const catchUpChunk = 500
 
@@ -312,6 +318,9 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 func (s *Subscription) change(c *store.Change) error {
 	if c.Version != s.watch.Table.Version {
 		return errReset
+	}
+	if s.unknown(c) {
+		return nil
 	}
 	ev, ok, err := s.watch.Event(c)
 	if err != nil || !ok {
