@@ -34,8 +34,9 @@ ts: ## build the TypeScript packages and their WebAssembly module into ts/*/dist
 	@.ci/npm
 	cd ts && node build.mjs
 
-soak: ## a million random changes, delivered over bad connections by a server that is killed
+soak: ## a million random changes over bad connections, a server that is killed, snapshots of a million rows
 	KALAM_DELIVERY_CHANGES=$(CHANGES) go test -count=1 -timeout 3h -v -run TestEveryChangeIsDeliveredOnce ./internal/node
+	KALAM_SNAPSHOT_ROWS=1000 go test -count=1 -timeout 1h -run TestStalledSnapshots ./internal/server
 	KALAM_RECONNECTS=10000 go test -count=1 -run TestReconnectsLeaveNothingBehind ./client
 
 fuzz: ## fuzz each target for FUZZTIME (60s), and run ISOLATION random statements (1000000)

@@ -29,6 +29,7 @@ type Options struct {
 	MaxRows       int            // of one result; default 100,000
 	MaxBytes      int            // of one result in memory; default 64 MiB
 	PlanBytes     int            // of the texts whose plans are kept; default 8 MiB
+	MaxReplaced   int            // rows yet to be sent of a snapshot that may have changed; default 200,000, 16 bytes each
 	Topics        *topic.Service // keeps the messages; default: one that removes none
 	Logger        *slog.Logger
 }
@@ -52,6 +53,7 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	def(&o.MaxRows, 100_000)
 	def(&o.MaxBytes, 64<<20)
 	def(&o.PlanBytes, 8<<20)
+	def(&o.MaxReplaced, 200_000)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -25,14 +25,9 @@ var (
 	ErrTooSlow = errors.New("too much has changed while the snapshot was read")
 )
 
-const (
-	// pageBytes ends a page before its limit of rows, so that pages of large rows
-	// are no larger in memory than those of many small ones.
-	pageBytes = 1 << 20
-	// maxReplaced is how many rows may have changed that a snapshot has yet to
-	// send. Each takes 16 bytes.
-	maxReplaced = 200_000
-)
+// pageBytes ends a page before its limit of rows, so that pages of large rows
+// are no larger in memory than those of many small ones.
+const pageBytes = 1 << 20
 
 // Snapshot reads the rows of a live query as they were at one position, page by
 // page, in the order of _seq. It holds no transaction between the pages: what
@@ -132,11 +127,11 @@ func (s *Snapshot) look(tx *store.Tx) error {
 	if t := s.w.e.db.Catalog().TableByID(s.w.Table.ID); t == nil || t.Version != s.w.Table.Version {
 		return ErrAltered
 	}
-	room := maxReplaced - len(s.old)
-	err = tx.Replaced(s.w.Table.ID, s.w.Scope, s.checked, newest, s.after, s.at, room+1, func(seq, oldSeq store.Seq) {
+	most := s.w.e.options.MaxReplaced
+	err = tx.Replaced(s.w.Table.ID, s.w.Scope, s.checked, newest, s.after, s.at, most-len(s.old)+1, func(seq, oldSeq store.Seq) {
 		s.old = append(s.old, replaced{oldSeq, seq})
 	})
-	if err == nil && len(s.old) > maxReplaced {
+	if err == nil && len(s.old) > most {
 		err = ErrTooSlow
 	}
 	s.checked = newest

@@ -32,7 +32,7 @@ func startEdge(t testing.TB, so store.Options, lo live.Options, o server.Options
 	return startEdgeWith(t, so, lo, o, identity.Options{})
 }
 
-func startEdgeWith(t testing.TB, so store.Options, lo live.Options, o server.Options, io identity.Options) edge {
+func startEdgeWith(t testing.TB, so store.Options, lo live.Options, o server.Options, io identity.Options, eo ...engine.Options) edge {
 	t.Helper()
 	driver, err := sqlite.Open(t.TempDir())
 	if err != nil {
@@ -47,7 +47,7 @@ func startEdgeWith(t testing.TB, so store.Options, lo live.Options, o server.Opt
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := engine.New(db, users, engine.Options{})
+	e := engine.New(db, users, append(eo, engine.Options{})[0])
 	hub := live.New(db, e, lo)
 	o.Loopback = true
 	if o.AuthRate == 0 {

@@ -13,8 +13,11 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/live"
 	"github.com/kalamdb/kalam-go/internal/server"
+	"github.com/kalamdb/kalam-go/internal/servertest"
 	"github.com/kalamdb/kalam-go/internal/store"
 )
 
@@ -124,6 +127,39 @@ func TestSnapshotWaitsForASlowReader(t *testing.T) {
 	}
 }
 
+// TestSnapshotThatChangesTooMuchIsASlowConsumer changes more rows of a snapshot
+// than the server remembers, before its reader has come to them.
+func TestSnapshotThatChangesTooMuchIsASlowConsumer(t *testing.T) {
+	t.Parallel()
+	s := startEdgeWith(t, store.Options{}, live.Options{}, server.Options{ClientTimeout: time.Minute}, identity.Options{}, engine.Options{MaxReplaced: 10}).Server
+	alice := mint(t, "alice")
+	big := strings.Repeat("x", 60_000)
+	const n = 40
+	for i := 1; i <= n; i++ {
+		run(t, s, alice, "INSERT INTO chat.messages (id, body) VALUES ($1, $2)", i, big)
+	}
+	const sql = "SELECT id, body FROM chat.messages"
+	k := dial(t, s, "?compress=false")
+	k.authenticate(alice, "{}")
+	k.want("auth_success")
+	k.subscribe("a", sql, `{"batch_size":1}`)
+	k.want("subscription_ack")
+	run(t, s, alice, "UPDATE chat.messages SET body = 'small'")
+	for next := 1; ; next++ {
+		f := k.next()
+		if f.Type == "error" && f.Code == "SLOW_CONSUMER" && string(f.LastSeqID) == `"0"` {
+			break
+		}
+		if f.Type != "initial_data_batch" || !f.Control.HasMore || column(f.Rows, "id") != fmt.Sprint(next) {
+			t.Fatalf("got %.300s, want row %d or the end", f.raw, next)
+		}
+	}
+	k.subscribe("a", sql, `{"from":"0"}`)
+	if _, all, _ := k.snapshot("a"); len(all) != n {
+		t.Errorf("the new snapshot has %d rows", len(all))
+	}
+}
+
 func TestLogTrimmedUnderASlowReaderIsAReset(t *testing.T) {
 	t.Parallel()
 	clock := &clock{}
@@ -209,41 +245,79 @@ func TestTheEndOfASessionClosesItsSockets(t *testing.T) {
 	}
 }
 
-func TestNoRowLeavesAfterTheSessionHasEnded(t *testing.T) {
-	t.Parallel()
-	s := startEdge(t, store.Options{}, live.Options{}, server.Options{ClientTimeout: time.Minute}).Server
-	access, _ := session(t, s, "alice")
-	alice := mint(t, "alice")
-	k := dial(t, s, "?compress=false")
-	k.authenticate(access, "{}")
+// roomy lets more than 1 MiB wait for one live query.
+var roomy = server.Options{MaxQueue: 16 << 20, ClientTimeout: time.Minute}
+
+// bigRows is how many rows of 60 kB a test lets wait for a reader that is
+// stopped.
+const bigRows = 40
+
+// queueUp watches messages on a socket that nobody reads from now on, while rows
+// for it are written.
+func (k *sock) queueUp(write func(id int, body string)) {
+	k.t.Helper()
 	k.want("auth_success")
 	k.subscribe("a", "SELECT id, body FROM chat.messages", "")
 	k.want("subscription_ack")
-	// Rows wait in the queue of a socket that nobody reads.
-	big := strings.Repeat("x", 60_000)
-	for i := range 40 {
-		run(t, s, alice, "INSERT INTO chat.messages (id, body) VALUES ($1, $2)", 100+i, big)
+	for i := range bigRows {
+		write(100+i, strings.Repeat("x", 60_000))
 	}
-	do(t, "POST", s.URL+"/v1/api/auth/logout", nil, "Authorization", "Bearer "+access)
-	run(t, s, alice, "INSERT INTO chat.messages (id, body) VALUES (1, 'after')")
-	seen := 0
-	for {
+}
+
+// wantLastRows reads on: some rows that were in the kernel's buffers, then the
+// error and the close. What waited in the queue is not sent, nor is what was
+// written later, which has id 1.
+func (k *sock) wantLastRows(code string) {
+	k.t.Helper()
+	for rows := 0; ; rows++ {
 		f := k.next()
-		if f.Type == "auth_error" {
-			if f.Code != "SESSION_ENDED" {
-				t.Errorf("got %s", f.raw)
+		if f.Type == "auth_error" && f.Code == code {
+			if rows == bigRows {
+				k.t.Error("all that waited was sent after the end")
 			}
 			break
 		}
-		if seen++; column(f.Rows, "id") == "1" {
-			t.Error("a row that came after the logout was sent")
+		if f.Type != "change" || column(f.Rows, "id") == "1" {
+			k.t.Fatalf("got %.300s, want rows from before the end, or %s", f.raw, code)
 		}
 	}
-	// The kernel's buffers hold some; the queue's were not sent.
-	if seen == 40 {
-		t.Error("all that waited was sent after the logout")
+	k.wantClose(1008, code)
+}
+
+func insertAs(t testing.TB, s *servertest.Server, token string) func(id int, body string) {
+	return func(id int, body string) {
+		t.Helper()
+		run(t, s, token, "INSERT INTO chat.messages (id, body) VALUES ($1, $2)", id, body)
 	}
-	k.wantClose(1008, "SESSION_ENDED")
+}
+
+func TestNoRowLeavesAfterTheSessionHasEnded(t *testing.T) {
+	t.Parallel()
+	s := startEdge(t, store.Options{}, live.Options{}, roomy).Server
+	access, _ := session(t, s, "alice")
+	write := insertAs(t, s, mint(t, "alice"))
+	k := dial(t, s, "?compress=false")
+	k.authenticate(access, "{}")
+	k.queueUp(write)
+	do(t, "POST", s.URL+"/v1/api/auth/logout", nil, "Authorization", "Bearer "+access)
+	write(1, "after")
+	k.wantLastRows("SESSION_ENDED")
+}
+
+// TestNoRowLeavesAfterTheTokenHasEnded is the same for a token that nobody has
+// renewed in time.
+func TestNoRowLeavesAfterTheTokenHasEnded(t *testing.T) {
+	t.Parallel()
+	o := roomy
+	o.TokenGrace = 300 * time.Millisecond
+	s := startEdge(t, store.Options{}, live.Options{}, o)
+	write := insertAs(t, s.Server, mint(t, "alice"))
+	k := dial(t, s.Server, "?compress=false")
+	k.authenticate(mintFor(t, "alice", 6*time.Second), "{}")
+	k.queueUp(write)
+	wait(t, func() bool { return s.hub.Len() == 0 })
+	write(1, "after")
+	k.wantLastRows("TOKEN_EXPIRED")
 }
 
 func TestShutdownSaysGoingAway(t *testing.T) {
