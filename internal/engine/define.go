@@ -20,13 +20,13 @@ import (
 func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire.Value) error {
 	switch s := s.(type) {
 	case *dialect.CreateNamespace:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.createNamespace(tx, p, s) }
+		p.other = does((*run).createNamespace, s)
 	case *dialect.DropNamespace:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropNamespace(tx, p, s) }
+		p.other = does((*run).dropNamespace, s)
 	case *dialect.CreateTable:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.createTable(tx, p, s) }
+		p.other = does((*run).createTable, s)
 	case *dialect.DropTable:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropTable(tx, p, s) }
+		p.other = does((*run).dropTable, s)
 	case *dialect.CreateUser:
 		r.createUser(p, s)
 	case *dialect.AlterUser:
@@ -36,15 +36,15 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire
 			p.state = identity.ClientOf(ctx)
 			return nil
 		}
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropUser(tx, p, s) }
+		p.other = does((*run).dropUser, s)
 	case *dialect.AlterTable:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.alterTable(tx, p, s) }
+		p.other = does((*run).alterTable, s)
 	case *dialect.CreateIndex:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.createIndex(tx, p, s) }
+		p.other = does((*run).createIndex, s)
 	case *dialect.DropIndex:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropIndex(tx, p, s) }
+		p.other = does((*run).dropIndex, s)
 	case *dialect.AlterNamespace:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.alterNamespace(tx, p, s) }
+		p.other = does((*run).alterNamespace, s)
 	case *dialect.Explain:
 		return r.explain(p, s, params)
 	case *dialect.Describe:
@@ -57,6 +57,11 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire
 		return r.defineTopic(b, p, s)
 	}
 	return nil
+}
+
+// does makes the other of a plan from the method that runs statement s.
+func does[S dialect.Statement](method func(*run, *store.Tx, *plan, S) (wire.Result, error), s S) func(*run, *store.Tx, *plan) (wire.Result, error) {
+	return func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return method(r, tx, p, s) }
 }
 
 func (r *run) createNamespace(tx *store.Tx, p *plan, s *dialect.CreateNamespace) (wire.Result, error) {

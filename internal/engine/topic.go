@@ -26,22 +26,22 @@ const (
 func (r *run) defineTopic(b *bind.Binder, p *plan, s dialect.Statement) error {
 	switch s := s.(type) {
 	case *dialect.CreateTopic:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.createTopic(tx, p, s) }
+		p.other = does((*run).createTopic, s)
 	case *dialect.AlterTopic:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.alterTopic(tx, p, s) }
+		p.other = does((*run).alterTopic, s)
 	case *dialect.DropTopic:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.dropTopic(tx, p, s) }
+		p.other = does((*run).dropTopic, s)
 	case *dialect.ClearTopic:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.clearTopic(tx, p, s) }
+		p.other = does((*run).clearTopic, s)
 	case *dialect.Consume:
 		p.reads = s.Group == nil
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.consume(tx, p, s) }
+		p.other = does((*run).consume, s)
 	case *dialect.Ack:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.ack(tx, p, s) }
+		p.other = does((*run).ack, s)
 	case *dialect.ResetGroup:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.resetGroup(tx, p, s) }
+		p.other = does((*run).resetGroup, s)
 	case *dialect.Grant:
-		p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) { return r.grant(tx, p, s) }
+		p.other = does((*run).grant, s)
 	default:
 		return b.Unsupported(s.Pos(), "this statement")
 	}
