@@ -109,19 +109,22 @@ func (c *Client) Batch(ctx context.Context, statements []Statement) ([]*Result, 
 func (c *Client) Send(ctx context.Context, body []byte) (answer []byte, err error) {
 	err = c.authorized(ctx, func(ctx context.Context, token string) error {
 		resp, err := c.postSQL(ctx, token, body)
-		if err != nil {
-			return err
+		if err == nil {
+			answer, err = rawAnswer(resp)
 		}
-		const success = `{"status":"success",`
-		if resp.Status == 200 && len(resp.Body) > len(success) && string(resp.Body[:len(success)]) == success {
-			answer = resp.Body
-			return nil
-		}
-		_, err = decodeAnswer(resp)
-		answer = resp.Body
 		return err
 	})
 	return answer, err
+}
+
+// rawAnswer gives the body of an answer of /v1/api/sql that reports no error.
+func rawAnswer(resp *response) ([]byte, error) {
+	const success = `{"status":"success",`
+	if resp.Status == 200 && len(resp.Body) > len(success) && string(resp.Body[:len(success)]) == success {
+		return resp.Body, nil
+	}
+	_, err := decodeAnswer(resp)
+	return resp.Body, err
 }
 
 // send does a request with a token.
@@ -137,18 +140,23 @@ func (c *Client) send(ctx context.Context, r *wire.Request) (results []*Result, 
 	return results, err
 }
 
-// authorized runs fn with a token. When the server does not accept the token
-// the session is renewed and fn run once more, which is safe since the first
-// time did nothing.
+// authorized runs fn with a token, within the time of a request.
 func (c *Client) authorized(ctx context.Context, fn func(ctx context.Context, token string) error) error {
+	ctx, stop := context.WithTimeout(ctx, c.timeout)
+	defer stop()
+	return c.withToken(ctx, fn)
+}
+
+// withToken runs fn with a token. When the server does not accept the token the
+// session is renewed and fn run once more, which is safe since the first time
+// did nothing.
+func (c *Client) withToken(ctx context.Context, fn func(ctx context.Context, token string) error) error {
 	if c.isClosed() {
 		return ErrClosed
 	}
 	if err := c.mayTravel(); err != nil {
 		return err
 	}
-	ctx, stop := context.WithTimeout(ctx, c.timeout)
-	defer stop()
 	t, err := c.session.get(ctx, need{})
 	if err != nil {
 		return err

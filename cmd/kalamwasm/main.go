@@ -60,6 +60,7 @@ func newClient(_ js.Value, args []js.Value) any {
 	}
 	b := &binding{c: c, running: map[int]context.CancelFunc{}, workers: map[int]*worker{}, object: js.Global().Get("Object").New(), settle: host.Get("settle")}
 	b.calls("send", b.send)
+	b.calls("upload", b.upload)
 	b.calls("prime", func(ctx context.Context, _ []js.Value) (any, error) {
 		cred, err := c.Prime(ctx)
 		if auth.IsBasic(cred) {
@@ -71,7 +72,6 @@ func newClient(_ js.Value, args []js.Value) any {
 	b.calls("refresh", func(ctx context.Context, args []js.Value) (any, error) {
 		return loginJSON(c.RefreshToken(ctx, text(args, 1)))
 	})
-	b.calls("token", func(ctx context.Context, args []js.Value) (any, error) { return c.AccessToken(ctx, text(args, 1)) })
 	b.calls("connect", func(ctx context.Context, _ []js.Value) (any, error) { return nil, c.Connect(ctx) })
 	b.calls("close", func(context.Context, []js.Value) (any, error) {
 		err := c.Close()
@@ -91,6 +91,19 @@ func newClient(_ js.Value, args []js.Value) any {
 // send(call, body, abortable) posts a body of /v1/api/sql and gives the answer's text.
 func (b *binding) send(ctx context.Context, args []js.Value) (any, error) {
 	answer, err := b.c.Send(abortable(ctx, args, 2), []byte(text(args, 1)))
+	return string(answer), err
+}
+
+// upload(call, post) has post(token) send a form to /v1/api/sql and gives the
+// answer's text. post gives a promise of [status, text].
+func (b *binding) upload(ctx context.Context, args []js.Value) (any, error) {
+	answer, err := b.c.Upload(ctx, func(ctx context.Context, token string) (int, []byte, error) {
+		v, err := await(ctx, args[1].Invoke(token))
+		if err != nil {
+			return 0, nil, err
+		}
+		return v.Index(0).Int(), []byte(v.Index(1).String()), nil
+	})
 	return string(answer), err
 }
 

@@ -1,4 +1,5 @@
 import { KalamLoadError } from './errors.js';
+import { sendForm } from './form.js';
 import type { Platform } from './platform.js';
 
 /** Where the module may be, most likely first. */
@@ -84,5 +85,6 @@ export const browser: Platform = {
     }
   },
   inside: (owner) => asking === owner,
+  sendForm,
   hold: () => () => {},
 };

@@ -1,79 +1,20 @@
-import type { AuthCredentials } from './auth.js';
-import { browser } from './browser.js';
 import { wrapRowMap, type JsonValue, type RowData } from './cell.js';
-import { Calls, loadCore, register, type Core, type WasmKalamClient } from './core.js';
-import { encodeLive, encodeSubscription, nameRows, readEvent } from './decode.js';
-import { KalamConnectionError, KalamError, toKalamError, type Failure } from './errors.js';
+import { register } from './core.js';
+import { nameRows } from './decode.js';
+import { KalamConnectionError, KalamError } from './errors.js';
 import type { FileRefContext } from './file.js';
-import { KeyedFeed, LiveQuery, LiveView, type LiveRowsCallback, type LiveRowsOptions, type SubscriptionOptions } from './live.js';
-import { Log, LogLevel, type LogListener } from './log.js';
-import type { LoginResponse, QueryResponse, ServerMessage } from './messages.js';
+import { LiveQuery, type LiveRowsCallback, type LiveRowsOptions, type SubscriptionOptions } from './live.js';
+import type { LogLevel, LogListener } from './log.js';
+import type { LoginResponse, QueryResponse } from './messages.js';
 import type {
   CallOptions, ClientOptions, OnConnectCallback, OnDisconnectCallback, OnErrorCallback, OnReceiveCallback, OnSendCallback,
 } from './options.js';
 import { batchBody, checkTable, keyCondition, quoteName, requestBody, type BatchStatement, type Param, type RowKey } from './params.js';
-import { platform } from './platform.js';
-import { resolveCredentials } from './provider.js';
-import { request } from './request.js';
 import { KalamChange, KalamRow, wrapRows } from './row.js';
 import type { SeqId } from './seqid.js';
-import { watched, type SocketObserver } from './socket.js';
+import { Session, type AuthStateEvent } from './session.js';
+import { Subscriptions, type SubscriptionCallback, type SubscriptionInfo, type Unsubscribe } from './subscriptions.js';
 import { upload, type Upload, type UploadProgress } from './upload.js';
-import { onWake } from './wake.js';
-
-/** Ends a subscription. */
-export type Unsubscribe = () => Promise<void>;
-
-/** Gets the events of a subscription. */
-export type SubscriptionCallback = (event: ServerMessage) => void;
-
-/** Like {@link SubscriptionCallback}, with the rows typed. */
-export type TypedSubscriptionCallback<T extends RowData = RowData> = (
-  event: ServerMessage & { rows?: T[]; old_values?: T[] },
-) => void;
-
-/** A live query of a client. */
-export interface SubscriptionInfo {
-  id: string;
-  /** The table that was subscribed, else the SQL text. */
-  tableName: string;
-  createdAt: Date;
-  lastSeqId?: SeqId;
-  closed: boolean;
-}
-
-/** How the session of a client stands. */
-export type AuthState = 'signed-in' | 'offline' | 'signed-out';
-
-/** Tells that the session has another state or another token. */
-export interface AuthStateEvent {
-  state: AuthState;
-  /** Who is signed in, as the token says. */
-  user?: string;
-  /** Why the session is offline or signed out. */
-  error?: KalamError;
-}
-
-type Handlers = Pick<ClientOptions, 'onConnect' | 'onDisconnect' | 'onError' | 'onReceive' | 'onSend'>;
-
-interface RunningSubscription extends Omit<SubscriptionInfo, 'lastSeqId'> {
-  lastSeqId: SeqId | undefined;
-  sql: string;
-  /** The number of the call in the core. */
-  call: number;
-  /** Ends it. */
-  end(): void;
-  /** The core has ended it. */
-  fail(failure: Failure): void;
-}
-
-/** What there is between initialize() and shutdown(). */
-interface Running {
-  core: Core;
-  calls: Calls;
-  wasm: WasmKalamClient;
-  stopWaking: () => void;
-}
 
 /**
  * One user's connection to a KalamDB server. All work is done by the Go client
@@ -87,30 +28,17 @@ interface Running {
  */
 export class KalamDBClient {
   readonly #options: ClientOptions;
-  readonly #log: Log;
-  readonly #handlers: Handlers;
-  readonly #authListeners = new Set<(event: AuthStateEvent) => void>();
-  readonly #subscriptions = new Map<string, RunningSubscription>();
-  #running: Promise<Running> | undefined;
-  #ready: Running | undefined;
-  #eager: Promise<void> | undefined;
-  #authType: 'basic' | 'jwt' | null = null;
-  #connected = false;
-  #attempts = 0;
-  #reconnecting = false;
-  #reconnect = { off: false, first: 0, max: 0, attempts: 0 };
-  #nextSubscription = 0;
-  #providerError: unknown;
+  readonly #session: Session;
+  readonly #subscriptions: Subscriptions;
 
   /** Does nothing but look at the options. */
   constructor(options: ClientOptions) {
     if (typeof options?.url !== 'string' || options.url === '') throw invalid('KalamDBClient: url is required');
     if (typeof options.authProvider !== 'function') throw invalid('KalamDBClient: authProvider is required');
     this.#options = options;
-    this.#log = new Log(options.logLevel, options.logListener);
-    const { onConnect, onDisconnect, onError, onReceive, onSend } = options;
-    register(this, () => this.#start());
-    this.#handlers = { onConnect, onDisconnect, onError, onReceive, onSend } as Handlers;
+    this.#session = new Session(options);
+    this.#subscriptions = new Subscriptions(this.#session);
+    register(this, () => this.#session.start());
   }
 
   // ---- life
@@ -121,128 +49,115 @@ export class KalamDBClient {
    * socket, too.
    */
   async initialize(): Promise<void> {
-    const { wasm } = await this.#start();
-    if (this.#authType === null) {
-      this.#authType = await this.#call<'basic' | 'jwt'>((id) => wasm.prime(id));
+    const { wasm } = await this.#session.start();
+    if (this.#session.authType === null) {
+      this.#session.authType = await this.#session.call<'basic' | 'jwt'>((id) => wasm.prime(id));
     }
-    await this.#eager;
+    await this.#session.eager;
   }
 
   /** Opens the socket and keeps it open, also without live queries. */
   async connect(): Promise<void> {
-    const { wasm } = await this.#start();
-    await this.#call((id) => wasm.connect(id));
+    const { wasm } = await this.#session.start();
+    await this.#session.call((id) => wasm.connect(id));
   }
 
   /** Ends all live queries and closes the socket. The client may be used again. */
   async disconnect(): Promise<void> {
-    if (this.#running === undefined) return;
-    const { wasm } = await this.#running;
-    this.#forget();
+    if (this.#session.started === undefined) return;
+    const { wasm } = await this.#session.started;
+    this.#subscriptions.endAll();
     wasm.disconnect();
-    this.#connected = this.#reconnecting = false;
+    this.#session.connected = this.#session.reconnecting = false;
   }
 
   /** Ends everything and frees memory. A later call starts anew. */
   async shutdown(): Promise<void> {
-    const running = this.#running;
-    if (running === undefined) return;
-    this.#running = this.#ready = this.#eager = undefined;
-    this.#authType = null;
-    const { wasm, calls, stopWaking } = await running;
-    stopWaking();
-    this.#forget();
-    this.#connected = this.#reconnecting = false;
-    await this.#call((id) => wasm.close(id), undefined, await running);
-    calls.close();
+    await this.#session.stop(() => this.#subscriptions.endAll());
   }
 
   /** Whether the socket is open and signed in. */
   isConnected(): boolean {
-    return this.#connected;
+    return this.#session.connected;
   }
 
   /** What the credentials are: null before the provider was asked, `jwt` once they were exchanged. */
   getAuthType(): 'basic' | 'jwt' | null {
-    return this.#authType;
+    return this.#session.authType;
   }
 
   setAutoReconnect(enabled: boolean): void {
-    this.#reconnect.off = !enabled;
-    this.#applyReconnect();
+    this.#session.setReconnect({ off: !enabled });
   }
 
   /** Limits of the random pause before a connection is tried again, in milliseconds. */
   setReconnectDelay(initialMs: number | bigint, maxMs: number | bigint): void {
-    this.#reconnect.first = Number(initialMs);
-    this.#reconnect.max = Number(maxMs);
-    this.#applyReconnect();
+    this.#session.setReconnect({ first: Number(initialMs), max: Number(maxMs) });
   }
 
   /** After how many failures in a row to stop; 0 for never. */
   setMaxReconnectAttempts(attempts: number): void {
-    this.#reconnect.attempts = attempts;
-    this.#applyReconnect();
+    this.#session.setReconnect({ attempts });
   }
 
   /** Failed connections since the last good one. */
   getReconnectAttempts(): number {
-    return this.#reconnecting ? this.#attempts : 0;
+    return this.#session.reconnecting ? this.#session.attempts : 0;
   }
 
   isReconnecting(): boolean {
-    return this.#reconnecting && this.#subscriptions.size > 0;
+    return this.#session.reconnecting && this.#subscriptions.size > 0;
   }
 
   setLogLevel(level: LogLevel): void {
-    this.#log.level = level;
+    this.#session.log.level = level;
   }
 
   setLogListener(listener: LogListener | undefined): void {
-    this.#log.listener = listener;
+    this.#session.log.listener = listener;
   }
 
   onConnect(callback: OnConnectCallback | undefined): void {
-    this.#setHandler('onConnect', callback);
+    this.#session.setHandler('onConnect', callback);
   }
 
   onDisconnect(callback: OnDisconnectCallback | undefined): void {
-    this.#setHandler('onDisconnect', callback);
+    this.#session.setHandler('onDisconnect', callback);
   }
 
   onError(callback: OnErrorCallback | undefined): void {
-    this.#setHandler('onError', callback);
+    this.#session.setHandler('onError', callback);
   }
 
   onReceive(callback: OnReceiveCallback | undefined): void {
-    this.#setHandler('onReceive', callback);
+    this.#session.setHandler('onReceive', callback);
   }
 
   onSend(callback: OnSendCallback | undefined): void {
-    this.#setHandler('onSend', callback);
+    this.#session.setHandler('onSend', callback);
   }
 
   /** Adds a listener for the state of the session; gives what removes it. */
   onAuthStateChange(listener: (event: AuthStateEvent) => void): () => void {
-    this.#authListeners.add(listener);
-    return () => this.#authListeners.delete(listener);
+    this.#session.authListeners.add(listener);
+    return () => this.#session.authListeners.delete(listener);
   }
 
   // ---- session
 
   /** Exchanges user and password for a session, which the client uses from here on. */
   async login(options?: CallOptions): Promise<LoginResponse> {
-    const { wasm } = await this.#start();
-    const json = await this.#call<string>((id) => wasm.login(id), options?.signal);
-    this.#authType = 'jwt';
+    const { wasm } = await this.#session.start();
+    const json = await this.#session.call<string>((id) => wasm.login(id), options?.signal);
+    this.#session.authType = 'jwt';
     return JSON.parse(json) as LoginResponse;
   }
 
   /** Exchanges a refresh token for a new pair, which the client uses from here on. */
   async refreshToken(refreshToken: string, options?: CallOptions): Promise<LoginResponse> {
-    const { wasm } = await this.#start();
-    const json = await this.#call<string>((id) => wasm.refresh(id, refreshToken), options?.signal);
-    this.#authType = 'jwt';
+    const { wasm } = await this.#session.start();
+    const json = await this.#session.call<string>((id) => wasm.refresh(id, refreshToken), options?.signal);
+    this.#session.authType = 'jwt';
     return JSON.parse(json) as LoginResponse;
   }
 
@@ -323,7 +238,15 @@ export class KalamDBClient {
     await this.query(`DELETE FROM ${checkTable(table)} WHERE ${where.sql}`, where.params);
   }
 
-  /** Runs a statement with files for its `FILE("name")`. */
+  /**
+   * Runs a statement with files for its `FILE("name")`: none of it remains when
+   * it fails. `onProgress` is called as the bytes leave, for one file after the
+   * other, and from the beginning when the server wanted another token.
+   *
+   * ```ts
+   * await client.queryWithFiles('INSERT INTO app.photos (id, photo) VALUES ($1, FILE("photo"))', { photo: file }, [1]);
+   * ```
+   */
   async queryWithFiles(
     sql: string,
     files: Readonly<Record<string, File | Blob>>,
@@ -331,32 +254,29 @@ export class KalamDBClient {
     onProgress?: (progress: UploadProgress) => void,
     options?: CallOptions,
   ): Promise<QueryResponse> {
-    const { wasm } = await this.#start();
+    const { wasm } = await this.#session.start();
     const u: Upload = {
-      url: `${this.#options.url.replace(/\/+$/, '')}/v1/api/sql`, sql, files, params, onProgress,
-      namespace: this.#options.namespace, signal: options?.signal,
+      url: `${this.#options.url.replace(/\/+$/, '')}/v1/api/sql`, sql, files, params, namespace: this.#options.namespace,
+      onProgress: onProgress && ((progress) => this.#session.log.guard('onProgress', onProgress, progress)),
     };
-    const token = (rejected: string) => this.#call<string>((id) => wasm.token(id, rejected), options?.signal);
-    const first = await token('');
-    this.#authType = 'jwt';
+    const over = new AbortController(); // when nobody waits any more
     try {
-      return nameRows(await upload(u, first));
-    } catch (error) {
-      if (!(error instanceof KalamError) || error.code !== 'TOKEN_EXPIRED') throw error;
+      return answerOf(await this.#session.call<string>((id) => wasm.upload(id, (token) => upload(u, token, over.signal)), options?.signal));
+    } finally {
+      over.abort();
     }
-    return nameRows(await upload(u, await token(first)));
   }
 
   // ---- live queries
 
   /** Subscribes to all rows of a table. */
   async subscribe(table: string, callback: SubscriptionCallback, options?: SubscriptionOptions): Promise<Unsubscribe> {
-    return this.#subscribe(`SELECT * FROM ${checkTable(table)}`, table, callback, options);
+    return this.#subscriptions.subscribe(`SELECT * FROM ${checkTable(table)}`, table, callback, options);
   }
 
   /** Subscribes to the rows of a query, event by event. */
   async subscribeWithSql(sql: string, callback: SubscriptionCallback, options?: SubscriptionOptions): Promise<Unsubscribe> {
-    return this.#subscribe(sql, sql, callback, options);
+    return this.#subscriptions.subscribe(sql, sql, callback, options);
   }
 
   /** Subscribes to a table with rows that know it. */
@@ -382,8 +302,8 @@ export class KalamDBClient {
     first?: LiveRowsCallback<T> | LiveRowsOptions<T>,
     options?: LiveRowsOptions<T>,
   ): LiveQuery<T> | Promise<Unsubscribe> {
-    if (typeof first === 'function') return this.#live(sql, sql, first, options ?? {});
-    return this.#iterate(sql, sql, first ?? {});
+    if (typeof first === 'function') return this.#subscriptions.live(sql, sql, first, options ?? {});
+    return this.#subscriptions.iterate(sql, sql, first ?? {});
   }
 
   /** {@link KalamDBClient.live} on all rows of a table. */
@@ -395,23 +315,21 @@ export class KalamDBClient {
     options?: LiveRowsOptions<T>,
   ): LiveQuery<T> | Promise<Unsubscribe> {
     const sql = `SELECT * FROM ${checkTable(table)}`;
-    if (typeof first === 'function') return this.#live(sql, table, first, options ?? {});
-    return this.#iterate(sql, table, first ?? {});
+    if (typeof first === 'function') return this.#subscriptions.live(sql, table, first, options ?? {});
+    return this.#subscriptions.iterate(sql, table, first ?? {});
   }
 
   /** Ends a live query by its id. */
   async unsubscribe(subscriptionId: string): Promise<void> {
-    this.#subscriptions.get(subscriptionId)?.end();
+    this.#subscriptions.end(subscriptionId);
   }
 
   async unsubscribeAll(): Promise<void> {
-    this.#forget();
+    this.#subscriptions.endAll();
   }
 
   getSubscriptions(): SubscriptionInfo[] {
-    return [...this.#subscriptions.values()].map(({ id, tableName, createdAt, lastSeqId, closed }) => ({
-      id, tableName, createdAt, closed, ...(lastSeqId === undefined ? {} : { lastSeqId }),
-    }));
+    return this.#subscriptions.list();
   }
 
   getSubscriptionCount(): number {
@@ -420,299 +338,34 @@ export class KalamDBClient {
 
   /** Whether there is a live query on a table, or of a SQL text. */
   isSubscribedTo(name: string): boolean {
-    return [...this.#subscriptions.values()].some((s) => s.tableName === name || s.sql === name);
+    return this.#subscriptions.has(name);
   }
 
   /** Where a live query stands: a later one with `from` set to it goes on from there. */
   getLastSeqId(subscriptionId: string): SeqId | undefined {
-    return this.#subscriptions.get(subscriptionId)?.lastSeqId;
-  }
-
-  // ---- the core
-
-  /** Loads the module and makes the client in it, once. */
-  #start(): Promise<Running> {
-    if (this.#running === undefined) {
-      const running = this.#load();
-      this.#running = running;
-      running.catch(() => {
-        if (this.#running === running) this.#running = undefined;
-      });
-    }
-    return this.#running;
-  }
-
-  async #load(): Promise<Running> {
-    const host = platform.current ?? browser;
-    const [core, socket] = await Promise.all([loadCore(this.#options.wasmUrl), host.webSocket()]);
-    const calls = new Calls(core);
-    const o = this.#options;
-    const wasm = core.newClient(
-      o.url,
-      {
-        namespace: o.namespace,
-        allowInsecureCredentials: o.allowInsecureCredentials,
-        ping: o.pingIntervalMs === 0 ? -1 : o.pingIntervalMs,
-        attempts: o.authProviderMaxAttempts,
-        backoff: o.authProviderInitialBackoffMs,
-        maxBackoff: o.authProviderMaxBackoffMs,
-      },
-      {
-        settle: (call, good, value) => calls.settle(call, good, value),
-        provider: (reason, rejected, signal) => this.#credentials(reason, rejected, signal),
-        request,
-        WebSocket: watched(socket, this.#observer()),
-        onAuth: (state, user, failure) => this.#authChanged(state as AuthState, user, failure),
-      },
-    );
-    if (wasm.failure) throw toKalamError(wasm.failure);
-    const running: Running = { core, calls, wasm, stopWaking: onWake(() => core.crash ?? wasm.wake()) };
-    this.#ready = running;
-    this.#applyReconnect();
-    this.#log.write(LogLevel.Debug, 'init', 'the module runs');
-    if (o.wsLazyConnect === false) {
-      this.#eager = this.#call((id) => wasm.connect(id), undefined, running);
-      this.#eager.catch((error: unknown) => this.#log.write(LogLevel.Warn, 'connection', String(error)));
-    }
-    return running;
-  }
-
-  /** Tells the handlers what the socket does. */
-  #observer(): SocketObserver {
-    return {
-      dialing: () => this.#attempts++,
-      connected: () => {
-        this.#connected = true;
-        this.#reconnecting = false;
-        this.#attempts = 0;
-        this.#log.write(LogLevel.Info, 'connection', 'connected');
-        this.#log.guard('onConnect', this.#handlers.onConnect);
-      },
-      disconnected: (reason) => {
-        this.#connected = false;
-        this.#reconnecting = true;
-        this.#log.write(LogLevel.Info, 'connection', `disconnected: ${reason.message}`);
-        this.#log.guard('onDisconnect', this.#handlers.onDisconnect, reason);
-      },
-      failed: (error) => {
-        this.#log.write(LogLevel.Info, 'connection', error.message);
-        this.#log.guard('onError', this.#handlers.onError, error);
-      },
-      received: (text) => this.#log.guard('onReceive', this.#handlers.onReceive, text),
-      sent: (text) => this.#log.guard('onSend', this.#handlers.onSend, text),
-    };
-  }
-
-  /** Asks the provider for the core. */
-  async #credentials(reason: string, rejected: string, signal: AbortSignal): Promise<AuthCredentials> {
-    try {
-      const ask = () => resolveCredentials(this.#options.authProvider, reason, rejected, signal);
-      const credentials = await (platform.current ?? browser).provide(this, ask);
-      this.#authType ??= credentials.type;
-      this.#providerError = undefined;
-      return credentials;
-    } catch (error) {
-      this.#providerError = error;
-      throw error;
-    }
-  }
-
-  #authChanged(state: AuthState, user: string, failure: Failure | undefined): void {
-    const event: AuthStateEvent = { state };
-    if (user !== '') event.user = user;
-    if (failure) event.error = toKalamError(failure);
-    if (state === 'signed-in') this.#authType = 'jwt';
-    this.#log.write(LogLevel.Info, 'auth', state);
-    for (const listener of [...this.#authListeners]) this.#log.guard('onAuthStateChange', listener, event);
+    return this.#subscriptions.position(subscriptionId);
   }
 
   async #send(body: string, signal: AbortSignal | undefined): Promise<QueryResponse> {
-    const { wasm } = this.#ready ?? (await this.#start());
-    const json = await this.#call<string>((id) => wasm.send(id, body, signal !== undefined), signal);
-    try {
-      return nameRows(JSON.parse(json) as QueryResponse);
-    } catch (cause) {
-      throw new KalamConnectionError({
-        code: 'SERVER_UNAVAILABLE', message: 'query: the answer is not one of KalamDB', retryable: true, cause,
-      });
-    }
-  }
-
-  /** Runs a call of the core: it can be aborted, and is never left hanging. */
-  async #call<R>(begin: (id: number) => void, signal?: AbortSignal, on: Running | undefined = this.#ready): Promise<R> {
-    if (on === undefined) throw new KalamError({ code: 'CLIENT_CLOSED', message: 'the client was shut down' });
-    signal?.throwIfAborted();
-    if ((platform.current ?? browser).inside(this)) {
-      throw new KalamError({ code: 'REENTRANT_CALL', message: 'authProvider called the client that waits for it' });
-    }
-    const id = on.calls.number();
-    const abort = () => on.wasm.cancel(id);
-    signal?.addEventListener('abort', abort);
-    try {
-      return await on.calls.run<R>(id, begin);
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      throw this.#withCause(toKalamError(error));
-    } finally {
-      signal?.removeEventListener('abort', abort);
-    }
-  }
-
-  /** Puts what the provider threw under the error that came of it. */
-  #withCause(error: KalamError): KalamError {
-    if (error.code === 'PROVIDER_FAILED' && error.cause === undefined) {
-      error.cause = this.#providerError;
-    }
-    return error;
-  }
-
-  async #subscribe(sql: string, tableName: string, callback: SubscriptionCallback, options: SubscriptionOptions = {}): Promise<Unsubscribe> {
-    const running = await this.#start();
-    const encoded = encodeSubscription(options);
-    return new Promise<Unsubscribe>((resolve, reject) => {
-      let accepted = false;
-      const sub = this.#add(running, sql, tableName, (error) => {
-        if (!accepted) return reject(error);
-        if (error.code === 'DISCONNECTED') return;
-        this.#log.write(LogLevel.Warn, 'subscription', `${sub.id} has ended: ${error.message}`);
-        this.#log.guard('the callback of a subscription', callback, {
-          type: 'error', subscription_id: sub.id, code: error.code, message: error.message,
-        });
-      });
-      const onEvent = (json: string) => {
-        if (sub.closed) return;
-        const { event, position } = readEvent(json, sub.id);
-        if (position) sub.lastSeqId = position;
-        this.#log.guard('the callback of a subscription', callback, event);
-        if (accepted || event.type !== 'subscription_ack') return;
-        accepted = true;
-        resolve(async () => sub.end());
-      };
-      running.wasm.subscribe(sub.call, sql, encoded, onEvent, sub.fail);
-    });
-  }
-
-  #live<T>(sql: string, tableName: string, callback: LiveRowsCallback<T>, options: LiveRowsOptions<T>): Promise<Unsubscribe> {
-    return new Promise<Unsubscribe>((resolve, reject) => {
-      let begun = false;
-      const stop = this.#show<T>(
-        sql, tableName, options,
-        (rows) => {
-          this.#log.guard('the callback of a live query', callback, rows);
-          if (!begun) resolve(async () => stop());
-          begun = true;
-        },
-        (error, id) => {
-          if (!begun) return reject(error);
-          if (!(error instanceof KalamError) || error.code === 'DISCONNECTED') return; // the application's own doing
-          this.#log.write(LogLevel.Warn, 'subscription', `${id} has ended: ${error.message}`);
-          this.#log.guard('onError of a live query', options.onError, {
-            type: 'error', subscription_id: id, code: error.code, message: error.message,
-          });
-        },
-      );
-    });
-  }
-
-  #iterate<T>(sql: string, tableName: string, options: LiveRowsOptions<T>): LiveQuery<T> {
-    return new LiveQuery<T>((show, fail) => this.#show(sql, tableName, options, show, fail));
-  }
-
-  /** Runs a live query; gives what ends it. */
-  #show<T>(
-    sql: string,
-    tableName: string,
-    options: LiveRowsOptions<T>,
-    show: (rows: T[]) => void,
-    fail: (error: unknown, id: string) => void,
-  ): () => void {
-    let stopped = false;
-    let sub: RunningSubscription | undefined;
-    const view = new LiveView<T>(options.mapRow, show);
-    const { signal, getKey } = options;
-    const finish = (error: unknown) => {
-      if (stopped) return;
-      stopped = true;
-      signal?.removeEventListener('abort', abort);
-      view.end(error === undefined);
-      sub?.end();
-      if (error !== undefined) fail(error, sub?.id ?? '');
-    };
-    const abort = () => finish(signal?.reason);
-    const stop = () => finish(undefined);
-    const begin = (running: Running) => {
-      if (stopped) return;
-      const s = (sub = this.#add(running, sql, tableName, finish));
-      if (getKey === undefined) {
-        const onPatch = (json: string) => {
-          if (stopped) return;
-          this.#log.guard('mapRow', () => view.patch(json));
-          s.lastSeqId = view.position ?? s.lastSeqId;
-        };
-        running.wasm.live(s.call, sql, encodeLive(options), onPatch, s.fail);
-        return;
-      }
-      const feed = new KeyedFeed(view, getKey, options.limit);
-      const onEvent = (json: string) => {
-        if (stopped) return;
-        const { event, position } = readEvent(json, s.id);
-        s.lastSeqId = position ?? s.lastSeqId;
-        this.#log.guard('getKey or mapRow', () => feed.event(event));
-      };
-      const { subscriptionOptions = {}, params = subscriptionOptions.params } = options;
-      running.wasm.subscribe(s.call, sql, encodeSubscription(subscriptionOptions, params), onEvent, s.fail);
-    };
-    if (signal?.aborted) queueMicrotask(abort);
-    else {
-      signal?.addEventListener('abort', abort);
-      this.#start().then(begin).catch(finish);
-    }
-    return stop;
-  }
-
-  /** Notes a live query. It ends by its end(), by an error of the core, or with the core. */
-  #add(running: Running, sql: string, tableName: string, ended: (error: KalamError) => void): RunningSubscription {
-    const { core, wasm } = running;
-    if (core.crash) throw core.crash;
-    const release = (platform.current ?? browser).hold();
-    const close = (error: KalamError) => {
-      if (sub.closed) return;
-      sub.closed = true;
-      this.#subscriptions.delete(sub.id);
-      core.onCrash.delete(close);
-      release();
-      if (core.crash === undefined) wasm.cancel(sub.call);
-      ended(error);
-    };
-    const sub: RunningSubscription = {
-      id: `sub-${++this.#nextSubscription}`, call: running.calls.number(), sql, tableName,
-      createdAt: new Date(), lastSeqId: undefined, closed: false,
-      end: () => close(new KalamError({ code: 'DISCONNECTED', message: 'the live query was ended' })),
-      fail: (failure) => close(this.#withCause(toKalamError(failure))),
-    };
-    this.#subscriptions.set(sub.id, sub);
-    core.onCrash.add(close);
-    return sub;
-  }
-
-  #forget(): void {
-    for (const sub of [...this.#subscriptions.values()]) sub.end();
-  }
-
-  #applyReconnect(): void {
-    const { off, first, max, attempts } = this.#reconnect;
-    this.#ready?.wasm.reconnect(off, first, max, attempts);
-  }
-
-  #setHandler<K extends keyof Handlers>(name: K, callback: Handlers[K] | undefined): void {
-    if (callback === undefined) delete this.#handlers[name];
-    else this.#handlers[name] = callback;
+    const { wasm } = this.#session.ready ?? (await this.#session.start());
+    const json = await this.#session.call<string>((id) => wasm.send(id, body, signal !== undefined), signal);
+    return answerOf(json);
   }
 
   #context(tableName: string): FileRefContext {
     const dot = tableName.indexOf('.');
     const [namespace, table] = dot < 0 ? ['default', tableName] : [tableName.slice(0, dot), tableName.slice(dot + 1)];
     return { baseUrl: this.#options.url, namespace, table };
+  }
+}
+
+function answerOf(json: string): QueryResponse {
+  try {
+    return nameRows(JSON.parse(json) as QueryResponse);
+  } catch (cause) {
+    throw new KalamConnectionError({
+      code: 'SERVER_UNAVAILABLE', message: 'query: the answer is not one of KalamDB', retryable: true, cause,
+    });
   }
 }
 

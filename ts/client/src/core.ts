@@ -7,7 +7,7 @@ import { startGo } from './wasm_exec.js';
 /**
  * The Go client of one user, as cmd/kalamwasm gives it. Numbers tell calls
  * apart. Those that give nothing else are answered by {@link CoreHost.settle}:
- * prime, send, login, refresh, token, connect, close, consume, acknowledge, flush.
+ * prime, send, upload, login, refresh, connect, close, consume, acknowledge, flush.
  */
 export interface WasmKalamClient {
   failure?: Failure;
@@ -15,7 +15,7 @@ export interface WasmKalamClient {
   send(call: number, body: string, abortable: boolean): void;
   login(call: number): void;
   refresh(call: number, refreshToken: string): void;
-  token(call: number, rejected: string): void;
+  upload(call: number, post: (token: string) => Promise<[status: number, text: string]>): void;
   connect(call: number): void;
   close(call: number): void;
   cancel(call: number): void;

@@ -8,7 +8,6 @@ export type { AuthCredentials, AuthProvider, AuthProviderRetryOptions, AuthReaso
 export { KalamCellValue, UserId, wrapRowMap } from './cell.js';
 export type { JsonValue, RowData } from './cell.js';
 export { createClient, default, KalamDBClient } from './client.js';
-export type { AuthState, AuthStateEvent, SubscriptionCallback, SubscriptionInfo, TypedSubscriptionCallback, Unsubscribe } from './client.js';
 export type { WasmKalamClient, WasmSource } from './core.js';
 export { KalamAuthError, KalamConnectionError, KalamError, KalamLoadError, KalamPermanentAuthError, KalamServerError } from './errors.js';
 export type { KalamErrorInit } from './errors.js';
@@ -24,5 +23,7 @@ export type { CallOptions, ClientOptions, OnConnectCallback, OnDisconnectCallbac
 export type { BatchStatement, Param, RowKey } from './params.js';
 export { KalamChange, KalamRow, wrapRows } from './row.js';
 export { SeqId } from './seqid.js';
+export type { AuthState, AuthStateEvent } from './session.js';
 export type { ConnectionError, DisconnectReason } from './socket.js';
+export type { SubscriptionCallback, SubscriptionInfo, TypedSubscriptionCallback, Unsubscribe } from './subscriptions.js';
 export type { UploadProgress } from './upload.js';

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { webcrypto } from 'node:crypto';
 import { badModule, compile } from './browser.js';
 import { KalamLoadError } from './errors.js';
+import { fetchForm } from './form.js';
 import { platform, type WebSocketConstructor } from './platform.js';
 
 /** Whose provider the code runs in, while that is under way. */
@@ -48,6 +49,19 @@ platform.current = {
     }
   },
   inside: (owner) => asking.getStore()?.owner === owner,
+  sendForm(url, token, form, signal, sent) {
+    if (sent === undefined) return fetchForm(url, token, form, signal);
+    const whole = new Response(form);
+    let bytes = 0;
+    const counted = whole.body!.pipeThrough(new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        controller.enqueue(chunk);
+        sent((bytes += chunk.length));
+      },
+    }, undefined, { highWaterMark: 0 }));
+    const type = { 'Content-Type': whole.headers.get('Content-Type') ?? '' };
+    return fetchForm(url, token, form, signal, { body: counted, headers: type, duplex: 'half' } as RequestInit);
+  },
   hold() {
     if (held++ === 0) keepalive = setInterval(() => {}, 0x7fffffff);
     return () => {

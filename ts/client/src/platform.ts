@@ -17,6 +17,12 @@ export interface Platform {
   /** Runs a provider of an owner, so that inside can say whether a call comes out of it. */
   provide<R>(owner: object, provider: () => Promise<R>): Promise<R>;
   inside(owner: object): boolean;
+  /**
+   * Posts a form, without cookies and without following a redirect to elsewhere;
+   * gives the status and the text of the answer. sent is told how many bytes of
+   * the files have left, about.
+   */
+  sendForm(url: string, token: string, form: FormData, signal: AbortSignal, sent: ((bytes: number) => void) | undefined): Promise<[status: number, text: string]>;
   /** Keeps the program running until the function it gives is called. */
   hold(): () => void;
 }

@@ -1,7 +1,6 @@
-import { Auth, buildAuthHeader } from './auth.js';
-import { KalamConnectionError, KalamServerError, type KalamError } from './errors.js';
-import type { ErrorDetail, QueryResponse } from './messages.js';
+import { browser } from './browser.js';
 import { encodeParams } from './params.js';
+import { platform } from './platform.js';
 
 /** How far an upload is. */
 export interface UploadProgress {
@@ -24,16 +23,10 @@ export interface Upload {
   params: readonly unknown[] | undefined;
   namespace: string | undefined;
   onProgress: ((progress: UploadProgress) => void) | undefined;
-  signal: AbortSignal | undefined;
 }
 
-interface Answer {
-  status: number;
-  text: string;
-}
-
-/** Sends an upload with an access token. */
-export async function upload(u: Upload, token: string): Promise<QueryResponse> {
+/** Sends an upload once, with an access token; gives the status and the text of the answer. */
+export async function upload(u: Upload, token: string, signal: AbortSignal): Promise<[status: number, text: string]> {
   const form = new FormData();
   form.append('sql', u.sql);
   if (u.params !== undefined && u.params.length > 0) form.append('params', encodeParams(u.params));
@@ -41,78 +34,41 @@ export async function upload(u: Upload, token: string): Promise<QueryResponse> {
   for (const [name, file] of Object.entries(u.files)) {
     form.append(`file:${name}`, file, 'name' in file && file.name !== '' ? file.name : name);
   }
-  const authorization = buildAuthHeader(Auth.jwt(token)) ?? '';
-  const answer = await (u.onProgress && typeof XMLHttpRequest !== 'undefined'
-    ? sendWithProgress(u, form, authorization)
-    : sendPlain(u, form, authorization));
-  return readAnswer(answer);
-}
-
-async function sendPlain(u: Upload, body: FormData, authorization: string): Promise<Answer> {
-  let response: Response;
-  try {
-    response = await fetch(u.url, {
-      method: 'POST', body, headers: { Authorization: authorization }, credentials: 'omit', redirect: 'error',
-      signal: u.signal ?? null,
-    });
-  } catch (cause) {
-    throw u.signal?.aborted ? u.signal.reason : unreachable(cause);
-  }
-  const text = await response.text();
-  for (const step of u.onProgress ? report(u, Number.MAX_SAFE_INTEGER) : []) u.onProgress?.(step);
-  return { status: response.status, text };
-}
-
-function sendWithProgress(u: Upload, body: FormData, authorization: string): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    const abort = () => request.abort();
-    u.signal?.addEventListener('abort', abort);
-    request.onloadend = () => u.signal?.removeEventListener('abort', abort);
-    request.open('POST', u.url);
-    request.setRequestHeader('Authorization', authorization);
-    request.upload.onprogress = (event) => {
-      if (event.lengthComputable) report(u, event.loaded).slice(-1).forEach((step) => u.onProgress?.(step));
-    };
-    request.onload = () => resolve({ status: request.status, text: request.responseText });
-    request.onerror = () => reject(unreachable(undefined));
-    request.onabort = () => reject(u.signal?.reason);
-    request.send(body);
-  });
+  const meter = u.onProgress && new Meter(u.files, u.onProgress);
+  const answer = await (platform.current ?? browser).sendForm(u.url, token, form, signal, meter && ((sent) => meter.sent(sent)));
+  meter?.sent(Infinity);
+  return answer;
 }
 
 /** Maps the bytes sent in all onto the files, one after the other. */
-function report(u: Upload, sent: number): UploadProgress[] {
-  const files = Object.entries(u.files);
-  const out: UploadProgress[] = [];
-  let before = 0;
-  files.forEach(([name, file], i) => {
-    if (sent <= before && i > 0) return;
-    const bytes = Math.min(file.size, Math.max(0, sent - before));
-    before += file.size;
-    out.push({
-      file_index: i + 1, total_files: files.length, file_name: name, bytes_sent: bytes, total_bytes: file.size,
-      percent: file.size === 0 ? 100 : Math.floor((bytes / file.size) * 100),
-    });
-  });
-  return out;
-}
+class Meter {
+  readonly #files: { name: string; size: number; before: number }[] = [];
+  readonly #tell: (progress: UploadProgress) => void;
+  #at = 0; // the file that is under way
+  #told = -1; // bytes of it that were told
 
-function readAnswer(answer: Answer): QueryResponse {
-  let response: QueryResponse;
-  try {
-    response = JSON.parse(answer.text) as QueryResponse;
-  } catch (cause) {
-    throw new KalamConnectionError({
-      code: 'SERVER_UNAVAILABLE', status: answer.status, retryable: answer.status >= 500, cause,
-      message: `the answer is not one of KalamDB, status ${answer.status}`,
-    });
+  constructor(files: Readonly<Record<string, Blob>>, tell: (progress: UploadProgress) => void) {
+    let before = 0;
+    for (const [name, { size }] of Object.entries(files)) {
+      this.#files.push({ name, size, before });
+      before += size;
+    }
+    this.#tell = tell;
   }
-  if (response.status === 'success') return response;
-  const error: ErrorDetail = response.error ?? { code: 'UPLOAD_FAILED', message: `Upload failed: ${answer.status}` };
-  throw new KalamServerError({ ...error, status: answer.status, retryable: answer.status >= 500 });
-}
 
-function unreachable(cause: unknown): KalamError {
-  return new KalamConnectionError({ code: 'SERVER_UNAVAILABLE', message: 'Upload failed: the server does not answer', retryable: true, cause });
+  /** Takes the bytes sent so far and tells what is new; each file ends with 100 percent. */
+  sent(total: number): void {
+    for (; this.#at < this.#files.length; this.#at++, this.#told = -1) {
+      const { name, size, before } = this.#files[this.#at]!;
+      const bytes = Math.min(size, Math.max(0, total - before));
+      if (bytes > this.#told) {
+        this.#told = bytes;
+        this.#tell({
+          file_index: this.#at + 1, total_files: this.#files.length, file_name: name, bytes_sent: bytes, total_bytes: size,
+          percent: size === 0 ? 100 : Math.floor((bytes / size) * 100),
+        });
+      }
+      if (bytes < size || total <= before) return;
+    }
+  }
 }

@@ -1,0 +1,227 @@
+import type { AuthCredentials } from './auth.js';
+import { browser } from './browser.js';
+import { Calls, loadCore, type Core, type WasmKalamClient } from './core.js';
+import { KalamError, toKalamError, type Failure } from './errors.js';
+import { Log, LogLevel } from './log.js';
+import type { ClientOptions } from './options.js';
+import { platform } from './platform.js';
+import { resolveCredentials } from './provider.js';
+import { request } from './request.js';
+import { watched, type SocketObserver } from './socket.js';
+import { onWake } from './wake.js';
+
+/** How the session of a client stands. */
+export type AuthState = 'signed-in' | 'offline' | 'signed-out';
+
+/** Tells that the session has another state or another token. */
+export interface AuthStateEvent {
+  state: AuthState;
+  /** Who is signed in, as the token says. */
+  user?: string;
+  /** Why the session is offline or signed out. */
+  error?: KalamError;
+}
+
+/** What a client tells about its socket, one handler each. */
+export type Handlers = Pick<ClientOptions, 'onConnect' | 'onDisconnect' | 'onError' | 'onReceive' | 'onSend'>;
+
+/** What there is between the first call and shutdown(). */
+export interface Running {
+  core: Core;
+  calls: Calls;
+  wasm: WasmKalamClient;
+  stopWaking: () => void;
+}
+
+/**
+ * The Go client behind a {@link KalamDBClient}: loads the module, makes the
+ * client in it, runs calls of it, and answers what it asks and tells: the
+ * provider, the socket, the state of the session.
+ */
+export class Session {
+  readonly log: Log;
+  readonly authListeners = new Set<(event: AuthStateEvent) => void>();
+  authType: 'basic' | 'jwt' | null = null;
+  connected = false;
+  attempts = 0;
+  reconnecting = false;
+  /** Opening the socket at once, if the options want that. */
+  eager: Promise<void> | undefined;
+  readonly #options: ClientOptions;
+  readonly #handlers: Handlers;
+  #reconnect = { off: false, first: 0, max: 0, attempts: 0 };
+  #running: Promise<Running> | undefined;
+  #ready: Running | undefined;
+  #providerError: unknown;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.log = new Log(options.logLevel, options.logListener);
+    const { onConnect, onDisconnect, onError, onReceive, onSend } = options;
+    this.#handlers = { onConnect, onDisconnect, onError, onReceive, onSend } as Handlers;
+  }
+
+  /** What runs, if something does. */
+  get ready(): Running | undefined {
+    return this.#ready;
+  }
+
+  /** Loads the module and makes the client in it, once. */
+  start(): Promise<Running> {
+    if (this.#running === undefined) {
+      const running = this.#load();
+      this.#running = running;
+      running.catch(() => {
+        if (this.#running === running) this.#running = undefined;
+      });
+    }
+    return this.#running;
+  }
+
+  /** Whether it was started and not stopped. */
+  get started(): Promise<Running> | undefined {
+    return this.#running;
+  }
+
+  /** Ends what runs, after what `before` does; a later call starts anew. */
+  async stop(before: () => void): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return;
+    this.#running = this.#ready = this.eager = undefined;
+    this.authType = null;
+    const { wasm, calls, stopWaking } = await running;
+    stopWaking();
+    before();
+    this.connected = this.reconnecting = false;
+    await this.call((id) => wasm.close(id), undefined, await running);
+    calls.close();
+  }
+
+  /** Runs a call of the core: it can be aborted, and is never left hanging. */
+  async call<R>(begin: (id: number) => void, signal?: AbortSignal, on: Running | undefined = this.#ready): Promise<R> {
+    if (on === undefined) throw new KalamError({ code: 'CLIENT_CLOSED', message: 'the client was shut down' });
+    signal?.throwIfAborted();
+    if ((platform.current ?? browser).inside(this)) {
+      throw new KalamError({ code: 'REENTRANT_CALL', message: 'authProvider called the client that waits for it' });
+    }
+    const id = on.calls.number();
+    const abort = () => on.wasm.cancel(id);
+    signal?.addEventListener('abort', abort);
+    try {
+      return await on.calls.run<R>(id, begin);
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      throw this.withCause(toKalamError(error));
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Puts what the provider threw under the error that came of it. */
+  withCause(error: KalamError): KalamError {
+    if (error.code === 'PROVIDER_FAILED' && error.cause === undefined) {
+      error.cause = this.#providerError;
+    }
+    return error;
+  }
+
+  setHandler<K extends keyof Handlers>(name: K, callback: Handlers[K] | undefined): void {
+    if (callback === undefined) delete this.#handlers[name];
+    else this.#handlers[name] = callback;
+  }
+
+  /** Changes how the socket comes back, now and after the next start. */
+  setReconnect(change: Partial<{ off: boolean; first: number; max: number; attempts: number }>): void {
+    Object.assign(this.#reconnect, change);
+    this.#applyReconnect();
+  }
+
+  async #load(): Promise<Running> {
+    const host = platform.current ?? browser;
+    const [core, socket] = await Promise.all([loadCore(this.#options.wasmUrl), host.webSocket()]);
+    const calls = new Calls(core);
+    const o = this.#options;
+    const wasm = core.newClient(
+      o.url,
+      {
+        namespace: o.namespace,
+        allowInsecureCredentials: o.allowInsecureCredentials,
+        ping: o.pingIntervalMs === 0 ? -1 : o.pingIntervalMs,
+        attempts: o.authProviderMaxAttempts,
+        backoff: o.authProviderInitialBackoffMs,
+        maxBackoff: o.authProviderMaxBackoffMs,
+      },
+      {
+        settle: (call, good, value) => calls.settle(call, good, value),
+        provider: (reason, rejected, signal) => this.#credentials(reason, rejected, signal),
+        request,
+        WebSocket: watched(socket, this.#observer()),
+        onAuth: (state, user, failure) => this.#authChanged(state as AuthState, user, failure),
+      },
+    );
+    if (wasm.failure) throw toKalamError(wasm.failure);
+    const running: Running = { core, calls, wasm, stopWaking: onWake(() => core.crash ?? wasm.wake()) };
+    this.#ready = running;
+    this.#applyReconnect();
+    this.log.write(LogLevel.Debug, 'init', 'the module runs');
+    if (o.wsLazyConnect === false) {
+      this.eager = this.call((id) => wasm.connect(id), undefined, running);
+      this.eager.catch((error: unknown) => this.log.write(LogLevel.Warn, 'connection', String(error)));
+    }
+    return running;
+  }
+
+  /** Tells the handlers what the socket does. */
+  #observer(): SocketObserver {
+    return {
+      dialing: () => this.attempts++,
+      connected: () => {
+        this.connected = true;
+        this.reconnecting = false;
+        this.attempts = 0;
+        this.log.write(LogLevel.Info, 'connection', 'connected');
+        this.log.guard('onConnect', this.#handlers.onConnect);
+      },
+      disconnected: (reason) => {
+        this.connected = false;
+        this.reconnecting = true;
+        this.log.write(LogLevel.Info, 'connection', `disconnected: ${reason.message}`);
+        this.log.guard('onDisconnect', this.#handlers.onDisconnect, reason);
+      },
+      failed: (error) => {
+        this.log.write(LogLevel.Info, 'connection', error.message);
+        this.log.guard('onError', this.#handlers.onError, error);
+      },
+      received: (text) => this.log.guard('onReceive', this.#handlers.onReceive, text),
+      sent: (text) => this.log.guard('onSend', this.#handlers.onSend, text),
+    };
+  }
+
+  /** Asks the provider for the core. */
+  async #credentials(reason: string, rejected: string, signal: AbortSignal): Promise<AuthCredentials> {
+    try {
+      const ask = () => resolveCredentials(this.#options.authProvider, reason, rejected, signal);
+      const credentials = await (platform.current ?? browser).provide(this, ask);
+      this.authType ??= credentials.type;
+      this.#providerError = undefined;
+      return credentials;
+    } catch (error) {
+      this.#providerError = error;
+      throw error;
+    }
+  }
+
+  #authChanged(state: AuthState, user: string, failure: Failure | undefined): void {
+    const event: AuthStateEvent = { state };
+    if (user !== '') event.user = user;
+    if (failure) event.error = toKalamError(failure);
+    if (state === 'signed-in') this.authType = 'jwt';
+    this.log.write(LogLevel.Info, 'auth', state);
+    for (const listener of [...this.authListeners]) this.log.guard('onAuthStateChange', listener, event);
+  }
+
+  #applyReconnect(): void {
+    const { off, first, max, attempts } = this.#reconnect;
+    this.#ready?.wasm.reconnect(off, first, max, attempts);
+  }
+}
