@@ -28,6 +28,12 @@ var (
 	// ErrUnavailable: the server, the network or the provider of credentials
 	// did not answer as it should; trying again may help.
 	ErrUnavailable = errors.New("server not available")
+	// ErrNotKalamDB: something else answered, as the sign-in page of a network.
+	// It is an ErrUnavailable too, since that may pass.
+	ErrNotKalamDB = errors.New("what answers is not KalamDB")
+	// ErrVersion: the server does not know what this client asks for: one of the
+	// two is too old.
+	ErrVersion = errors.New("the server is of another version")
 	// ErrInsecureTransport: credentials would leave the machine in the clear.
 	ErrInsecureTransport = errors.New("credentials need https or a loopback host; Options.AllowInsecureCredentials overrides this")
 	// ErrIdentityChanged: the provider came back as another user, so the live
@@ -86,6 +92,28 @@ func unavailable(text string, cause error) error {
 	return &failure{text: text, cause: cause, classes: []error{ErrUnavailable}}
 }
 
+// noAnswer makes an error of a request that got none.
+func (c *Client) noAnswer(step string, cause error) error {
+	return unavailable(step+": no answer from "+c.endpoint.http, cause)
+}
+
+// notOurs makes an error of an answer that is not one of KalamDB. It may pass,
+// as the sign-in page of a network does, and never ends a session.
+func (c *Client) notOurs(step string, status int) error {
+	text := step + ": " + c.endpoint.http + " answered with status " + itoa(status)
+	if status >= 500 {
+		return &failure{text: text, classes: []error{ErrUnavailable}, status: status}
+	}
+	text += ", but not as KalamDB does: check the url, and whether a proxy or the sign-in page of a network is in between"
+	return &failure{text: text, classes: []error{ErrNotKalamDB, ErrUnavailable}, status: status}
+}
+
+// otherVersion makes an error of a KalamDB server that does not know a route.
+func (c *Client) otherVersion(step string, status int) error {
+	text := step + ": the server at " + c.endpoint.http + " does not know the route: update it or this client, whichever is older"
+	return &failure{text: text, classes: []error{ErrVersion}, status: status, final: true}
+}
+
 // isFinal reports whether err will not pass by itself.
 func isFinal(err error) bool {
 	var f *failure
@@ -139,6 +167,9 @@ const (
 	CodeReentrant         wire.Code = "REENTRANT_CALL"
 	CodeUnauthenticated   wire.Code = "UNAUTHENTICATED"
 	CodeProviderFailed    wire.Code = "PROVIDER_FAILED"
+	CodeProviderTimeout   wire.Code = "PROVIDER_TIMEOUT"
+	CodeNotKalamDB        wire.Code = "NOT_KALAMDB"
+	CodeVersion           wire.Code = "VERSION_MISMATCH"
 	CodeTimeout           wire.Code = "TIMEOUT"
 	CodeCanceled          wire.Code = "CANCELED"
 )
@@ -171,8 +202,14 @@ func Describe(err error) Description {
 		d.Code = CodeInsecureTransport
 	case errors.Is(err, ErrReentrant):
 		d.Code = CodeReentrant
+	case errors.Is(err, ErrProviderTimeout):
+		d.Code = CodeProviderTimeout
 	case errors.Is(err, ErrProvider):
 		d.Code = CodeProviderFailed
+	case errors.Is(err, ErrNotKalamDB):
+		d.Code = CodeNotKalamDB
+	case errors.Is(err, ErrVersion):
+		d.Code = CodeVersion
 	case errors.Is(err, ErrClosed):
 		d.Code = CodeClosed
 	case errors.Is(err, ErrDisconnected):

@@ -110,7 +110,7 @@ func (c *Client) Send(ctx context.Context, body []byte) (answer []byte, err erro
 	err = c.authorized(ctx, func(ctx context.Context, token string) error {
 		resp, err := c.postSQL(ctx, token, body)
 		if err == nil {
-			answer, err = rawAnswer(resp)
+			answer, err = c.rawAnswer(resp)
 		}
 		return err
 	})
@@ -118,12 +118,12 @@ func (c *Client) Send(ctx context.Context, body []byte) (answer []byte, err erro
 }
 
 // rawAnswer gives the body of an answer of /v1/api/sql that reports no error.
-func rawAnswer(resp *response) ([]byte, error) {
+func (c *Client) rawAnswer(resp *response) ([]byte, error) {
 	const success = `{"status":"success",`
 	if resp.Status == 200 && len(resp.Body) > len(success) && string(resp.Body[:len(success)]) == success {
 		return resp.Body, nil
 	}
-	_, err := decodeAnswer(resp)
+	_, err := c.decodeAnswer(resp)
 	return resp.Body, err
 }
 
@@ -133,7 +133,7 @@ func (c *Client) send(ctx context.Context, r *wire.Request) (results []*Result, 
 	err = c.authorized(ctx, func(ctx context.Context, token string) error {
 		resp, err := c.postSQL(ctx, token, body)
 		if err == nil {
-			results, err = decodeAnswer(resp)
+			results, err = c.decodeAnswer(resp)
 		}
 		return err
 	})
@@ -183,14 +183,14 @@ func (c *Client) postSQL(ctx context.Context, token string, body []byte) (*respo
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
-	return nil, unavailable("query", err)
+	return nil, c.noAnswer("query", err)
 }
 
 // decodeAnswer reads an answer of /v1/api/sql.
-func decodeAnswer(resp *response) ([]*Result, error) {
+func (c *Client) decodeAnswer(resp *response) ([]*Result, error) {
 	answer, err := wire.DecodeResponse(resp.Body)
 	if err != nil {
-		return nil, strangeAnswer(resp)
+		return nil, c.strangeAnswer("query", resp)
 	}
 	if answer.Err != nil {
 		err := classify(resp.Status, answer.Err)
@@ -212,15 +212,17 @@ func decodeAnswer(resp *response) ([]*Result, error) {
 	return results, nil
 }
 
-// strangeAnswer makes an error of an answer that is not one of /v1/api/sql: of
-// a guard before it, or of something between us and the server.
-func strangeAnswer(resp *response) error {
+// strangeAnswer makes an error of an answer that is not one of the route: of a
+// guard before it, or of something between us and the server.
+func (c *Client) strangeAnswer(step string, resp *response) error {
 	a := wire.DecodeAuthError(resp.Body)
 	switch {
+	case a != nil && (resp.Status == 404 || resp.Status == 405):
+		return c.otherVersion(step, resp.Status)
 	case a != nil && resp.Status >= 400:
 		return classify(resp.Status, &wire.Error{Code: wire.Code(a.Code), Message: a.Error()})
 	case resp.Status >= 300 && resp.Status < 400:
-		return unavailable("query", errors.New("the server redirected; use its final url"))
+		return unavailable(step, errors.New("the server redirected; use its final url"))
 	}
-	return unavailable("query", errors.New("the answer is not one of KalamDB, status "+itoa(resp.Status)))
+	return c.notOurs(step, resp.Status)
 }

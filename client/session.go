@@ -306,7 +306,7 @@ func (s *session) askOnce(ctx context.Context) (auth.Auth, error) {
 		return a.cred, a.err
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return auth.Auth{}, &failure{cause: ctx.Err(), classes: []error{ErrProviderTimeout}}
+			return auth.Auth{}, &failure{text: ErrProviderTimeout.Error(), cause: ctx.Err(), classes: []error{ErrProviderTimeout}}
 		}
 		return auth.Auth{}, ctx.Err()
 	}
@@ -354,12 +354,12 @@ func (c *Client) postAuth(ctx context.Context, step string, r *request) (*wire.L
 func (c *Client) tryAuth(ctx context.Context, step string, r *request) (*wire.LoginResponse, time.Duration, error) {
 	resp, err := c.transport.Do(ctx, r)
 	if err != nil {
-		return nil, 0, unavailable(step, err)
+		return nil, 0, c.noAnswer(step, err)
 	}
 	if resp.Status == 200 {
 		l, err := wire.DecodeLoginResponse(resp.Body)
 		if err != nil || l.AccessToken == "" {
-			return nil, 0, unavailable(step, errors.New("the answer is not one of KalamDB"))
+			return nil, 0, c.notOurs(step, resp.Status)
 		}
 		return l, 0, nil
 	}
@@ -375,7 +375,10 @@ func (c *Client) tryAuth(ctx context.Context, step string, r *request) (*wire.Lo
 	if resp.Status == 429 {
 		e.Code = wire.CodeRateLimited
 	}
-	if resp.Status >= 500 || !known && resp.Status != 401 && resp.Status != 403 && resp.Status != 429 {
+	switch {
+	case known && (resp.Status == 404 || resp.Status == 405), !known && resp.Status != 401 && resp.Status != 403 && resp.Status != 429:
+		return nil, resp.RetryAfter, c.strangeAnswer(step, resp)
+	case resp.Status >= 500:
 		return nil, resp.RetryAfter, unavailable(step, e)
 	}
 	err = classify(resp.Status, e)

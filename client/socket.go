@@ -269,7 +269,7 @@ func (s *socket) connectWith(ctx context.Context, t token) (*link, error) {
 	}
 	conn, err := s.dialer.Dial(ctx, url)
 	if err != nil {
-		return nil, unavailable("connect", err)
+		return nil, s.c.noAnswer("connect", err)
 	}
 	l := &link{conn: conn, token: t}
 	if err := l.write(ctx, authenticate(t)); err != nil {

@@ -80,12 +80,12 @@ func (c *Client) postTopic(ctx context.Context, route, token string, body []byte
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return unavailable(route, err)
+		return c.noAnswer(route, err)
 	}
 	if resp.Status != 200 {
 		e := wire.DecodeTopicError(resp.Body)
 		if e == nil {
-			return strangeAnswer(resp)
+			return c.strangeAnswer(route, resp)
 		}
 		err := classify(resp.Status, e)
 		if e.Code == wire.CodeSetupRequired {
@@ -94,7 +94,7 @@ func (c *Client) postTopic(ctx context.Context, route, token string, body []byte
 		return err
 	}
 	if err := decode(resp.Body); err != nil {
-		return unavailable(route, errors.New("the answer is not one of KalamDB"))
+		return c.notOurs(route, resp.Status)
 	}
 	return nil
 }

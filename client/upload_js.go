@@ -13,9 +13,9 @@ func (c *Client) Upload(ctx context.Context, post func(ctx context.Context, toke
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			return unavailable("upload", err)
+			return c.noAnswer("upload", err)
 		}
-		answer, err = rawAnswer(&response{Status: status, Body: body})
+		answer, err = c.rawAnswer(&response{Status: status, Body: body})
 		return err
 	})
 	return answer, err

@@ -27,8 +27,8 @@ func main() {
 // newClient(url, options, host) gives an object with the functions below, or one
 // with the description of an error under "failure".
 //
-// options is {namespace, allowInsecureCredentials, ping, attempts, backoff,
-// maxBackoff}: the last three are of the provider, times in milliseconds.
+// options is {namespace, allowInsecureCredentials, ping, authTimeout, attempts,
+// backoff, maxBackoff}: the last three are of the provider, times in milliseconds.
 // host is {settle, provider, request, WebSocket, onAuth}: settle(call, good,
 // value) takes the answer of a call; provider(reason, rejected, signal) gives a
 // promise of {type: 'basic', user, password} or {type: 'jwt', token}; request
@@ -40,6 +40,7 @@ func newClient(_ js.Value, args []js.Value) any {
 		Namespace:                str(args[1], "namespace"),
 		AllowInsecureCredentials: args[1].Get("allowInsecureCredentials").Truthy(),
 		PingInterval:             millis(args[1].Get("ping")),
+		AuthTimeout:              millis(args[1].Get("authTimeout")),
 		ProviderRetry: client.ProviderRetry{
 			Attempts: number(args[1], "attempts"), First: millis(args[1].Get("backoff")), Max: millis(args[1].Get("maxBackoff")),
 		},

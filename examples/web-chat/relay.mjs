@@ -11,10 +11,13 @@ const client = createConsumerClient({
   url: process.argv[2] ?? 'http://localhost:8080',
   authProvider: async () => Auth.basic('relay', process.env.RELAY_PASSWORD ?? 'Secret123!'),
 });
+client.onAuthStateChange(({ state, error }) => {
+  if (state === 'offline') console.error(`relay: ${error?.message}; it goes on when it can`);
+});
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
 
-await runAgent({
+const work = runAgent({
   client, name: 'relay', topic: 'chat.written', groupId: 'relay', start: 'earliest', stopSignal: stop.signal,
   retry: { maxAttempts: 10 },
   onRow: async ({ user, message }, row) => {
@@ -30,6 +33,12 @@ await runAgent({
   },
   onError: ({ error, runKey }) => console.error(runKey, error),
 });
+try {
+  await work;
+} catch (error) {
+  console.error(`relay: ${error.message}`); // a wrong password, no topic, no right to it
+  process.exitCode = 1;
+}
 await client.shutdown();
 
 /** The other members of a room, if the user is one. */

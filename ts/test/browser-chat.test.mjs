@@ -20,7 +20,14 @@ before(async () => {
   dir = mkdtempSync(join(tmpdir(), 'kalam-chat-'));
   await run(process.execPath, [join(root, 'ts/node_modules/typescript/bin/tsc'), '-p', example]);
   for (const name of ['index.html', 'package.json', 'relay.mjs', 'src']) cpSync(join(example, name), join(dir, name), { recursive: true });
-  symlinkSync(join(root, 'ts/node_modules'), join(dir, 'node_modules'));
+  // What npm install would put there: .npmrc has it copy the packages.
+  for (const name of ['.bin', '@kalamdb']) mkdirSync(join(dir, 'node_modules', name), { recursive: true });
+  for (const name of ['vite', '.bin/vite', 'ws']) symlinkSync(join(root, 'ts/node_modules', name), join(dir, 'node_modules', name));
+  for (const name of ['client', 'consumer']) {
+    for (const part of ['package.json', 'dist']) {
+      cpSync(join(root, 'ts', name, part), join(dir, 'node_modules/@kalamdb', name, part), { recursive: true });
+    }
+  }
   await run(process.execPath, [join(root, 'ts/node_modules/vite/bin/vite.js'), 'build'], { cwd: dir });
   server = await startServer({ port: await freePort(), keep: true });
   for (let i = 0; i < 2; i++) { // it may run again
@@ -76,6 +83,35 @@ test('a wrong password says so', async () => {
   await device('Phone').getByText('Wrong user or password.').waitFor({ timeout: 30_000 });
 });
 
+test('npm run dev serves the page', async () => {
+  const dev = spawn('npm', ['run', 'dev', '--', '--port', '0', '--host', 'localhost'], { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'], detached: true, env: { ...process.env, NO_COLOR: '1' } });
+  try {
+    const url = await new Promise((resolve, reject) => {
+      let output = '';
+      dev.stdout.on('data', (chunk) => {
+        const found = /(http:\/\/localhost:\d+)\//.exec((output += chunk));
+        if (found) resolve(found[1]);
+      });
+      dev.once('exit', () => reject(new Error(output)));
+    });
+    const other = await browser.context.newPage();
+    await other.goto(`${url}/?url=${encodeURIComponent(server.url)}`);
+    const phone = other.locator('[data-name=Phone]');
+    // Vite may load the page again when it has found a package.
+    await until('the rows of alice', async () => {
+      if (await phone.locator('.chat').isVisible()) return true;
+      await phone.locator('[name=user]').fill('alice', { timeout: 1000 }).catch(() => {});
+      await phone.locator('[name=password]').fill(password, { timeout: 1000 }).catch(() => {});
+      await phone.locator('.sign-in button').click({ timeout: 1000 }).catch(() => {});
+      return phone.locator('.chat').waitFor({ timeout: 5000 }).then(() => true, () => false);
+    }, 60_000);
+    await phone.locator('.messages li', { hasText: 'Only alice sees this row.' }).waitFor({ timeout: 30_000 });
+    await other.close();
+  } finally {
+    process.kill(-dev.pid); // npm, its shell and Vite
+  }
+});
+
 test('two devices of alice see each other', async () => {
   await signIn('Phone', 'alice');
   await signIn('Laptop', 'alice');
@@ -114,6 +150,14 @@ async function typing(from, to, user) {
     return device(to).getByText(`${user} is typing`).isVisible();
   }, 60_000);
 }
+
+test('a relay with a wrong password ends with one line that says so', async () => {
+  const wrong = spawn(process.execPath, ['relay.mjs', server.url], { cwd: dir, stdio: ['ignore', 'inherit', 'pipe'], env: { ...process.env, RELAY_PASSWORD: 'wrong' } });
+  let said = '';
+  wrong.stderr.on('data', (chunk) => { said += chunk; });
+  assert.deepEqual(await once(wrong, 'close'), [1, null]);
+  assert.equal(said, 'relay: log in: Invalid credentials\n');
+});
 
 test('with the relay alice and bob see what the other writes, also what was written before it ran', async () => {
   relay = spawn(process.execPath, ['relay.mjs', server.url], { cwd: dir, stdio: ['ignore', 'inherit', 'inherit'] });

@@ -261,7 +261,8 @@ export class KalamDBClient {
     };
     const over = new AbortController(); // when nobody waits any more
     try {
-      return answerOf(await this.#session.call<string>((id) => wasm.upload(id, (token) => upload(u, token, over.signal)), options?.signal));
+      const post = (token: string) => upload(u, token, over.signal);
+      return answerOf(await this.#session.call<string>((id) => wasm.upload(id, post), options?.signal), this.#options.url);
     } finally {
       over.abort();
     }
@@ -349,7 +350,7 @@ export class KalamDBClient {
   async #send(body: string, signal: AbortSignal | undefined): Promise<QueryResponse> {
     const { wasm } = this.#session.ready ?? (await this.#session.start());
     const json = await this.#session.call<string>((id) => wasm.send(id, body, signal !== undefined), signal);
-    return answerOf(json);
+    return answerOf(json, this.#options.url);
   }
 
   #context(tableName: string): FileRefContext {
@@ -359,12 +360,13 @@ export class KalamDBClient {
   }
 }
 
-function answerOf(json: string): QueryResponse {
+function answerOf(json: string, url: string): QueryResponse {
   try {
     return nameRows(JSON.parse(json) as QueryResponse);
   } catch (cause) {
     throw new KalamConnectionError({
-      code: 'SERVER_UNAVAILABLE', message: 'query: the answer is not one of KalamDB', retryable: true, cause,
+      code: 'NOT_KALAMDB', retryable: true, cause,
+      message: `query: ${url} answered, but not as KalamDB does: check the url, and what is in between`,
     });
   }
 }

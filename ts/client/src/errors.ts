@@ -78,7 +78,7 @@ export class KalamServerError extends KalamError {
   override name = 'KalamServerError';
 }
 
-/** The server or the network did not answer as it should. Trying again may help. */
+/** The server or the network did not answer as it should. Trying again may help, unless `retryable` says no. */
 export class KalamConnectionError extends KalamError {
   override name = 'KalamConnectionError';
 }
@@ -110,7 +110,7 @@ export function toKalamError(raw: unknown): KalamError {
     });
   }
   if (failure.auth) return new KalamAuthError(failure);
-  if (failure.retryable && failure.code !== 'RATE_LIMIT_EXCEEDED') return new KalamConnectionError(failure);
+  if (failure.code === 'VERSION_MISMATCH' || failure.retryable && failure.code !== 'RATE_LIMIT_EXCEEDED') return new KalamConnectionError(failure);
   if (failure.server) return new KalamServerError(failure);
   return new KalamError(failure);
 }

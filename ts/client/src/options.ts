@@ -21,6 +21,11 @@ export interface ClientOptions {
   authProviderInitialBackoffMs?: number;
   /** Most of it; default 2000. */
   authProviderMaxBackoffMs?: number;
+  /**
+   * Longest time to get a token, in milliseconds, with all calls of the provider
+   * and the exchange; one call of the provider gets a third of it. Default 30000.
+   */
+  authTimeoutMs?: number;
   /** Namespace of tables that are named without one; default: the server's. */
   namespace?: string;
   /**

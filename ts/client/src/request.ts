@@ -13,9 +13,18 @@ export type RequestFunction = (
 export const request: RequestFunction = (id, url, method, token, body, signal, done) => {
   void send(url, method, token, body, signal).then(
     (answer) => done(id, answer.status, answer.text, answer.retryAfter),
-    (error: unknown) => done(id, error instanceof Error ? error.message : String(error)),
+    (error: unknown) => done(id, explain(url, error)),
   );
 };
+
+/** Says why a fetch failed, as far as the host tells: Node in the cause, a browser not at all. */
+export function explain(url: string, error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const cause = (error as { cause?: { code?: unknown; message?: unknown } } | null)?.cause;
+  if (cause !== undefined) return `${text}: ${String(cause.code ?? cause.message)}`;
+  if (typeof location === 'undefined' || url.startsWith(`${location.origin}/`)) return text;
+  return `${text}: it is away, or its allowed_origins do not hold ${location.origin}`;
+}
 
 async function send(url: string, method: string, token: string, body: string, signal: AbortSignal | undefined) {
   const headers: Record<string, string> = {};

@@ -147,6 +147,7 @@ export class Session {
         namespace: o.namespace,
         allowInsecureCredentials: o.allowInsecureCredentials,
         ping: o.pingIntervalMs === 0 ? -1 : o.pingIntervalMs,
+        authTimeout: o.authTimeoutMs,
         attempts: o.authProviderMaxAttempts,
         backoff: o.authProviderInitialBackoffMs,
         maxBackoff: o.authProviderMaxBackoffMs,

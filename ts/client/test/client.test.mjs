@@ -8,7 +8,7 @@ import {
   Auth, createClient, KalamAuthError, KalamConnectionError, KalamDBClient, KalamError, KalamLoadError, KalamPermanentAuthError, KalamServerError,
 } from '@kalamdb/client';
 import standard from '@kalamdb/client';
-import { password, startServer, until } from '../../test/support/server.mjs';
+import { freePort, password, startServer, until } from '../../test/support/server.mjs';
 
 let server, client;
 const clients = [];
@@ -160,6 +160,23 @@ describe('credentials', () => {
     await assert.rejects(c.query('SELECT 1'), (e) => e instanceof KalamConnectionError && e.code === 'PROVIDER_FAILED' && e.retryable && e.cause === mine);
   });
 
+  test('a provider that hangs is given up after its time, and told so', async () => {
+    const signals = [];
+    const hangs = ({ signal }) => {
+      signals.push(signal);
+      return new Promise(() => {});
+    };
+    const c = newClient({ authTimeoutMs: 90, authProviderMaxAttempts: 2, authProviderInitialBackoffMs: 1, authProvider: hangs });
+    const good = (e) => e instanceof KalamConnectionError && e.code === 'PROVIDER_TIMEOUT' && e.retryable && /did not answer in time/.test(e.message);
+    await assert.rejects(c.query('SELECT 1'), good);
+    assert.deepEqual(signals.map((s) => s.aborted), [true, true]);
+    await assert.rejects(c.live('SELECT * FROM chat.things', () => {}), good);
+    await assert.rejects(c.initialize(), good);
+    let late = true;
+    const slow = newClient({ authTimeoutMs: 90, authProviderInitialBackoffMs: 1, authProvider: async (r) => (late ? ((late = false), hangs(r)) : alice()) });
+    assert.equal((await slow.queryOne('SELECT 1 AS one')).one.asInt(), 1); // the second answer came in time
+  });
+
   test('a permanent refusal is final', async () => {
     let asked = 0;
     const states = [];
@@ -252,30 +269,67 @@ describe('life', () => {
   });
 });
 
-describe('what is not KalamDB', () => {
+/** Runs a check with a server that answers everything in one way. */
+async function withServer(answer, check) {
+  const strange = createServer(answer).listen(0, 'localhost');
+  await once(strange, 'listening');
+  try {
+    await check(`http://localhost:${strange.address().port}`);
+  } finally {
+    strange.closeAllConnections();
+    strange.close();
+  }
+}
+
+describe('what is not KalamDB, or not this one', () => {
+  const json = (status, body) => (_, response) => response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
   const answers = {
-    'a page': (response) => response.setHeader('Content-Type', 'text/html').end('<html>sign in to the network</html>'),
-    'an error page': (response) => response.writeHead(503).end('busy'),
-    'nonsense': (response) => response.end('{"status":"success","results":7}'),
-    'nothing': (response) => response.end(),
-    'a redirect': (response) => response.writeHead(302, { Location: 'https://elsewhere.example/' }).end(),
-    'a broken connection': (response) => response.destroy(),
+    'a page': [(_, response) => response.setHeader('Content-Type', 'text/html').end('<html>sign in to the network</html>'), 'NOT_KALAMDB', /not as KalamDB does: check the url/],
+    'a refusal that is a page': [(_, response) => response.writeHead(418).end('<html>'), 'NOT_KALAMDB', /status 418/],
+    'an error page': [(_, response) => response.writeHead(503).end('busy'), 'SERVER_UNAVAILABLE', /status 503/],
+    'nonsense': [(_, response) => response.end('{"status":"success","results":7}'), 'NOT_KALAMDB', /check the url/],
+    'nothing': [(_, response) => response.end(), 'NOT_KALAMDB', /check the url/],
+    'a redirect': [(_, response) => response.writeHead(302, { Location: 'https://elsewhere.example/' }).end(), 'SERVER_UNAVAILABLE', /no answer from|redirected/],
+    'a broken connection': [(_, response) => response.destroy(), 'SERVER_UNAVAILABLE', /no answer from http:\/\/localhost:\d+: .*(UND_ERR_SOCKET|ECONNRESET)/],
+    'another version': [json(404, { error: 'not_found', message: 'there is no such route; the API is under /v2/api' }), 'VERSION_MISMATCH', /update it or this client/],
+    'another program': [(_, response) => response.writeHead(404).end('404 page not found'), 'NOT_KALAMDB', /check the url/],
   };
-  for (const [what, answer] of Object.entries(answers)) {
-    test(`${what} is a typed error`, async () => {
-      const strange = createServer((_, response) => answer(response)).listen(0, 'localhost');
-      await once(strange, 'listening');
-      const url = `http://localhost:${strange.address().port}`;
-      await assert.rejects(newClient({ url, authProvider: async () => Auth.jwt('t') }).query('SELECT 1'), (e) => e instanceof KalamConnectionError && e.retryable);
-      await assert.rejects(newClient({ url }).login(), (e) => e instanceof KalamConnectionError && e.retryable);
-      strange.closeAllConnections();
-      strange.close();
-    });
+  for (const [what, [answer, code, says]] of Object.entries(answers)) {
+    test(`${what} is a typed error that says what to do`, () => withServer(answer, async (url) => {
+      const good = (e) => {
+        assert.ok(e instanceof KalamConnectionError, String(e));
+        assert.deepEqual([e.code, e.retryable], [code, code !== 'VERSION_MISMATCH'], e.message);
+        assert.match(e.message, says);
+        assert.ok(e.message.includes(url) || /redirected/.test(e.message), e.message);
+        return true;
+      };
+      const token = async () => Auth.jwt('t');
+      await assert.rejects(newClient({ url, authProvider: token }).query('SELECT 1'), good);
+      await assert.rejects(newClient({ url }).login(), good);
+    }));
   }
 
+  test('a live query of a server of another version', () => withServer(answers['another version'][0], async (url) => {
+    await assert.rejects(newClient({ url }).live('SELECT * FROM chat.things', () => {}), (e) => e.code === 'VERSION_MISMATCH');
+  }));
+
+  test('a newer server may say more: types, fields, frames and errors that nobody here knows', async () => {
+    const newer = json(200, {
+      status: 'success', took: 1, epoch: { a: 1 },
+      results: [{ schema: [{ name: 'a', data_type: { Tensor: [1] }, index: 0, flags: ['zz'], more: 1 }], rows: [[[1, { x: null }]]], row_count: 1, more: [] }],
+    });
+    await withServer(newer, async (url) => {
+      const [row] = await newClient({ url, authProvider: async () => Auth.jwt('t') }).queryAll('SELECT a');
+      assert.deepEqual(row.a.toJson(), [1, { x: null }]);
+    });
+    await withServer(json(409, { status: 'error', error: { code: 'FROM_THE_FUTURE', message: 'not today', more: 1 } }), async (url) => {
+      await assert.rejects(newClient({ url, authProvider: async () => Auth.jwt('t') }).query('SELECT 1'), (e) => e instanceof KalamServerError && e.code === 'FROM_THE_FUTURE' && e.status === 409);
+    });
+  });
+
   test('a server that is away', async () => {
-    const c = newClient({ url: 'http://localhost:1' });
-    await assert.rejects(c.query('SELECT 1'), (e) => e instanceof KalamConnectionError && e.code === 'SERVER_UNAVAILABLE');
+    const c = newClient({ url: `http://localhost:${await freePort()}` });
+    await assert.rejects(c.query('SELECT 1'), (e) => e instanceof KalamConnectionError && e.code === 'SERVER_UNAVAILABLE' && /no answer from http:\/\/localhost:\d+: fetch failed: ECONNREFUSED/.test(e.message));
     await assert.rejects(c.connect(), (e) => e instanceof KalamConnectionError);
   });
 });
