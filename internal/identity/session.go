@@ -178,7 +178,7 @@ func (s *Service) checkLogin(ctx context.Context, name, password, clientAddr, ac
 			return nil, "", err
 		}
 	}
-	account, network := s.keyedHash("name", account), networkOf(clientAddr)
+	account, network := s.keyedHash("name", account), NetworkOf(clientAddr)
 	gate := func() error { return s.mayGuess(ctx, u, account, network) }
 	failed := event{action: action, refused: true, method: byPassword, addr: clientAddr, target: "user:" + s.named(name)}
 	if u != nil && u.deletedAt == 0 {

@@ -68,7 +68,7 @@ func (s *Service) knows(ctx context.Context, u *userRow, network string) (known 
 	}
 	err := s.db.Read(ctx, func(tx *store.Tx) error {
 		return tx.Query(selectClientAddrs, []wire.Value{wire.TextValue(u.id)}, func(row []wire.Value) error {
-			known = known || networkOf(row[0].Text()) == network
+			known = known || NetworkOf(row[0].Text()) == network
 			return nil
 		})
 	})

@@ -124,9 +124,9 @@ func (t *throttle) sweep(now time.Time) {
 	}
 }
 
-// networkOf is the network of a client: an IPv4 address, or the /64 that one
+// NetworkOf is the network of a client: an IPv4 address, or the /64 that one
 // IPv6 subscriber has.
-func networkOf(addr string) string {
+func NetworkOf(addr string) string {
 	ip, err := netip.ParseAddr(addr)
 	if err != nil {
 		return addr

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -159,10 +160,25 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		MaxBody: c.Security.MaxRequestBodySize, MaxMessage: c.Security.MaxWebSocketMessage,
 		AuthRate: c.RateLimit.MaxAuthRequestsPerIPPerSec, QueryRate: c.RateLimit.MaxQueriesPerSec, MessageRate: c.RateLimit.MaxMessagesPerSec,
 		AuthTimeout: time.Duration(c.WebSocket.AuthTimeoutSecs) * time.Second, ClientTimeout: time.Duration(c.WebSocket.ClientTimeoutSecs) * time.Second,
-		Heartbeat: time.Duration(c.WebSocket.HeartbeatIntervalSecs) * time.Second,
-		Version:   o.Version, Build: o.Build, Logger: o.Logger,
+		Heartbeat:  time.Duration(c.WebSocket.HeartbeatIntervalSecs) * time.Second,
+		MaxSockets: maxSockets(c.WebSocket.MaxConnections, o.Logger), MaxUnknown: c.WebSocket.MaxUnauthenticatedPerIP,
+		Version: o.Version, Build: o.Build, Logger: o.Logger,
 	})
 	return n.addSystem(ctx, c, o)
+}
+
+// otherFiles is how many open files are left to requests and the database.
+const otherFiles = 256
+
+// maxSockets is how many sockets there may be: as configured, or what the limit
+// of open files leaves.
+func maxSockets(configured int, log *slog.Logger) int {
+	most := int(min(maxFiles(), math.MaxInt32)) - otherFiles
+	if most <= 0 || configured <= most {
+		return configured
+	}
+	log.Info("the process may have too few files open for max_connections; raise ulimit -n (LimitNOFILE)", "max_connections", configured, "possible", most)
+	return most
 }
 
 // listen opens the addresses of a host: for localhost, both loopback addresses

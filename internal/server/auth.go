@@ -153,7 +153,7 @@ func (s *Server) setup(w http.ResponseWriter, r *http.Request) {
 
 // mayTry takes one of the attempts that an address has.
 func (s *Server) mayTry(w http.ResponseWriter, r *http.Request) bool {
-	if s.logins.allow(s.clientAddr(r)) {
+	if s.logins.allow(identity.NetworkOf(s.clientAddr(r))) {
 		return true
 	}
 	w.Header().Set("Retry-After", "1")

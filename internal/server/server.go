@@ -35,7 +35,7 @@ type Options struct {
 
 	MaxBody          int64         // bytes of a request; default 10 MiB
 	MaxMessage       int           // bytes of a WebSocket message; default 1 MiB
-	AuthRate         int           // logins, refreshes and setups a second and address; default 20
+	AuthRate         int           // logins, refreshes and setups a second and network; default 20
 	QueryRate        int           // requests a second and user; 0: no limit
 	MaxQueue         int           // bytes of changes that wait for one socket; default 4 MiB
 	MessageRate      int           // WebSocket messages a second and socket; default 1,000
@@ -44,6 +44,8 @@ type Options struct {
 	Heartbeat        time.Duration // between checks and pings; default 5 s
 	TokenGrace       time.Duration // in which a socket may renew a token that has expired; default 25 s
 	MaxSubscriptions int           // of a socket; default 1,000
+	MaxSockets       int           // of the server; default 100,000
+	MaxUnknown       int           // sockets of a network that have not signed in; default 100
 
 	Version string
 	Build   string
@@ -77,6 +79,8 @@ func New(users *identity.Service, e *engine.Engine, hub *live.Hub, o Options) *S
 	def(&o.Heartbeat, 5*time.Second)
 	def(&o.TokenGrace, 25*time.Second)
 	def(&o.MaxSubscriptions, 1000)
+	def(&o.MaxSockets, 100_000)
+	def(&o.MaxUnknown, 100)
 	def(&o.Version, "dev")
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

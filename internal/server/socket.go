@@ -35,7 +35,7 @@ type socket struct {
 	conn     wsConn
 	queue    queue
 	number   int64        // of all sockets there ever were
-	host     string       // of the client, for the limit on attempts
+	network  string       // of the client, for the limits on attempts and on those not signed in
 	lastSeen atomic.Int64 // unix milliseconds
 	messages *rate.Limiter
 	header   *upgradeToken // nil: the client authenticates by message
@@ -45,6 +45,7 @@ type socket struct {
 	proto wire.Protocol
 	form  form        // that frames of subscriptions are sent in
 	tried bool        // an authenticate message came: the timer for it has ended
+	known bool        // it does not count any more towards those not signed in
 	timer *time.Timer // of what the authentication waits for next
 	subs  map[string]*live.Subscription
 	gone  bool
@@ -61,7 +62,7 @@ type upgradeToken struct {
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		if ok, _ := s.origins.allows(origin, r.Host); !ok {
-			http.Error(w, "this origin may not connect", http.StatusForbidden)
+			writeAuthError(w, http.StatusForbidden, "origin_not_allowed", "pages of this origin may not connect; an operator lists those that may in allowed_origins")
 			return
 		}
 	}
@@ -69,15 +70,25 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		writeAuthError(w, http.StatusUpgradeRequired, "upgrade_required", "this route takes WebSocket connections only")
 		return
 	}
+	query, _ := url.ParseQuery(r.URL.RawQuery)
+	if query.Has("access_token") || query.Has("token") {
+		writeAuthError(w, http.StatusBadRequest, "invalid_request", "tokens are not accepted in the URL")
+		return
+	}
+	network := identity.NetworkOf(s.clientAddr(r))
+	if e := s.sockets.admit(network); e != nil {
+		w.Header().Set("Retry-After", "5")
+		writeAuthError(w, http.StatusServiceUnavailable, "busy", e.Message)
+		return
+	}
 	k := &socket{
-		s: s, number: s.sockets.number.Add(1), host: s.clientAddr(r), form: gzipJSON,
+		s: s, number: s.sockets.number.Add(1), network: network, form: gzipJSON,
 		messages: rate.NewLimiter(rate.Limit(s.options.MessageRate), s.options.MessageRate),
 		subs:     make(map[string]*live.Subscription),
 	}
 	k.queue.limit = s.options.MaxQueue
 	k.queue.write = k.write
 	k.queue.ended = k.cut
-	query, _ := url.ParseQuery(r.URL.RawQuery)
 	if strings.Contains(strings.ToLower(r.URL.RawQuery), "compress=false") { // clients vary in its case
 		k.form = plainJSON
 	}
@@ -86,15 +97,9 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		k.header.token, k.header.err = bearer(r)
 		k.header.proto = wire.Protocol{Serialization: query.Get("serialization"), Compression: query.Get("compression")}
 	}
-	if query.Has("access_token") || query.Has("token") {
-		writeAuthError(w, http.StatusBadRequest, "invalid_request", "tokens are not accepted in the URL")
-		return
+	if err := serve(s.sockets.upgrader, w, r, k); err != nil { // which has been answered
+		k.left()
 	}
-	if s.sockets.isClosing() {
-		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
-		return
-	}
-	serve(s.sockets.upgrader, w, r, k) // an error has been answered
 }
 
 // opened runs before the first message is read.
@@ -135,6 +140,24 @@ func (k *socket) disconnected() {
 		sub.End()
 	}
 	k.s.sockets.remove(k)
+	k.left()
+}
+
+// left takes a socket that is gone off what the server counts.
+func (k *socket) left() {
+	k.isKnown()
+	k.s.sockets.dismiss()
+}
+
+// isKnown takes the socket off those that have not signed in, once.
+func (k *socket) isKnown() {
+	k.mu.Lock()
+	before := k.known
+	k.known = true
+	k.mu.Unlock()
+	if !before {
+		k.s.sockets.known(k.network)
+	}
 }
 
 func (k *socket) cut() { k.conn.cut() }

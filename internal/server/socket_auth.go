@@ -25,7 +25,7 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 		k.welcome()
 		return
 	}
-	if k.s.logins.exhausted(k.host) {
+	if k.s.logins.exhausted(k.network) {
 		k.refuse("RATE_LIMITED", "Too many authentication attempts; wait a second")
 		return
 	}
@@ -34,7 +34,7 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 		who, err = k.s.users.Verify(context.Background(), token)
 	}
 	if err != nil {
-		k.s.logins.allow(k.host) // failures count, so that guessing is slow
+		k.s.logins.allow(k.network) // failures count, so that guessing is slow
 		k.refuse(authCode(err), "Invalid credentials")
 		return
 	}
@@ -61,6 +61,7 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 	}
 	k.watchExpiry()
 	k.mu.Unlock()
+	k.isKnown()
 	k.welcome()
 }
 

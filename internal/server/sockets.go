@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/lxzan/gws"
+
+	"github.com/kalamdb/kalam-go/wire"
 )
 
 // sockets are the open sockets of a server.
@@ -16,23 +18,55 @@ type sockets struct {
 	upgrader *gws.Upgrader
 	number   atomic.Int64 // of the last one
 
-	mu      sync.Mutex
-	open    map[*socket]struct{} // mu guards it and the rest
-	closing bool
-	empty   chan struct{} // closed when closing and none is open
+	mu       sync.Mutex
+	open     map[*socket]struct{} // mu guards it and the rest
+	admitted int                  // those that connect included
+	unknown  map[string]int       // of them not signed in, by network
+	closing  bool
+	empty    chan struct{} // closed when closing and none is open
 }
 
 func (l *sockets) init(s *Server) {
 	l.s = s
 	l.upgrader = newUpgrader(s.options.MaxMessage)
 	l.open = make(map[*socket]struct{})
+	l.unknown = make(map[string]int)
 	l.empty = make(chan struct{})
 }
 
-func (l *sockets) isClosing() bool {
+// admit lets a client from a network connect, or says why not. Who is admitted
+// counts until they are dismissed, and towards the limit of those who have not
+// signed in until they are known.
+func (l *sockets) admit(network string) *wire.Error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.closing
+	switch {
+	case l.closing:
+		return wire.NewError(wire.CodeUnavailable, "the server is shutting down")
+	case l.admitted >= l.s.options.MaxSockets:
+		return wire.NewError(wire.CodeUnavailable, "the server has as many connections as it takes")
+	case l.unknown[network] >= l.s.options.MaxUnknown:
+		return wire.NewError(wire.CodeUnavailable, "too many connections from this network have not signed in")
+	}
+	l.admitted++
+	l.unknown[network]++
+	return nil
+}
+
+// known takes one who has signed in off those of a network who have not.
+func (l *sockets) known(network string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unknown[network]--; l.unknown[network] <= 0 {
+		delete(l.unknown, network)
+	}
+}
+
+// dismiss is the end of one who was admitted.
+func (l *sockets) dismiss() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.admitted--
 }
 
 // add takes a socket that is connected; false when the server is closing.

@@ -167,6 +167,54 @@ func TestStalledSnapshotsTakeLittleMemory(t *testing.T) {
 	wait(t, func() bool { return s.hub.Len() == 2 })
 }
 
+// TestSocketsHaveALimit opens more sockets than the server takes.
+func TestSocketsHaveALimit(t *testing.T) {
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{MaxSockets: 5, MaxUnknown: 3, AuthTimeout: time.Minute})
+	refused := func(why string) {
+		t.Helper()
+		_, resp, err := tryDial(t, s.Server, "")
+		if err == nil || resp == nil {
+			t.Fatalf("got %v %v, want a refusal: %s", resp, err, why)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.Contains(string(body), `{"error":"busy"`) || !strings.Contains(string(body), why) {
+			t.Fatalf("got %d %s, want a refusal: %s", resp.StatusCode, body, why)
+		}
+	}
+	var silent []*sock
+	for range 3 {
+		silent = append(silent, dial(t, s.Server, ""))
+	}
+	refused("have not signed in")
+	for _, k := range silent[:2] {
+		k.authenticate(mint(t, "alice"), "{}")
+		k.want("auth_success")
+	}
+	wrong := dial(t, s.Server, "")
+	wrong.authenticate("wrong", "{}")
+	wrong.wantEnd("INVALID_CREDENTIALS")
+	wrong.c.CloseNow()
+	// Two of three are known, and one has gone.
+	wait(t, func() bool { return s.edge.Sockets() == 3 })
+	for range 2 {
+		k, _, err := tryDial(t, s.Server, "", "Authorization", "Bearer "+mint(t, "alice"))
+		for deadline := time.Now().Add(patience); err != nil && time.Now().Before(deadline); {
+			k, _, err = tryDial(t, s.Server, "", "Authorization", "Bearer "+mint(t, "alice"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.want("auth_success")
+	}
+	refused("as many connections as it takes")
+	silent[0].c.CloseNow()
+	wait(t, func() bool { return s.edge.Sockets() == 4 })
+	wait(t, func() bool {
+		_, _, err := tryDial(t, s.Server, "")
+		return err == nil
+	})
+}
+
 // TestFramesThatAreTooLargeEndTheSocket sends frames that claim more than the
 // server reads.
 func TestFramesThatAreTooLargeEndTheSocket(t *testing.T) {
