@@ -97,6 +97,17 @@ func (r *reader) statements() ([]Statement, *Error) {
 	return out, bad
 }
 
+// DecodeParams reads the JSON array of the part "params" of a form; null is
+// none. The error has code INVALID_PARAMETER.
+func DecodeParams(b []byte) ([]Value, *Error) {
+	r := newReader(b, false)
+	params, bad := r.params()
+	if err := r.err(CodeInvalidParameter, "params is no JSON array: "); err != nil {
+		return nil, err
+	}
+	return params, bad
+}
+
 // params reads an array of parameters. A refused one is reported, and the rest
 // is still read.
 func (r *reader) params() ([]Value, *Error) {

@@ -161,3 +161,81 @@ func escapePath(name string) string {
 	}
 	return string(out)
 }
+
+// FileLinkRequest asks for a URL that reads one file without a token: the body of
+// POST /v1/api/files/sign.
+type FileLinkRequest struct {
+	Path      string // as in FileRef.Path, with "?user_id=" where another user's rows are meant
+	ExpiresIn int    // seconds; 0: the server's default
+}
+
+// AppendFileLinkRequest appends the body of POST /v1/api/files/sign.
+func AppendFileLinkRequest(dst []byte, r *FileLinkRequest) []byte {
+	dst = append(dst, `{"path":`...)
+	dst = AppendString(dst, r.Path)
+	dst = appendPositive(dst, `,"expires_in":`, r.ExpiresIn)
+	return append(dst, '}')
+}
+
+// DecodeFileLinkRequest reads the body of POST /v1/api/files/sign.
+func DecodeFileLinkRequest(b []byte) (*FileLinkRequest, *Error) {
+	r := newReader(b, false)
+	out := &FileLinkRequest{}
+	first, key := true, ""
+	if r.open('{', "an object") {
+		for r.member(&first, &key) {
+			switch key {
+			case "path":
+				out.Path = r.str("a string for path")
+			case "expires_in":
+				if !r.null() {
+					out.ExpiresIn = int(r.int("a number for expires_in"))
+				}
+			default:
+				r.skip()
+			}
+		}
+	}
+	if err := r.err(CodeInvalidInput, badPayload); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// FileLink is a URL that reads one file without a token.
+type FileLink struct {
+	URL       string // beneath the server's URL; whoever has it can read the file
+	ExpiresAt int64  // seconds since 1970
+}
+
+// AppendFileLink appends the answer of POST /v1/api/files/sign.
+func AppendFileLink(dst []byte, l *FileLink) []byte {
+	dst = append(dst, `{"url":`...)
+	dst = AppendString(dst, l.URL)
+	dst = append(dst, `,"expires_at":`...)
+	dst = strconv.AppendInt(dst, l.ExpiresAt, 10)
+	return append(dst, '}')
+}
+
+// DecodeFileLink reads the answer of POST /v1/api/files/sign.
+func DecodeFileLink(b []byte) (*FileLink, error) {
+	r := newReader(b, false)
+	out := &FileLink{}
+	first, key := true, ""
+	if r.open('{', "an object") {
+		for r.member(&first, &key) {
+			switch key {
+			case "url":
+				out.URL = r.str("a string for url")
+			case "expires_at":
+				out.ExpiresAt = r.int("a number for expires_at")
+			default:
+				r.skip()
+			}
+		}
+	}
+	if err := r.err(CodeProtocol, "invalid answer: "); err != nil {
+		return nil, err
+	}
+	return out, nil
+}

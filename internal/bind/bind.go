@@ -29,9 +29,18 @@ type Binder struct {
 	// which binding met them.
 	Tables []*catalog.Table
 
+	// Files are the files that the statement asks for with FILE("name").
+	Files []Upload
+
 	sources int       // how many items of FROM have got a name
 	ctes    *cteScope // the WITH queries in sight
 	limits  []limit   // every LIMIT and OFFSET, checked before the statement runs
+}
+
+// Upload is a file that a statement asks for.
+type Upload struct {
+	Name string
+	Pos  dialect.Pos
 }
 
 // name makes a name for an item of FROM that no other in the statement has.
@@ -85,6 +94,10 @@ func (b *Binder) bind(x dialect.Expr, names *level, want expr.BindOptions) (expr
 
 // assign binds a value that goes into a column of type t.
 func (b *Binder) assign(x dialect.Expr, names *level, t wire.Type) (expr.Node, error) {
+	if f, ok := x.(*dialect.FileRef); ok && t.Kind == wire.File {
+		b.Files = append(b.Files, Upload{f.Name, f.Pos()})
+		return expr.Upload(f.Name), nil
+	}
 	n, err := b.bind(x, names, expr.BindOptions{Expect: t})
 	if err != nil {
 		return nil, err

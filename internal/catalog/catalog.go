@@ -162,6 +162,17 @@ func (t *Table) IsKey(i int) bool {
 	return false
 }
 
+// FileColumns are the indexes of the columns of type FILE.
+func (t *Table) FileColumns() []int {
+	var out []int
+	for i := range t.Columns {
+		if t.Columns[i].Type.Kind == wire.File {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
 // The system columns, the last two of every table that is not a System table.
 const (
 	SeqColumn     = "_seq"

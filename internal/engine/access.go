@@ -171,7 +171,7 @@ func (r *run) mayRun(p *plan) error {
 			return e
 		}
 	}
-	return nil
+	return r.checkFiles(p)
 }
 
 // target is the principal that EXECUTE AS runs as: the named user with the role

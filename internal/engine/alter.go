@@ -184,6 +184,11 @@ func (a *altering) dropColumn(s *dialect.DropColumn) (string, error) {
 			return "", err
 		}
 	}
+	if a.new.Columns[i].Type.Kind == wire.File {
+		if err := a.tx.DropFiles(a.old, a.old.ByID(id)); err != nil {
+			return "", err
+		}
+	}
 	// The engine's column stays, unused: its id is never given again.
 	a.new.Columns = slices.Delete(a.new.Columns, i, i+1)
 	for k := range a.new.Key {
@@ -207,6 +212,9 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 	}
 	c := &a.new.Columns[i]
 	if typ != c.Type {
+		if typ.Kind == wire.File || c.Type.Kind == wire.File {
+			return "", a.fail(s.Column, wire.CodeUnsupported, "changing the type of a column to or from FILE is not supported; add a column and drop the old one")
+		}
 		if a.new.IsKey(i) || c.Unique {
 			return "", a.fail(s.Column, wire.CodeUnsupported, "changing the type of a key or UNIQUE column is not supported")
 		}
@@ -278,6 +286,9 @@ func (a *altering) setDefault(id dialect.Ident, text string) (string, error) {
 	i, err := a.column(id)
 	if err != nil || a.new.Columns[i].Default == text {
 		return "", err
+	}
+	if text != "" && a.new.Columns[i].Type.Kind == wire.File {
+		return "", a.fail(id, wire.CodeUnsupported, "a DEFAULT of a FILE column is not supported: each file comes with its row")
 	}
 	a.new.Columns[i].Default = text
 	if text == "" {

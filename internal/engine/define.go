@@ -320,6 +320,10 @@ func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
 		NotNull: d.NotNull || d.PrimaryKey, Unique: d.Unique && !d.PrimaryKey,
 	}
 	switch {
+	case typ.Kind == wire.File && t.Kind == catalog.Stream:
+		return at(p.source, d.Type.Pos, wire.NewError(wire.CodeUnsupported, "a FILE column in a STREAM table is not supported; use a USER or SHARED table"))
+	case typ.Kind == wire.File && d.Default != nil:
+		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeUnsupported, "a DEFAULT of a FILE column is not supported: each file comes with its row"))
 	case d.NotNull && d.Null:
 		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", c.Name, " is both NULL and NOT NULL"))
 	case d.Default != nil:

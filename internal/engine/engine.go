@@ -83,7 +83,11 @@ const DefaultNamespace = "default"
 // Errors that the caller may see are *wire.Error; their Statement says which
 // statement failed. Outside BEGIN and COMMIT the statements before it stay.
 func (e *Engine) Run(ctx context.Context, who *identity.Principal, req *wire.Request) ([]wire.Result, error) {
-	r := &run{e: e, who: who, namespace: req.Namespace, now: e.db.Now()}
+	return e.run(ctx, who, req, nil)
+}
+
+func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Request, files *Uploads) ([]wire.Result, error) {
+	r := &run{e: e, who: who, namespace: req.Namespace, now: e.db.Now(), files: files}
 	if r.namespace == "" {
 		r.namespace = DefaultNamespace
 	}
@@ -104,6 +108,9 @@ func (e *Engine) Run(ctx context.Context, who *identity.Principal, req *wire.Req
 	src, err := e.parse(req.SQL)
 	if err != nil {
 		return nil, err
+	}
+	if files != nil && (len(src.Statements) > 1 || isTransaction(src.Statements[0])) {
+		return nil, wire.NewError(wire.CodeInvalidInput, "a request with files takes exactly one statement")
 	}
 	if len(src.Statements) > 1 {
 		if len(req.Params) > 0 {
@@ -171,7 +178,8 @@ type run struct {
 	who       *identity.Principal
 	namespace string
 	now       time.Time
-	addr      string // of the client, when a statement runs as another user
+	addr      string   // of the client, when a statement runs as another user
+	files     *Uploads // of RunWithFiles, else nil
 }
 
 // env is what the expressions of a plan are evaluated in.

@@ -27,6 +27,9 @@ func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, err
 			return wire.Result{}, err
 		}
 	}
+	if err := r.addFiles(tx, p, env); err != nil {
+		return wire.Result{}, err
+	}
 	var res wire.Result
 	switch {
 	case p.query != nil:
@@ -203,6 +206,9 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 			} else if next[a.Column], err = a.Value.Eval(env); err != nil {
 				return wire.Result{}, err
 			}
+		}
+		if err := r.takeFiles(tx, t, env, row.old, next); err != nil {
+			return wire.Result{}, err
 		}
 		if slices.Equal(next, row.old) {
 			continue // not a change: neither counted nor announced

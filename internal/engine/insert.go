@@ -63,6 +63,9 @@ func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
 			return err
 		}
 	}
+	if err := ins.r.takeFiles(ins.tx, ins.t, ins.env, nil, row); err != nil {
+		return err
+	}
 	ins.env.Row = row
 	if err := ins.in.Check(ins.env); err != nil {
 		return err
@@ -165,6 +168,9 @@ func (ins *inserting) doUpdate(user string, old []wire.Value, seq store.Seq, row
 		if next[a.Column], err = a.Value.Eval(ins.env); err != nil {
 			return err
 		}
+	}
+	if err := ins.r.takeFiles(ins.tx, ins.t, ins.env, full, next); err != nil {
+		return err
 	}
 	ins.env.Row = next
 	if err := ins.in.Check(ins.env); err != nil {

@@ -38,6 +38,7 @@ type plan struct {
 	asUser  string           // of EXECUTE AS, else ""
 	table   *catalog.Table   // that is written, nil for none
 	tables  []*catalog.Table // that are read or written
+	files   []bind.Upload    // that it asks for
 
 	query *bind.Select // a SELECT, or
 	in    *bind.Insert // an INSERT, or
@@ -85,7 +86,7 @@ func (r *run) plan(source string, s dialect.Statement, params []wire.Value) (*pl
 	if _, ok := s.(*dialect.Explain); ok || p.own != nil {
 		return p, nil // they have the tables and parameters of what is inside
 	}
-	p.tables = b.Tables
+	p.tables, p.files = b.Tables, b.Files
 	if types.Used < len(params) {
 		return nil, wire.NewError(wire.CodeParameterCount, "the statement has ", itoa(types.Used), " parameters, but ", itoa(len(params)), " values were sent")
 	}

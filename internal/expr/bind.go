@@ -89,7 +89,7 @@ func (b *binder) bindNode(x dialect.Expr) (Node, error) {
 	case *dialect.Tuple:
 		return nil, unsupported("row values")
 	case *dialect.FileRef:
-		return nil, unsupported("FILE references")
+		return nil, wire.NewError(wire.CodeInvalidInput, `FILE("name") stands only where a column of type FILE gets its value, in INSERT ... VALUES and in SET`)
 	case *dialect.Default:
 		return nil, wire.NewError(wire.CodeInvalidSQL, "DEFAULT is not allowed in this context")
 	}

@@ -34,6 +34,9 @@ type Env struct {
 	Role   string
 	Now    time.Time    // the start of the statement
 	NextID func() int64 // for SNOWFLAKE_ID()
+	// Files are the references of the files that came with the statement, by
+	// the names that FILE("name") calls them.
+	Files map[string]wire.Value
 }
 
 // Names resolves what an expression may refer to.

@@ -55,6 +55,15 @@ func (p *Params) fix(n int, t wire.Type) {
 	p.Types[n-1] = t
 }
 
+// upload is FILE("name"): the file of that name which came with the statement.
+type upload struct{ name string }
+
+// Upload makes the value of FILE("name").
+func Upload(name string) Node { return &upload{name} }
+
+func (u *upload) Type() wire.Type                   { return typeOf(wire.File) }
+func (u *upload) Eval(env *Env) (wire.Value, error) { return env.Files[u.name], nil }
+
 // column is a reference to a column of the row.
 type column struct{ c *Column }
 

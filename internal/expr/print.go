@@ -27,6 +27,7 @@ const (
 	ArgNow                   // the start of the statement
 	ArgNextID                // a new id, one for the whole statement
 	ArgRows                  // Rows, as they are when the statement starts
+	ArgFile                  // the uploaded file that Value names
 )
 
 // RowSource is a table whose rows are in memory. Its values are pointers.
@@ -72,6 +73,8 @@ func (a Arg) Resolve(env *Env) wire.Value {
 		return wire.IntValue(env.NextID())
 	case ArgRows:
 		return wire.TextValue(a.Rows.RowsJSON())
+	case ArgFile:
+		return env.Files[a.Value.Text()]
 	}
 	if v.IsNull() {
 		return v
@@ -205,6 +208,10 @@ func (u *untyped) print(p *Printer) {
 func (n *param) print(p *Printer) {
 	t := n.Type()
 	p.arg(Arg{Kind: ArgParam, N: n.n, Type: t}, formOf(t))
+}
+
+func (u *upload) print(p *Printer) {
+	p.Arg(Arg{Kind: ArgFile, Value: wire.TextValue(u.name), Type: u.Type()})
 }
 
 func (c *column) print(p *Printer) { p.Raw(c.c.SQL) }

@@ -24,7 +24,8 @@ type Principal struct {
 	Issuer    string
 	ExpiresAt time.Time // zero: never
 
-	via string // how the session began; "token" for a token that an app minted
+	issued *float64 // the token's claim iat, nil for none
+	via    string   // how the session began; "token" for a token that an app minted
 
 	// anchors are what the principal hangs on: its session and the key that
 	// signed the token; or its token, and all tokens of the user without a
@@ -116,7 +117,9 @@ func (r *registry) watch() <-chan struct{} {
 }
 
 // Keys of anchors. The prefix keeps the kinds apart.
+const tokenPrefix = "t:"
+
 func sessionKey(id string) string    { return "s:" + id }
 func userTokensKey(id string) string { return "m:" + id } // tokens without a session
 func signingKeyKey(id string) string { return "k:" + id } // tokens that a key of the server signed
-func tokenKey(sum [32]byte) string   { return "t:" + base64.RawURLEncoding.EncodeToString(sum[:]) }
+func tokenKey(sum [32]byte) string   { return tokenPrefix + base64.RawURLEncoding.EncodeToString(sum[:]) }

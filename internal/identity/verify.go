@@ -96,7 +96,7 @@ func (c *received) user(tx *store.Tx) (*userRow, error) {
 // token. The anchors come first: a change that commits after the look-up then
 // cuts them.
 func (s *Service) principal(ctx context.Context, c *received, userID string) (*Principal, error) {
-	p := &Principal{UserID: userID, SessionID: c.SessionID, Issuer: c.Issuer, ExpiresAt: c.expiry(), via: c.method()}
+	p := &Principal{UserID: userID, SessionID: c.SessionID, Issuer: c.Issuer, ExpiresAt: c.expiry(), issued: c.IssuedAt, via: c.method()}
 	sessionID := c.SessionID
 	if c.SessionID != "" {
 		p.anchors[0] = s.registry.anchor(sessionKey(sessionID))

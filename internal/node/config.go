@@ -26,6 +26,7 @@ type Config struct {
 	RateLimit RateLimitConfig `toml:"rate_limit"`
 	WebSocket WebSocketConfig `toml:"websocket"`
 	Topics    TopicsConfig    `toml:"topics"`
+	Files     FilesConfig     `toml:"files"`
 	Logging   LoggingConfig   `toml:"logging"`
 }
 
@@ -126,6 +127,16 @@ type TopicsConfig struct {
 	DefaultRetentionSeconds       int64 `toml:"default_retention_seconds" default:"604800" doc:"seconds for which a new topic keeps its messages"`
 	DefaultRetentionMaxBytes      int64 `toml:"default_retention_max_bytes" default:"1073741824" doc:"bytes that a new topic keeps in each partition"`
 	RetentionCheckIntervalSeconds int   `toml:"retention_check_interval_seconds" default:"10" doc:"seconds between looks for messages to remove"`
+}
+
+// FilesConfig is section [files].
+type FilesConfig struct {
+	MaxSizeBytes       int64    `toml:"max_size_bytes" default:"26214400" doc:"bytes of one file"`
+	MaxFilesPerRequest int      `toml:"max_files_per_request" default:"20" doc:"files of one request"`
+	MaxRequestBytes    int64    `toml:"max_request_bytes" doc:"bytes of all files of a request; 0: max_size_bytes times max_files_per_request"`
+	MaxBytesPerUser    int64    `toml:"max_bytes_per_user" doc:"bytes that the files of a user may have together; 0: no limit"`
+	MaxFilesPerFolder  int      `toml:"max_files_per_folder" default:"5000" doc:"files in one folder of the data folder"`
+	AllowedMIMETypes   []string `toml:"allowed_mime_types" doc:"types of files that are taken, as in image/png or image/*; empty: all"`
 }
 
 // LoggingConfig is section [logging].

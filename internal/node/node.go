@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/files"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/live"
 	"github.com/kalamdb/kalam-go/internal/server"
@@ -48,6 +49,7 @@ type Node struct {
 	users     *identity.Service
 	hub       *live.Hub
 	topics    *topic.Service
+	files     *files.Service
 	edge      *server.Server
 	http      *http.Server
 	listeners []net.Listener
@@ -148,13 +150,24 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		}
 	}
 	n.engine = e
+	blobs, err := files.Local(filepath.Join(dir, files.Folder))
+	if err != nil {
+		return err
+	}
+	n.files, err = files.New(ctx, n.db, blobs, files.Options{
+		MaxBytes: c.Files.MaxSizeBytes, MaxFiles: c.Files.MaxFilesPerRequest, MaxRequest: c.Files.MaxRequestBytes, MaxText: c.Security.MaxRequestBodySize,
+		MaxPerUser: c.Files.MaxBytesPerUser, MaxPerFolder: c.Files.MaxFilesPerFolder, AllowedTypes: c.Files.AllowedMIMETypes, Logger: o.Logger,
+	})
+	if err != nil {
+		return err
+	}
 	n.hub = live.New(n.db, e, live.Options{MaxPerUser: c.RateLimit.MaxSubscriptionsPerUser, Logger: o.Logger})
 	e.OnKillLive(n.hub.Kill)
 	proxies, err := c.proxies()
 	if err != nil {
 		return err
 	}
-	n.edge = server.New(n.users, e, n.hub, server.Options{
+	n.edge = server.New(n.users, e, n.hub, n.files, server.Options{
 		AllowedOrigins: c.Security.CORS.AllowedOrigins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
 		AllowPlaintext: c.Security.AllowPlaintextLogin, TrustedProxies: proxies,
 		MaxBody: c.Security.MaxRequestBodySize, MaxMessage: c.Security.MaxWebSocketMessage,
@@ -261,6 +274,9 @@ func (n *Node) closeStore() error {
 	}
 	if n.topics != nil {
 		err = errors.Join(err, n.topics.Close())
+	}
+	if n.files != nil {
+		err = errors.Join(err, n.files.Close())
 	}
 	if n.users != nil {
 		err = errors.Join(err, n.users.Close())

@@ -56,7 +56,7 @@ func startEdgeWith(t testing.TB, so store.Options, lo live.Options, o server.Opt
 	if err := db.AddSystem(t.Context(), users.System()...); err != nil {
 		t.Fatal(err)
 	}
-	s := server.New(users, e, hub, o)
+	s := server.New(users, e, hub, nil, o)
 	h := httptest.NewUnstartedServer(s)
 	h.Listener = smallListener{h.Listener}
 	h.Start()

@@ -48,7 +48,7 @@ func writeRouteError(w http.ResponseWriter, r *http.Request, status int, code, m
 		writeJSON(w, status, wire.AppendTopicError(nil, wire.NewError(wire.Code(strings.ToUpper(code)), message)))
 		return
 	}
-	if r.URL.Path != "/v1/api/sql" {
+	if r.URL.Path != "/v1/api/sql" && r.URL.Path != "/v1/api/files/sign" && !isFileRoute(r.URL.Path) {
 		writeAuthError(w, status, code, message)
 		return
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/files"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/live"
 	"github.com/kalamdb/kalam-go/wire"
@@ -58,6 +59,7 @@ type Server struct {
 	users   *identity.Service
 	engine  *engine.Engine
 	hub     *live.Hub
+	files   *files.Service
 	origins origins
 	mux     *http.ServeMux
 	logins  *limiter
@@ -68,7 +70,7 @@ type Server struct {
 }
 
 // New makes a server and starts what watches its sockets. Close ends that.
-func New(users *identity.Service, e *engine.Engine, hub *live.Hub, o Options) *Server {
+func New(users *identity.Service, e *engine.Engine, hub *live.Hub, f *files.Service, o Options) *Server {
 	def(&o.MaxBody, 10<<20)
 	def(&o.MaxMessage, 1<<20)
 	def(&o.MaxQueue, 4<<20)
@@ -87,7 +89,7 @@ func New(users *identity.Service, e *engine.Engine, hub *live.Hub, o Options) *S
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		options: o, users: users, engine: e, hub: hub, stop: cancel,
+		options: o, users: users, engine: e, hub: hub, files: f, stop: cancel,
 		origins: newOrigins(o.AllowedOrigins, o.Loopback),
 		mux:     http.NewServeMux(),
 		logins:  newLimiter(o.AuthRate),
@@ -123,6 +125,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /v1/api/auth/password", s.password)
 	s.mux.HandleFunc("GET /.well-known/jwks.json", s.keySet)
 	s.mux.HandleFunc("POST /v1/api/sql", s.sql)
+	s.mux.HandleFunc("POST /v1/api/files/sign", s.signFile)
 	s.mux.HandleFunc("GET /v1/ws", s.socket)
 	s.topics(s.mux)
 	for path, methods := range map[string]string{
@@ -131,7 +134,7 @@ func (s *Server) routes() {
 		"/v1/api/auth/setup": "POST", "/v1/api/auth/status": "GET, HEAD", "/v1/api/auth/me": "GET, HEAD",
 		"/v1/api/auth/options": "GET, HEAD", "/v1/api/auth/sessions": "GET, HEAD, DELETE", "/v1/api/auth/sessions/{id}": "DELETE",
 		"/v1/api/auth/password": "POST", "/.well-known/jwks.json": "GET, HEAD",
-		"/v1/api/sql": "POST",
+		"/v1/api/sql": "POST", "/v1/api/files/sign": "POST",
 	} {
 		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", methods)
@@ -167,8 +170,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(s.options.TrustedProxies) > 0 {
 		r = r.WithContext(identity.WithClient(r.Context(), s.clientAddr(r)))
 	}
-	if r.ContentLength > s.options.MaxBody {
-		writeTooLarge(w, r.ContentLength, s.options.MaxBody)
+	limit := s.options.MaxBody
+	if isUpload(r) {
+		limit = s.files.MaxBody()
+	}
+	if r.ContentLength > limit {
+		writeTooLarge(w, r.ContentLength, limit)
+		return
+	}
+	if isFileRoute(r.URL.Path) { // as it was sent, before a path with .. becomes another
+		s.file(w, r)
 		return
 	}
 	s.mux.ServeHTTP(w, r)

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,9 +35,13 @@ func (s *Server) sql(w http.ResponseWriter, r *http.Request) {
 	buf := buffers.Get().(*buffer)
 	defer buf.release()
 	res := wire.Response{}
-	if err := s.decodeAndRun(r, who, buf, &res); err != nil {
+	if err := s.decodeAndRun(w, r, who, buf, &res); err != nil {
 		if errors.Is(err, errBodyTooLarge) {
-			writeTooLarge(w, 0, s.options.MaxBody)
+			limit := s.options.MaxBody
+			if isUpload(r) {
+				limit = s.files.MaxBody()
+			}
+			writeTooLarge(w, 0, limit)
 			return
 		}
 		res.Results = nil
@@ -53,15 +56,15 @@ func (s *Server) sql(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, status, buf.out)
 }
 
-func (s *Server) decodeAndRun(r *http.Request, who *identity.Principal, buf *buffer, res *wire.Response) error {
+func (s *Server) decodeAndRun(w http.ResponseWriter, r *http.Request, who *identity.Principal, buf *buffer, res *wire.Response) error {
 	if !s.queries.allow(who.UserID) {
 		return wire.NewError(wire.CodeRateLimited, "too many requests; wait a moment")
 	}
+	if isUpload(r) {
+		return s.upload(w, r, who, res)
+	}
 	if !isJSON(r) {
-		if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
-			return wire.NewError(wire.CodeUnsupported, "file uploads are not supported")
-		}
-		return wire.NewError(wire.CodeInvalidInput, "the request needs Content-Type: application/json")
+		return wire.NewError(wire.CodeInvalidInput, "the request needs Content-Type: application/json, or multipart/form-data for files")
 	}
 	var err error
 	if buf.in, err = readBody(r, buf.in[:0], s.options.MaxBody); err != nil {
@@ -105,6 +108,10 @@ func statusOf(e *wire.Error) int {
 	switch e.Code {
 	case wire.CodePermissionDenied:
 		return http.StatusForbidden
+	case wire.CodeInvalidCredentials: // ended while the request was read
+		return http.StatusUnauthorized
+	case wire.CodeBodyTooLarge:
+		return http.StatusRequestEntityTooLarge
 	case wire.CodeRateLimited:
 		return http.StatusTooManyRequests
 	case wire.CodeInternal:

@@ -67,6 +67,7 @@ type DB struct {
 	system   []*catalog.Table // the server's own tables; the writer's
 	logTotal int64            // bytes ever written to the change log; the writer's
 	pace     pace             // the writer's
+	releases releases
 }
 
 // Open migrates the database behind driver to this version and opens it. The

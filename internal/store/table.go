@@ -15,6 +15,7 @@ import (
 type tableStmts struct {
 	table                  *catalog.Table
 	insert, update, delete *Stmt
+	files                  []int // the columns of type FILE
 }
 
 // userColumn is the physical column that says whose a private row is.
@@ -50,7 +51,7 @@ func newTableStmts(t *catalog.Table) *tableStmts {
 		sets[i] = c + "=" + marks[i]
 	}
 	keyArgs := keyTypes(t)
-	s := &tableStmts{table: t}
+	s := &tableStmts{table: t, files: t.FileColumns()}
 	s.insert = &Stmt{
 		SQL:  "INSERT INTO " + t.Physical() + "(" + strings.Join(cols, ",") + ") VALUES(" + strings.Join(marks, ",") + ")",
 		Args: args,
@@ -243,6 +244,11 @@ func (tx *Tx) DropTable(t *catalog.Table) error {
 	tx.write.defined = true
 	for _, s := range []*Stmt{tableDelete, versionDelete} {
 		if _, err := tx.Exec(s, wire.IntValue(t.ID)); err != nil {
+			return err
+		}
+	}
+	if len(t.FileColumns()) > 0 {
+		if err := tx.dropFilesOf(t); err != nil {
 			return err
 		}
 	}

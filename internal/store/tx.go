@@ -97,6 +97,9 @@ func (tx *Tx) Insert(t *catalog.Table, user string, row []wire.Value) (Seq, erro
 	if _, err := tx.exec(s.insert, s.rowArgs(user, row, seq)); err != nil {
 		return 0, err
 	}
+	if err := tx.countFiles(s, user, nil, row); err != nil {
+		return 0, err
+	}
 	return seq, tx.log(&Change{Seq: seq, Table: t.ID, Version: t.Version, User: user, Op: OpInsert, New: row})
 }
 
@@ -115,6 +118,9 @@ func (tx *Tx) Update(t *catalog.Table, user string, oldSeq Seq, old, row []wire.
 	if err := one(tx.exec(s.update, args)); err != nil {
 		return 0, err
 	}
+	if err := tx.countFiles(s, user, old, row); err != nil {
+		return 0, err
+	}
 	return seq, tx.log(&Change{Seq: seq, Table: t.ID, Version: t.Version, User: user, Op: OpUpdate, OldSeq: oldSeq, Old: old, New: row})
 }
 
@@ -122,6 +128,9 @@ func (tx *Tx) Update(t *catalog.Table, user string, oldSeq Seq, old, row []wire.
 func (tx *Tx) Delete(t *catalog.Table, user string, oldSeq Seq, old []wire.Value) error {
 	s := tx.db.tableStmts(t)
 	if err := one(tx.exec(s.delete, s.keyArgs(user, old, oldSeq))); err != nil {
+		return err
+	}
+	if err := tx.countFiles(s, user, old, nil); err != nil {
 		return err
 	}
 	seq := tx.db.clock.next()

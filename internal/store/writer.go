@@ -18,9 +18,11 @@ type write struct {
 	err  error // of fn; the transaction goes on without it
 	done chan error
 
-	changes []*Change
-	after   []func()
-	defined bool // it changed the catalog
+	changes  []*Change
+	after    []func()
+	defined  bool           // it changed the catalog
+	files    map[int64]bool // whose references it changed
+	released []*File        // that it ended
 }
 
 // Write runs fn in a transaction and returns when it is committed and on disk.
@@ -228,6 +230,7 @@ func (db *DB) end(session Session, batch []*write, total int64) {
 			for _, fn := range w.after {
 				fn()
 			}
+			db.releases.add(w.released)
 		}
 		w.done <- w.err
 	}
@@ -240,6 +243,7 @@ var errEnded = errors.New("store: the engine has dropped the transaction")
 // behind. It reports whether the transaction is still good.
 func (db *DB) run(session Session, w *write, guard bool) bool {
 	w.err, w.changes, w.after, w.defined = nil, nil, nil, false
+	w.files, w.released = nil, nil
 	if w.ctx.Err() != nil {
 		w.err = context.Cause(w.ctx)
 		return true
@@ -290,7 +294,10 @@ func call(fn func(*Tx) error, tx *Tx) (err error) {
 			err = &wire.Error{Code: wire.CodeInternal, Message: "internal error in a write"}
 		}
 	}()
-	return fn(tx)
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.releaseFiles()
 }
 
 var (
