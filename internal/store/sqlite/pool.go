@@ -30,6 +30,7 @@ type pool struct {
 
 	commits atomic.Int64 // counts when a commit begins and when it has ended
 	moved   bool         // all of the log is in the data file; the writer's
+	sized   time.Time    // when the size of the log was looked at; the writer's
 
 	mu     sync.Mutex
 	count  int  // mu guards it and closed; connections there are
@@ -128,8 +129,13 @@ func (p *pool) give(c *conn) {
 }
 
 // logPages is how many pages of the engine's log are moved to the data file at
-// once: each time costs two syncs.
-const logPages = 4000
+// once: each time costs two syncs. sizeEvery is how long the size of the log is
+// not looked at again, which costs as much as two rows: in that time no disk
+// takes more than a few thousand pages.
+const (
+	logPages  = 4000
+	sizeEvery = 10 * time.Millisecond
+)
 
 var (
 	logSize = &store.Stmt{SQL: "PRAGMA wal_checkpoint(NOOP)", Cols: []wire.Type{{Kind: wire.BigInt}, {Kind: wire.BigInt}, {Kind: wire.BigInt}}}
@@ -141,6 +147,11 @@ var (
 // by itself, within a commit: there the snapshots that connections keep would be
 // old and hold up the log.
 func (p *pool) trimLog(writer *conn) {
+	now := time.Now()
+	if now.Sub(p.sized) < sizeEvery {
+		return
+	}
+	p.sized = now
 	var pages, moved int64
 	size := func(row []wire.Value) error { // busy, pages in the log, pages moved
 		pages, moved = row[1].Int(), row[2].Int()
