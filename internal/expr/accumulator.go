@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"maps"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
+
+	"github.com/cockroachdb/apd/v3"
 
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -155,30 +158,71 @@ func (f *frame) final() (wire.Value, error) {
 	return acc.final()
 }
 
-// decimalSum is sum and avg of integers and DECIMALs.
+// intSum is sum and avg of integers. The sum has 128 bits, which the rows of no
+// table fill.
+type intSum struct {
+	high int64
+	low  uint64
+	n    int64
+	mean bool
+}
+
+func newIntSum(mean bool) func() accumulator {
+	return func() accumulator { return &intSum{mean: mean} }
+}
+
+func (s *intSum) step(a []wire.Value) error {
+	v := a[0].Int()
+	low, carry := bits.Add64(s.low, uint64(v), 0)
+	s.low, s.high = low, s.high+v>>63+int64(carry)
+	s.n++
+	return nil
+}
+
+func (s *intSum) inverse(a []wire.Value) {
+	v := a[0].Int()
+	low, borrow := bits.Sub64(s.low, uint64(v), 0)
+	s.low, s.high = low, s.high-v>>63-int64(borrow)
+	s.n--
+}
+
+func (s *intSum) final() (wire.Value, error) {
+	if s.n == 0 {
+		return wire.Null, nil
+	}
+	d := decimalOfInt(s.high)
+	d.c.Lsh(&d.c, 64)
+	d.c.Add(&d.c, new(apd.BigInt).SetUint64(s.low))
+	return meanOf(d, s.n, s.mean)
+}
+
+// meanOf is the sum itself, or the mean of the n values that it is the sum of.
+func meanOf(sum *decimal, n int64, mean bool) (wire.Value, error) {
+	if mean {
+		var err error
+		if sum, err = divDecimal(sum, decimalOfInt(n)); err != nil {
+			return wire.Null, err
+		}
+	}
+	return sum.result()
+}
+
+// decimalSum is sum and avg of DECIMALs.
 type decimalSum struct {
 	sum    *decimal
 	n      int64
 	scales map[int]int64 // how many values have a scale
-	ints   bool
 	mean   bool
 }
 
-func newDecimalSum(mean, ints bool) func() accumulator {
+func newDecimalSum(mean bool) func() accumulator {
 	return func() accumulator {
-		return &decimalSum{sum: &decimal{}, scales: map[int]int64{}, ints: ints, mean: mean}
+		return &decimalSum{sum: &decimal{}, scales: map[int]int64{}, mean: mean}
 	}
-}
-
-func (s *decimalSum) operand(v wire.Value) *decimal {
-	if s.ints {
-		return decimalOfInt(v.Int())
-	}
-	return mustDecimal(v)
 }
 
 func (s *decimalSum) step(a []wire.Value) error {
-	d := s.operand(a[0])
+	d := mustDecimal(a[0])
 	s.sum = addDecimal(s.sum, d)
 	s.n++
 	s.scales[d.scale]++
@@ -186,7 +230,7 @@ func (s *decimalSum) step(a []wire.Value) error {
 }
 
 func (s *decimalSum) inverse(a []wire.Value) {
-	d := s.operand(a[0])
+	d := mustDecimal(a[0])
 	s.sum = subDecimal(s.sum, d)
 	s.n--
 	if s.scales[d.scale]--; s.scales[d.scale] == 0 {
@@ -207,13 +251,7 @@ func (s *decimalSum) final() (wire.Value, error) {
 	if d.scale != scale {
 		d = d.rescale(scale, down)
 	}
-	if s.mean {
-		var err error
-		if d, err = divDecimal(d, decimalOfInt(s.n)); err != nil {
-			return wire.Null, err
-		}
-	}
-	return d.result()
+	return meanOf(d, s.n, s.mean)
 }
 
 // floatSum is sum and avg of FLOAT and DOUBLE.

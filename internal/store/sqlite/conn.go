@@ -28,6 +28,7 @@ type conn struct {
 	stmts  map[string]*prepared // by their text
 	order  []string             // of stmts, oldest first
 	row    []wire.Value
+	funcs  *functions
 	raised error // of a function of package expr in the running statement
 	seen   int64 // pool.commits when the snapshot of a reading connection was taken
 	looked bool  // this transaction has its snapshot
@@ -69,7 +70,7 @@ func openConn(path string, write bool) (*conn, error) {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
 	}
-	if err := register(c); err != nil {
+	if c.funcs, err = register(c); err != nil {
 		sq.Close()
 		return nil, err
 	}
@@ -162,10 +163,7 @@ func (c *conn) Query(s *store.Stmt, args []wire.Value, row func([]wire.Value) er
 	cells = cells[:len(s.Cols)]
 	defer func() { c.row = cells }()
 	for {
-		more, err := p.Step()
-		if c.raised != nil {
-			err, c.raised = c.raised, nil
-		}
+		more, err := c.step(p)
 		if err != nil || !more {
 			c.failed = c.failed || err != nil
 			return err
@@ -191,7 +189,7 @@ func (c *conn) Exec(s *store.Stmt, args []wire.Value) (int64, error) {
 	p.busy = true
 	bind(p.Stmt, s.Args, args)
 	for {
-		more, err := p.Step()
+		more, err := c.step(p)
 		if err != nil {
 			return 0, err
 		}
@@ -199,6 +197,16 @@ func (c *conn) Exec(s *store.Stmt, args []wire.Value) (int64, error) {
 			return int64(c.sq.Changes()), nil
 		}
 	}
+}
+
+// step takes a step of a statement. An error of a function is what the function
+// said.
+func (c *conn) step(p *prepared) (bool, error) {
+	more, err := p.Step()
+	if c.raised != nil {
+		err, c.raised = c.raised, nil
+	}
+	return more, err
 }
 
 // Script runs one definition.
@@ -335,6 +343,7 @@ func (c *conn) close() error {
 		p.Finalize()
 	}
 	c.sq.SetInterrupt(nil)
+	defer c.funcs.close()
 	return c.sq.Close()
 }
 

@@ -1,149 +1,291 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
+	"unsafe"
 
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
 	zs "zombiezen.com/go/sqlite"
 
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// register makes the functions of package expr known to a connection. The
-// library loses the error of a function and goes on with its text as the value
-// (v1.4.2, Context.resultError), so the first one is kept on the connection, and
-// Query returns it after the step.
-func register(c *conn) error {
-	sq := c.sq
-	for _, f := range expr.Functions() {
-		err := sq.CreateFunction(f.Name, &zs.FunctionImpl{
-			NArgs: len(f.Args), Deterministic: !f.Volatile,
-			Scalar: func(_ zs.Context, args []zs.Value) (zs.Value, error) {
-				in := make([]wire.Value, len(args))
-				for i, a := range args {
-					v, err := fromArg(a, f.Args[i])
-					if err != nil {
-						return zs.Value{}, err
-					}
-					in[i] = v
-				}
-				out, err := f.Eval(in)
-				if err != nil {
-					c.raise(err)
-					return zs.Value{}, nil
-				}
-				return toResult(out, f.Result), nil
-			},
-		})
-		if err != nil {
-			return fmt.Errorf("register %s: %w", f.Name, err)
+// functions makes those of package expr known to a connection. It speaks to the
+// engine itself, since a statement over many rows calls them for each: through
+// the library, which takes locks and makes garbage, a call costs four times as
+// much.
+type functions struct {
+	c    *conn
+	tls  *libc.TLS
+	db   uintptr // the engine's connection
+	args []wire.Value
+	accs []expr.Accumulator // of the running statements, by their number - 1; nil: free
+	out  uintptr            // where a small text or blob is copied to
+	free uintptr            // the function that frees a large one
+	keep []any              // what the engine has pointers to
+}
+
+// What the engine calls: with the arguments of one call, and without.
+type (
+	rowFunc   func(tls *libc.TLS, ctx uintptr, n int32, args uintptr)
+	plainFunc func(tls *libc.TLS, ctx uintptr)
+)
+
+// transient tells the engine to copy a result.
+const transient = ^uintptr(0)
+
+// outSize is what functions.out holds.
+const outSize = 4096
+
+func register(c *conn) (*functions, error) {
+	db, err := handleOf(c.sq)
+	if err != nil {
+		return nil, err
+	}
+	f := &functions{c: c, tls: libc.NewTLS(), db: db}
+	f.out = mustAlloc(f.tls, outSize)
+	free := plainFunc(libc.Xfree)
+	f.free = f.pointer(&free)
+	for _, s := range expr.Functions() {
+		if err := f.scalar(s); err != nil {
+			f.close()
+			return nil, err
 		}
 	}
 	for _, a := range expr.Aggregates() {
-		err := sq.CreateFunction(a.Name, &zs.FunctionImpl{
-			NArgs: len(a.Args), Deterministic: true,
-			MakeAggregate: func(zs.Context) (zs.AggregateFunction, error) {
-				return &aggregate{c: c, spec: a, acc: a.New()}, nil
-			},
-		})
-		if err != nil {
-			return fmt.Errorf("register %s: %w", a.Name, err)
+		if err := f.aggregate(a); err != nil {
+			f.close()
+			return nil, err
 		}
 	}
-	return nil
+	return f, nil
 }
 
-type aggregate struct {
-	c    *conn
-	spec expr.Aggregate
-	acc  expr.Accumulator
+// handleOf is the engine's own connection, which the library does not show.
+func handleOf(sq *zs.Conn) (uintptr, error) {
+	v := reflect.ValueOf(sq).Elem().FieldByName("conn")
+	if !v.IsValid() || v.Kind() != reflect.Uintptr {
+		return 0, errors.New("sqlite: this version of zombiezen.com/go/sqlite keeps its connection elsewhere")
+	}
+	return uintptr(v.Uint()), nil
 }
 
-func (a *aggregate) Step(_ zs.Context, args []zs.Value) error {
-	a.pass(args, a.acc.Step)
-	return nil
+// close is called when the connection has been closed.
+func (f *functions) close() {
+	libc.Xfree(f.tls, f.out)
+	f.tls.Close()
 }
 
-func (a *aggregate) WindowInverse(_ zs.Context, args []zs.Value) error {
-	a.pass(args, a.acc.Inverse)
-	return nil
+func (f *functions) scalar(s expr.Function) error {
+	flags := int32(lib.SQLITE_UTF8 | lib.SQLITE_DIRECTONLY)
+	if !s.Volatile {
+		flags |= lib.SQLITE_DETERMINISTIC
+	}
+	call := rowFunc(func(tls *libc.TLS, ctx uintptr, _ int32, args uintptr) {
+		in, err := f.values(tls, args, s.Args)
+		if err == nil {
+			var out wire.Value
+			if out, err = s.Eval(in); err == nil {
+				f.result(tls, ctx, out, s.Result)
+				return
+			}
+		}
+		f.raise(tls, ctx, err)
+	})
+	name, err := libc.CString(s.Name)
+	if err != nil {
+		return fmt.Errorf("register %s: %w", s.Name, err)
+	}
+	defer libc.Xfree(f.tls, name)
+	rc := lib.Xsqlite3_create_function_v2(f.tls, f.db, name, int32(len(s.Args)), flags, 0, f.pointer(&call), 0, 0, 0)
+	return registered(s.Name, rc)
 }
 
-func (a *aggregate) pass(args []zs.Value, to func([]wire.Value) error) {
-	in := make([]wire.Value, len(args))
-	for i, arg := range args {
-		v, err := fromArg(arg, a.spec.Args[i])
+func (f *functions) aggregate(a expr.Aggregate) error {
+	pass := func(to func(expr.Accumulator, []wire.Value) error) *rowFunc {
+		fn := rowFunc(func(tls *libc.TLS, ctx uintptr, _ int32, args uintptr) {
+			in, err := f.values(tls, args, a.Args)
+			if err == nil {
+				err = to(f.accumulator(tls, ctx, a), in)
+			}
+			if err != nil {
+				f.raise(tls, ctx, err)
+			}
+		})
+		return &fn
+	}
+	value := plainFunc(func(tls *libc.TLS, ctx uintptr) {
+		v, err := f.accumulator(tls, ctx, a).Final()
 		if err != nil {
-			a.c.raise(err)
+			f.raise(tls, ctx, err)
 			return
 		}
-		in[i] = v
-	}
-	if err := to(in); err != nil {
-		a.c.raise(err)
-	}
-}
-
-func (a *aggregate) WindowValue(zs.Context) (zs.Value, error) {
-	v, err := a.acc.Final()
+		f.result(tls, ctx, v, a.Result)
+	})
+	final := plainFunc(func(tls *libc.TLS, ctx uintptr) {
+		value(tls, ctx)
+		if n := number(tls, ctx); *n > 0 {
+			f.accs[*n-1] = nil
+			*n = 0
+		}
+	})
+	name, err := libc.CString(a.Name)
 	if err != nil {
-		a.c.raise(err)
-		return zs.Value{}, nil
+		return fmt.Errorf("register %s: %w", a.Name, err)
 	}
-	return toResult(v, a.spec.Result), nil
+	defer libc.Xfree(f.tls, name)
+	rc := lib.Xsqlite3_create_window_function(f.tls, f.db, name, int32(len(a.Args)),
+		lib.SQLITE_UTF8|lib.SQLITE_DETERMINISTIC|lib.SQLITE_DIRECTONLY, 0,
+		f.pointer(pass(expr.Accumulator.Step)), f.pointer(&final), f.pointer(&value), f.pointer(pass(expr.Accumulator.Inverse)), 0)
+	return registered(a.Name, rc)
 }
 
-func (a *aggregate) Finalize(zs.Context) {}
-
-// raise keeps the error of a function for the statement that called it.
-func (c *conn) raise(err error) {
-	if c.raised == nil {
-		c.raised = err
+func registered(name string, rc int32) error {
+	if err := zs.ResultCode(rc).ToError(); err != nil {
+		return fmt.Errorf("register %s: %w", name, err)
 	}
+	return nil
 }
 
-func fromArg(a zs.Value, t wire.Type) (wire.Value, error) {
-	switch a.Type() {
-	case zs.TypeNull:
+// pointer is what the engine calls for *fn, a rowFunc or a plainFunc.
+func (f *functions) pointer(fn any) uintptr {
+	f.keep = append(f.keep, fn)
+	switch fn := fn.(type) {
+	case *rowFunc:
+		return *(*uintptr)(unsafe.Pointer(fn))
+	case *plainFunc:
+		return *(*uintptr)(unsafe.Pointer(fn))
+	}
+	panic("sqlite: no function of the engine's")
+}
+
+// at is the memory of the engine at p.
+func at[T any](p uintptr) *T { return *(**T)(unsafe.Pointer(&p)) }
+
+// number is where the engine keeps the number of a group's or a window's
+// accumulator.
+func number(tls *libc.TLS, ctx uintptr) *int64 {
+	p := lib.Xsqlite3_aggregate_context(tls, ctx, 8)
+	if p == 0 {
+		lib.Xsqlite3_result_error_nomem(tls, ctx) // which ends the statement
+		return new(int64)
+	}
+	return at[int64](p)
+}
+
+func (f *functions) accumulator(tls *libc.TLS, ctx uintptr, a expr.Aggregate) expr.Accumulator {
+	n := number(tls, ctx)
+	if *n > 0 {
+		return f.accs[*n-1]
+	}
+	acc := a.New()
+	for i, other := range f.accs {
+		if other == nil {
+			f.accs[i] = acc
+			*n = int64(i + 1)
+			return acc
+		}
+	}
+	f.accs = append(f.accs, acc)
+	*n = int64(len(f.accs))
+	return acc
+}
+
+// raise ends the statement and keeps the error for whoever runs it.
+func (f *functions) raise(tls *libc.TLS, ctx uintptr, err error) {
+	if f.c.raised == nil {
+		f.c.raised = err
+	}
+	lib.Xsqlite3_result_error_code(tls, ctx, lib.SQLITE_ERROR)
+}
+
+// values are the arguments of a call. They are good until the next one.
+func (f *functions) values(tls *libc.TLS, args uintptr, types []wire.Type) ([]wire.Value, error) {
+	f.args = f.args[:0]
+	for i, p := range unsafe.Slice(at[uintptr](args), len(types)) {
+		v, err := fromArg(tls, p, types[i])
+		if err != nil {
+			return nil, err
+		}
+		f.args = append(f.args, v)
+	}
+	return f.args, nil
+}
+
+func fromArg(tls *libc.TLS, p uintptr, t wire.Type) (wire.Value, error) {
+	switch lib.Xsqlite3_value_type(tls, p) {
+	case lib.SQLITE_NULL:
 		return wire.Null, nil
-	case zs.TypeInteger:
-		if t.Kind == wire.Boolean {
-			return wire.BoolValue(a.Int64() != 0), nil
+	case lib.SQLITE_INTEGER:
+		switch t.Kind {
+		case wire.Boolean:
+			return wire.BoolValue(lib.Xsqlite3_value_int64(tls, p) != 0), nil
+		case wire.Double, wire.Float:
+			return wire.FloatValue(lib.Xsqlite3_value_double(tls, p)), nil
 		}
-		if t.Kind == wire.Double || t.Kind == wire.Float {
-			return wire.FloatValue(a.Float()), nil
-		}
-		return wire.IntValue(a.Int64()), nil
-	case zs.TypeFloat:
-		return wire.FloatValue(a.Float()), nil
-	case zs.TypeText:
-		return wire.TextValue(a.Text()), nil
+		return wire.IntValue(lib.Xsqlite3_value_int64(tls, p)), nil
+	case lib.SQLITE_FLOAT:
+		return wire.FloatValue(lib.Xsqlite3_value_double(tls, p)), nil
+	case lib.SQLITE_TEXT:
+		text := lib.Xsqlite3_value_text(tls, p)
+		return wire.TextValue(string(libc.GoBytes(text, int(lib.Xsqlite3_value_bytes(tls, p))))), nil
 	}
+	blob := libc.GoBytes(lib.Xsqlite3_value_blob(tls, p), int(lib.Xsqlite3_value_bytes(tls, p)))
 	if t.Kind == wire.Decimal {
-		text, err := expr.DecodeDecimal(a.Blob(), t.Scale)
+		text, err := expr.DecodeDecimal(blob, t.Scale)
 		return wire.TextValue(text), err
 	}
-	return wire.BytesValue(a.Blob()), nil
+	return wire.BytesValue(blob), nil
 }
 
-func toResult(v wire.Value, t wire.Type) zs.Value {
+func (f *functions) result(tls *libc.TLS, ctx uintptr, v wire.Value, t wire.Type) {
 	switch v.Tag() {
+	case wire.TagNull:
+		lib.Xsqlite3_result_null(tls, ctx)
 	case wire.TagBool:
+		n := int64(0)
 		if v.Bool() {
-			return zs.IntegerValue(1)
+			n = 1
 		}
-		return zs.IntegerValue(0)
+		lib.Xsqlite3_result_int64(tls, ctx, n)
 	case wire.TagInt:
-		return zs.IntegerValue(v.Int())
+		lib.Xsqlite3_result_int64(tls, ctx, v.Int())
 	case wire.TagFloat:
-		return zs.FloatValue(v.Float())
-	case wire.TagBytes:
-		return zs.BlobValue(v.Bytes())
+		lib.Xsqlite3_result_double(tls, ctx, v.Float())
 	case wire.TagText:
 		if t.Kind == wire.Decimal {
-			return zs.BlobValue(expr.EncodeDecimal(v.Text()))
+			b := string(expr.EncodeDecimal(v.Text()))
+			p, free := f.copied(b)
+			lib.Xsqlite3_result_blob(tls, ctx, p, int32(len(b)), free)
+			return
 		}
-		return zs.TextValue(v.Text())
+		p, free := f.copied(v.Text())
+		lib.Xsqlite3_result_text(tls, ctx, p, int32(len(v.Text())), free)
+	case wire.TagBytes:
+		p, free := f.copied(v.Raw())
+		lib.Xsqlite3_result_blob(tls, ctx, p, int32(len(v.Raw())), free)
 	}
-	return zs.Value{}
+}
+
+// copied puts s where the engine can read it, and says how the engine keeps it:
+// by a copy of what is small, and by taking over what is not.
+func (f *functions) copied(s string) (at, free uintptr) {
+	at, free = f.out, transient
+	if len(s) >= outSize {
+		at, free = mustAlloc(f.tls, len(s)), f.free
+	}
+	copy(libc.GoBytes(at, len(s)), s)
+	return at, free
+}
+
+func mustAlloc(tls *libc.TLS, n int) uintptr {
+	p := libc.Xmalloc(tls, libc.Tsize_t(n))
+	if p == 0 {
+		panic("sqlite: out of memory")
+	}
+	return p
 }
