@@ -117,7 +117,7 @@ type WebSocketConfig struct {
 	AuthTimeoutSecs         int `toml:"auth_timeout_secs" default:"3" doc:"seconds in which a socket must say who it is"`
 	HeartbeatIntervalSecs   int `toml:"heartbeat_interval_secs" default:"5" doc:"seconds between pings"`
 	MaxConnections          int `toml:"max_connections" default:"100000" doc:"sockets of the server, or as many as the process may have files open, if those are fewer"`
-	MaxUnauthenticatedPerIP int `toml:"max_unauthenticated_per_ip" default:"100" doc:"sockets of an address that have not said yet who they are"`
+	MaxUnauthenticatedPerIP int `toml:"max_unauthenticated_per_ip" default:"1000" doc:"sockets of an address that have not said yet who they are"`
 }
 
 // TopicsConfig is section [topics].

@@ -46,7 +46,7 @@ type Options struct {
 	TokenGrace       time.Duration // in which a socket may renew a token that has expired; default 25 s
 	MaxSubscriptions int           // of a socket; default 1,000
 	MaxSockets       int           // of the server; default 100,000
-	MaxUnknown       int           // sockets of a network that have not signed in; default 100
+	MaxUnknown       int           // sockets of a network that have not signed in; default 1,000
 
 	Version string
 	Build   string
@@ -82,7 +82,7 @@ func New(users *identity.Service, e *engine.Engine, hub *live.Hub, f *files.Serv
 	def(&o.TokenGrace, 25*time.Second)
 	def(&o.MaxSubscriptions, 1000)
 	def(&o.MaxSockets, 100_000)
-	def(&o.MaxUnknown, 100)
+	def(&o.MaxUnknown, 1000)
 	def(&o.Version, "dev")
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
