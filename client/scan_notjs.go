@@ -52,7 +52,7 @@ func scanStruct(r Row, dest any) (bool, error) {
 		return false, nil
 	}
 	switch dest.(type) {
-	case *wire.Value, *time.Time, scanner:
+	case *wire.Value, *wire.FileRef, *time.Time, scanner:
 		return false, nil
 	}
 	s := p.Elem()
@@ -82,8 +82,12 @@ func scanStruct(r Row, dest any) (bool, error) {
 	return true, nil
 }
 
-// reflectValue makes a parameter of a named type, a pointer or a driver.Valuer.
+// reflectValue makes a parameter of a file reference, a named type, a pointer or
+// a driver.Valuer.
 func reflectValue(a any) (wire.Value, bool) {
+	if f, ok := a.(wire.FileRef); ok {
+		return wire.TextValue(string(wire.AppendFileRef(nil, &f))), true
+	}
 	if valuer, ok := a.(driver.Valuer); ok {
 		x, err := valuer.Value()
 		if err != nil {
@@ -119,10 +123,18 @@ func reflectValue(a any) (wire.Value, bool) {
 	return wire.Null, false
 }
 
-// reflectAssign assigns to pointers and named types, and to a scanner.
+// reflectAssign assigns to file references, pointers and named types, and to a
+// scanner.
 func reflectAssign(dest any, t wire.Type, v wire.Value) (bool, error) {
 	if d, ok := dest.(scanner); ok {
 		return true, d.Scan(natural(t, v))
+	}
+	if d, ok := dest.(*wire.FileRef); ok && v.Tag() == wire.TagText {
+		f, err := wire.DecodeFileRef(v.Text())
+		if err == nil {
+			*d = *f
+		}
+		return true, err
 	}
 	p := reflect.ValueOf(dest)
 	if p.Kind() != reflect.Pointer || p.IsNil() {

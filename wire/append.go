@@ -169,7 +169,8 @@ func appendParam(dst []byte, v Value) []byte {
 	return AppendCell(dst, Type{}, v)
 }
 
-func appendParams(dst []byte, params []Value) []byte {
+// AppendParams appends parameters as a JSON array.
+func AppendParams(dst []byte, params []Value) []byte {
 	dst = append(dst, '[')
 	for i, v := range params {
 		if i > 0 {

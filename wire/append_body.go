@@ -29,7 +29,7 @@ func appendStatement(dst []byte, sql string, params []Value) []byte {
 	dst = AppendString(dst, sql)
 	if len(params) > 0 {
 		dst = append(dst, `,"params":`...)
-		dst = appendParams(dst, params)
+		dst = AppendParams(dst, params)
 	}
 	return dst
 }

@@ -34,7 +34,7 @@ func appendSubscription(dst []byte, s *Subscription) []byte {
 	dst = AppendString(dst, s.SQL)
 	if len(s.Params) > 0 {
 		dst = append(dst, `,"params":`...)
-		dst = appendParams(dst, s.Params)
+		dst = AppendParams(dst, s.Params)
 	}
 	if o := s.Options; o != nil {
 		dst = append(dst, `,"options":{`...)

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"syscall/js"
+	"time"
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
@@ -62,6 +63,13 @@ func newClient(_ js.Value, args []js.Value) any {
 	b := &binding{c: c, running: map[int]context.CancelFunc{}, workers: map[int]*worker{}, object: js.Global().Get("Object").New(), settle: host.Get("settle")}
 	b.calls("send", b.send)
 	b.calls("upload", b.upload)
+	b.calls("sign", func(ctx context.Context, args []js.Value) (any, error) {
+		link, err := c.SignFile(ctx, text(args, 1), time.Duration(args[2].Float()*float64(time.Second)))
+		if err != nil {
+			return nil, err
+		}
+		return link.URL, nil
+	})
 	b.calls("prime", func(ctx context.Context, _ []js.Value) (any, error) {
 		cred, err := c.Prime(ctx)
 		if auth.IsBasic(cred) {

@@ -353,10 +353,16 @@ export class KalamDBClient {
     return answerOf(json, this.#options.url);
   }
 
+  async #sign(path: string, expiresIn: number | undefined): Promise<string> {
+    const { wasm } = await this.#session.start();
+    const url = await this.#session.call<string>((id) => wasm.sign(id, path, expiresIn ?? 0));
+    return this.#options.url.replace(/\/+$/, '') + url;
+  }
+
   #context(tableName: string): FileRefContext {
     const dot = tableName.indexOf('.');
-    const [namespace, table] = dot < 0 ? ['default', tableName] : [tableName.slice(0, dot), tableName.slice(dot + 1)];
-    return { baseUrl: this.#options.url, namespace, table };
+    const [namespace, table] = dot < 0 ? [this.#options.namespace || 'default', tableName] : [tableName.slice(0, dot), tableName.slice(dot + 1)];
+    return { baseUrl: this.#options.url, namespace, table, sign: (path, expiresIn) => this.#sign(path, expiresIn) };
   }
 }
 

@@ -7,12 +7,13 @@ import { startGo } from './wasm_exec.js';
 /**
  * The Go client of one user, as cmd/kalamwasm gives it. Numbers tell calls
  * apart. Those that give nothing else are answered by {@link CoreHost.settle}:
- * prime, send, upload, login, refresh, connect, close, consume, acknowledge, flush.
+ * prime, send, upload, sign, login, refresh, connect, close, consume, acknowledge, flush.
  */
 export interface WasmKalamClient {
   failure?: Failure;
   prime(call: number): void;
   send(call: number, body: string, abortable: boolean): void;
+  sign(call: number, path: string, seconds: number): void;
   login(call: number): void;
   refresh(call: number, refreshToken: string): void;
   upload(call: number, post: (token: string) => Promise<[status: number, text: string]>): void;

@@ -1,4 +1,5 @@
 import type { JsonValue } from './cell.js';
+import { KalamError } from './errors.js';
 
 /** A reference to a file as a FILE cell holds it. */
 export interface FileRefData {
@@ -16,6 +17,18 @@ export interface FileRefContext {
   baseUrl: string;
   namespace: string;
   table: string;
+  /** Gives what reads a path without a token; rows that a client gives have it. */
+  sign?: (path: string, expiresIn: number | undefined) => Promise<string>;
+}
+
+/** What a signed address is to be. */
+export interface SignedUrlOptions {
+  /** For how many seconds it works, if the session lives as long; default: the server's, 300. */
+  expiresIn?: number;
+  /** Whether a browser saves the file in place of showing it. */
+  download?: boolean;
+  /** Whose row it is, for those who may `EXECUTE AS USER` that one; default: one's own. */
+  userId?: string;
 }
 
 const units = ['KB', 'MB', 'GB', 'TB'];
@@ -82,16 +95,15 @@ export class FileRef implements FileRefData {
   /** The name of the file on the server. */
   storedName(): string {
     const dot = this.name.lastIndexOf('.');
-    const extension = dot > 0 ? this.name.slice(dot + 1).toLowerCase().replace(/[^a-z0-9]/g, '') : '';
-    const slug = (dot > 0 ? this.name.slice(0, dot) : this.name)
-      .toLowerCase()
+    const [name, extension] = dot < 0 ? [this.name, ''] : [this.name.slice(0, dot), this.name.slice(dot + 1)];
+    const slug = name
+      .replace(/[^A-Za-z0-9 _-]/g, '')
       .replace(/[ _-]+/g, '-')
-      .replace(/[^a-z0-9-]/g, '')
-      .replace(/-+/g, '-')
+      .replace(/^-/, '')
       .slice(0, 50)
-      .replace(/^-|-$/g, '');
-    const end = extension !== '' && extension.length <= 10 ? extension : 'bin';
-    return slug === '' ? `${this.id}.${end}` : `${this.id}-${slug}.${end}`;
+      .replace(/-$/, '');
+    const end = /^[A-Za-z0-9]{1,10}$/.test(extension) ? extension : 'bin';
+    return `${this.id}${slug === '' ? '' : '-'}${slug}.${end}`.toLowerCase();
   }
 
   relativePath(): string {
@@ -128,7 +140,7 @@ export class FileRef implements FileRefData {
     if (this.isVideo()) return 'Video';
     if (this.isAudio()) return 'Audio';
     if (this.isPdf()) return 'PDF Document';
-    const sub = this.mime.split('/')[1];
+    const sub = this.mime.split(';')[0]?.split('/')[1]?.trim();
     return sub === undefined || sub === '' || sub === 'octet-stream' ? 'File' : `${sub.toUpperCase()} File`;
   }
 
@@ -151,8 +163,28 @@ export class BoundFileRef extends FileRef {
     this.context = context;
   }
 
-  downloadUrl(): string {
-    return this.getDownloadUrl(this.context.baseUrl, this.context.namespace, this.context.table);
+  /**
+   * The address of the file, which needs the header `Authorization`. With
+   * options, one that needs none, for `<img src>`: whoever has it can read the
+   * file for as long as it works.
+   *
+   * ```ts
+   * image.src = await row.file('photo').downloadUrl({ expiresIn: 60 });
+   * ```
+   */
+  downloadUrl(): string;
+  downloadUrl(options: SignedUrlOptions): Promise<string>;
+  downloadUrl(options?: SignedUrlOptions): string | Promise<string> {
+    const { baseUrl, namespace, table, sign } = this.context;
+    if (options === undefined) return this.getDownloadUrl(baseUrl, namespace, table);
+    if (sign === undefined) {
+      const message = 'downloadUrl: only rows that a client gave can sign, as those of queryRows, subscribeRows and wrapRow';
+      return Promise.reject(new KalamError({ code: 'INVALID_ARGUMENT', message }));
+    }
+    const query = new URLSearchParams();
+    if (options.download) query.set('download', '1');
+    if (options.userId !== undefined) query.set('user_id', options.userId);
+    return sign(`${this.relativeUrl()}?${query}`, options.expiresIn);
   }
 
   relativeUrl(): string {

@@ -12,7 +12,7 @@ export type { WasmKalamClient, WasmSource } from './core.js';
 export { KalamAuthError, KalamConnectionError, KalamError, KalamLoadError, KalamPermanentAuthError, KalamServerError } from './errors.js';
 export type { KalamErrorInit } from './errors.js';
 export { BoundFileRef, FileRef, parseFileRef, parseFileRefs } from './file.js';
-export type { FileRefContext, FileRefData } from './file.js';
+export type { FileRefContext, FileRefData, SignedUrlOptions } from './file.js';
 export { LiveQuery } from './live.js';
 export type { LiveRowsCallback, LiveRowsOptions, SubscriptionOptions } from './live.js';
 export { LogLevel } from './log.js';

@@ -9,6 +9,8 @@ import { platform, type WebSocketConstructor } from './platform.js';
 /** Whose provider the code runs in, while that is under way. */
 const asking = new AsyncLocalStorage<{ owner: object | undefined }>();
 
+const step = 64 << 10; // bytes of an upload that are sent, and told of, at once
+
 let held = 0;
 let keepalive: ReturnType<typeof setInterval> | undefined;
 
@@ -52,15 +54,25 @@ platform.current = {
   sendForm(url, token, form, signal, sent) {
     if (sent === undefined) return fetchForm(url, token, form, signal);
     const whole = new Response(form);
+    const reader = whole.body!.getReader();
+    let rest = new Uint8Array();
     let bytes = 0;
-    const counted = whole.body!.pipeThrough(new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        controller.enqueue(chunk);
-        sent((bytes += chunk.length));
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        if (rest.length === 0) {
+          const { done, value } = await reader.read();
+          if (done) return controller.close();
+          rest = value;
+        }
+        const piece = rest.subarray(0, step);
+        rest = rest.subarray(step);
+        controller.enqueue(piece);
+        sent((bytes += piece.length));
       },
-    }, undefined, { highWaterMark: 0 }));
+      cancel: (reason) => reader.cancel(reason),
+    }, { highWaterMark: 0 });
     const type = { 'Content-Type': whole.headers.get('Content-Type') ?? '' };
-    return fetchForm(url, token, form, signal, { body: counted, headers: type, duplex: 'half' } as RequestInit);
+    return fetchForm(url, token, form, signal, { body, headers: type, duplex: 'half' } as RequestInit);
   },
   hold() {
     if (held++ === 0) keepalive = setInterval(() => {}, 0x7fffffff);

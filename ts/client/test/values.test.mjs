@@ -37,6 +37,12 @@ test('files and columns', () => {
   assert.equal(FileRef.fromJson('{'), null);
   const file = FileRef.from({ id: '1', sub: 'f0001', name: 'a.PDF', size: 1536, mime: 'application/pdf', sha256: '' });
   assert.deepEqual([file.formatSize(), file.getTypeDescription(), file.relativePath()], ['1.5 KB', 'PDF Document', 'f0001/1-a.pdf']);
+  const names = {
+    'Holiday Photo.JPG': '7-holiday-photo.jpg', 'a__b -- c.tar.gz': '7-a-b-ctar.gz', '../../etc/passwd': '7.bin', '..': '7.bin',
+    'Übung.pdf': '7-bung.pdf', 'x.p df': '7-x.bin', 'x.averylongextension': '7-x.bin', '-_ -': '7.bin', 'README': '7-readme.bin',
+    'q"\r\nSet-Cookie: a.': '7-qset-cookie-a.bin', [`${'0123456789'.repeat(6)}0.txt`]: `7-${'0123456789'.repeat(5)}.txt`,
+  };
+  for (const [name, stored] of Object.entries(names)) assert.equal(FileRef.from({ id: '7', sub: 'f0001', name }).storedName(), stored);
   assert.deepEqual(sortColumns(['c', 'a', 'b'], ['b', 'x', 'c']), ['b', 'c', 'a']);
   const sorted = normalizeQueryResponse({ status: 'success', results: [{ row_count: 1, named_rows: [{ a: 1, b: null }] }] }, ['b']);
   assert.deepEqual([sorted.results[0].schema.map((f) => f.name), sorted.results[0].rows], [['b', 'a'], [[null, 1]]]);
