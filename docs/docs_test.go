@@ -84,27 +84,31 @@ func TestEveryRequirementHasATestOrAReason(t *testing.T) {
 	}
 }
 
-// TestGoBlocksAreRun: every Go block of authentication.md is part of what
-// TestAuthenticationInGo runs, apart from its indentation.
+// TestGoBlocksAreRun: every Go block of a document is part of what its test runs,
+// apart from its indentation.
 func TestGoBlocksAreRun(t *testing.T) {
-	text, err := os.ReadFile("authentication.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.ReadFile("example_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	flat := func(s string) string { return regexp.MustCompile(`\n\s*`).ReplaceAllString(strings.TrimSpace(s), "\n") }
-	run := flat(string(program))
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	if len(blocks) < 5 {
-		t.Fatalf("%d blocks", len(blocks))
-	}
-	for _, b := range blocks {
-		for _, piece := range strings.Split(b[1], "\n\n") { // between pieces the test looks at what came of them
-			if !strings.Contains(run, flat(piece)) {
-				t.Errorf("this is not run:\n%s", piece)
+	for document, run := range map[string]string{"authentication.md": "example_test.go", "files.md": "files_example_test.go"} {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program, err := os.ReadFile(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flat := func(s string) string {
+			return regexp.MustCompile(`\n\s*`).ReplaceAllString(strings.TrimSpace(s), "\n")
+		}
+		runs := flat(string(program))
+		blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+		if len(blocks) < 2 {
+			t.Fatalf("%s: %d blocks", document, len(blocks))
+		}
+		for _, b := range blocks {
+			for _, piece := range strings.Split(b[1], "\n\n") { // between pieces the test looks at what came of them
+				if !strings.Contains(runs, flat(piece)) {
+					t.Errorf("%s: this is not run:\n%s", document, piece)
+				}
 			}
 		}
 	}

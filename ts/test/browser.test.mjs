@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { Auth, createClient } from '@kalamdb/client';
 import { plainPage, serveFiles, startBrowser } from './support/browser.mjs';
 import { compilePage } from './support/page.mjs';
 import { root, startServer } from './support/server.mjs';
@@ -101,6 +102,42 @@ test('live rows, aborting and errors as in Node', async () => {
     return out;
   });
   assert.deepEqual(result, ['grüße 🎉', 'AbortError', 'true,INVALID_SQL,400']);
+});
+
+test('files: an upload after the login exchange, its progress, its end by a signal, and pictures', async () => {
+  const admin = createClient({ url: server.url, authProvider: async () => Auth.basic('admin', 'Secret123!') });
+  await admin.query("CREATE USER TABLE chat.photos (id INT PRIMARY KEY, photo FILE)");
+  await admin.shutdown();
+  const result = await inPage(async () => {
+    const out = {};
+    const canvas = document.createElement('canvas');
+    canvas.width = canvas.height = 1500;
+    const pixels = canvas.getContext('2d').createImageData(1500, 1500);
+    for (let i = 0; i < pixels.data.length; i += 65536) crypto.getRandomValues(pixels.data.subarray(i, i + 65536));
+    canvas.getContext('2d').putImageData(pixels, 0, 0);
+    const photo = await new Promise((done) => canvas.toBlob(done, 'image/png')); // some megabytes
+    const steps = [];
+    await client.queryWithFiles('INSERT INTO chat.photos (id, photo) VALUES ($1, FILE("photo"))', { photo: new File([photo], 'noise.png', { type: 'image/png' }) }, [1], (step) => steps.push(step));
+    out.requests = performance.getEntriesByType('resource').map((e) => new URL(e.name).pathname).filter((path) => path.startsWith('/v1/'));
+    out.rising = steps.every((step, i) => i === 0 || step.bytes_sent > steps[i - 1].bytes_sent);
+    out.last = steps.at(-1).percent;
+    const [row] = await client.queryRows('SELECT photo FROM chat.photos WHERE id = 1', 'chat.photos');
+    out.file = [row.file('photo').name, row.file('photo').isImage(), row.file('photo').size === photo.size];
+    const image = new Image();
+    image.src = await row.file('photo').downloadUrl({ expiresIn: 60 });
+    await image.decode();
+    out.width = image.naturalWidth;
+    const gone = new AbortController();
+    const call = client.queryWithFiles('INSERT INTO chat.photos (id, photo) VALUES (2, FILE("p"))', { p: photo }, [], () => gone.abort(), { signal: gone.signal });
+    out.aborted = await call.catch((e) => e.name);
+    out.refused = await client.queryWithFiles('INSERT INTO chat.photos (id, photo) VALUES (2, FILE("p"))', { q: photo }, [], () => {}).catch((e) => [e instanceof kalam.KalamServerError, e.code, e.status].join());
+    out.rows = (await client.queryOne('SELECT count(*) AS n FROM chat.photos')).n.asInt();
+    return out;
+  });
+  assert.deepEqual(result, {
+    requests: ['/v1/api/auth/login', '/v1/api/sql'], rising: true, last: 100, file: ['noise.png', true, true], width: 1500,
+    aborted: 'AbortError', refused: 'true,MISSING_FILE,400', rows: 1,
+  });
 });
 
 test('a tab that was hidden and whose clock jumped looks again', async () => {

@@ -32,6 +32,7 @@ before(async () => {
   const admin = createClient({ url: server.url, authProvider: async () => Auth.basic('admin', password) });
   await admin.query(`CREATE NAMESPACE app;
     CREATE USER TABLE app.tasks (id INT PRIMARY KEY, title TEXT NOT NULL, done BOOLEAN NOT NULL DEFAULT false);
+    CREATE USER TABLE app.photos (id INT PRIMARY KEY, photo FILE);
     CREATE TOPIC app.task_events`);
   await admin.query('ALTER TOPIC app.task_events ADD SOURCE app.tasks ON INSERT');
   await admin.shutdown();
