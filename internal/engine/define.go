@@ -53,6 +53,9 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire
 		return r.show(p, s)
 	case *dialect.KillLive:
 		r.kill(p, s)
+	case *dialect.SetVar:
+		return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "SET ", s.Name[len(s.Name)-1].Name,
+			" is not supported: a request has no settings of its own, and those of the server are in its configuration (SHOW ALL)"))
 	default:
 		return r.defineTopic(b, p, s)
 	}
@@ -450,14 +453,14 @@ func (r *run) createUser(p *plan, s *dialect.CreateUser) {
 	p.before = func(ctx context.Context, r *run) error {
 		u, err := r.e.users.PrepareUser(ctx, r.who, n)
 		p.state = u
-		return err
+		return placedAt(p.source, s.Name.Pos, err)
 	}
 	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
 		err := r.e.users.CreateUser(tx, p.state.(*identity.PreparedUser))
 		if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeAlreadyExists && s.IfNotExists {
 			return r.done("User '" + s.Name.Name + "' already exists"), nil
 		}
-		return r.done("User '" + s.Name.Name + "' created"), err
+		return r.done("User '" + s.Name.Name + "' created"), placedAt(p.source, s.Name.Pos, err)
 	}
 }
 
@@ -466,10 +469,11 @@ func (r *run) alterUser(p *plan, s *dialect.AlterUser) {
 	p.before = func(ctx context.Context, r *run) error {
 		u, err := r.e.users.PrepareChange(ctx, r.who, c)
 		p.state = u
-		return err
+		return placedAt(p.source, s.Name.Pos, err)
 	}
 	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
-		return r.done("User '" + s.Name.Name + "' altered"), r.e.users.AlterUser(tx, p.state.(*identity.PreparedChange))
+		err := r.e.users.AlterUser(tx, p.state.(*identity.PreparedChange))
+		return r.done("User '" + s.Name.Name + "' altered"), placedAt(p.source, s.Name.Pos, err)
 	}
 }
 
@@ -482,5 +486,5 @@ func (r *run) dropUser(tx *store.Tx, p *plan, s *dialect.DropUser) (wire.Result,
 	if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeUserNotFound && s.IfExists {
 		return r.done("User '" + s.Name.Name + "' does not exist"), nil
 	}
-	return r.done("User '" + s.Name.Name + "' dropped"), err
+	return r.done("User '" + s.Name.Name + "' dropped"), placedAt(p.source, s.Name.Pos, err)
 }

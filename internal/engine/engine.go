@@ -118,7 +118,7 @@ func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Req
 		}
 		return r.text(ctx, req.SQL, src)
 	}
-	if isTransaction(src.Statements[0]) {
+	if isTransaction(src.Statements[0]) || isSavepoint(src.Statements[0]) {
 		return r.text(ctx, req.SQL, src)
 	}
 	if err := r.authorise(req.SQL, src.Statements[0]); err != nil {

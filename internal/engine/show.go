@@ -2,6 +2,7 @@ package engine
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -43,16 +44,33 @@ func (r *run) show(p *plan, s *dialect.Show) error {
 		return r.own(p, "SELECT * FROM system.tables WHERE namespace_id = $1 ORDER BY table_name", wire.TextValue(s.Namespace.Name))
 	case "COLUMNS":
 		return r.describe(p, s.Name, false)
+	case "ALL":
+		return r.own(p, "SELECT * FROM system.settings ORDER BY name")
+	case "STATS":
+		t := lookup(r.e.db.Catalog(), r.namespace, s.Name)
+		if t == nil {
+			return at(p.source, s.Name[0].Pos, noTable(s.Name))
+		}
+		// The last three are of the original's storage; its clients read them.
+		return r.own(p, `SELECT $1 AS table_name, $2 AS namespace, $3::INT AS schema_version, count(*) AS logical_rows,
+			0::BIGINT AS flushed_segments, 0::BIGINT AS active_streams, 0::BIGINT AS memory_bytes FROM `+quoted(t.Namespace)+"."+quoted(t.Name),
+			wire.TextValue(t.Name), wire.TextValue(t.Namespace), wire.IntValue(int64(t.Version)))
 	}
 	return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "SHOW ", s.What, " is not supported"))
 }
+
+func noTable(name dialect.Name) *wire.Error {
+	return wire.NewError(wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist")
+}
+
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // describe plans DESCRIBE and SHOW COLUMNS; with history each version of the
 // definition.
 func (r *run) describe(p *plan, name dialect.Name, history bool) error {
 	t := lookup(r.e.db.Catalog(), r.namespace, name)
 	if t == nil {
-		return at(p.source, name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist"))
+		return at(p.source, name[0].Pos, noTable(name))
 	}
 	if e := mayUse(r.who.Role, t, false); e != nil {
 		return at(p.source, name[0].Pos, e)
