@@ -11,7 +11,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/files"
 	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/store/sqlite"
 )
 
@@ -24,7 +26,7 @@ type backupCmd struct {
 // Help is what kalam backup --help says beside the flags.
 func (backupCmd) Help() string {
 	return `Writes one .tar file with a consistent copy of everything in a data folder: the
-database and the keys. It runs on the server's machine, while the server runs or
+database, the keys and the files. It runs on the server's machine, while the server runs or
 not; nobody waits for it, and every write that was answered before it began is in the
 copy. Who has the file has all the data and can sign tokens: keep it safe.
 
@@ -62,6 +64,12 @@ func writeBackup(ctx context.Context, config *node.Config, path string) (size in
 		return 0, err
 	}
 	defer os.RemoveAll(work)
+	// Before the copy is made: what its rows refer to must not go meanwhile.
+	release, err := files.Hold(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
 	copied := filepath.Join(work, "kalam.db")
 	if err := sqlite.BackupFile(ctx, dir, copied); err != nil {
 		return 0, err
@@ -76,6 +84,9 @@ func writeBackup(ctx context.Context, config *node.Config, path string) (size in
 		return 0, err
 	}
 	if err := addFolder(t, filepath.Join(dir, "keys"), "keys"); err != nil {
+		return 0, err
+	}
+	if err := addContents(t, copied, dir); err != nil {
 		return 0, err
 	}
 	if err := errors.Join(t.Close(), f.Sync()); err != nil {
@@ -100,8 +111,7 @@ func addFolder(t *tar.Writer, dir, name string) error {
 	if err != nil {
 		return err
 	}
-	header := &tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o700, ModTime: time.Now().Truncate(time.Second)}
-	if err := t.WriteHeader(header); err != nil {
+	if err := addDir(t, name); err != nil {
 		return err
 	}
 	for _, e := range entries {
@@ -112,6 +122,30 @@ func addFolder(t *tar.Writer, dir, name string) error {
 		}
 	}
 	return nil
+}
+
+func addDir(t *tar.Writer, name string) error {
+	return t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o700, ModTime: time.Now().Truncate(time.Second)})
+}
+
+// addContents adds the contents of the files that the copied database knows.
+func addContents(t *tar.Writer, copied, dir string) error {
+	made := make(map[string]bool)
+	return sqlite.EachFile(copied, func(f *store.File) error {
+		for _, name := range []string{files.Folder, files.Folder + "/" + f.Sub} {
+			if !made[name] {
+				made[name] = true
+				if err := addDir(t, name); err != nil {
+					return err
+				}
+			}
+		}
+		name := files.Folder + "/" + f.Key()
+		if err := addFile(t, filepath.Join(dir, filepath.FromSlash(name)), name); err != nil {
+			return fmt.Errorf("file %s: %w", f.Key(), err)
+		}
+		return nil
+	})
 }
 
 func addFile(t *tar.Writer, path, name string) error {

@@ -111,6 +111,10 @@ func (tx *Tx) oneFile(s *Stmt, args ...wire.Value) (*File, error) {
 // Files calls fn for every file in the order of their ids.
 func (tx *Tx) Files(fn func(*File) error) error { return tx.Query(fileAll, nil, fileFn(fn)) }
 
+// EachFile calls fn for every file in a database that nobody serves, such as a
+// copy.
+func EachFile(s Session, fn func(*File) error) error { return s.Query(fileAll, nil, fileFn(fn)) }
+
 // FileScopes calls fn for each table, and user of a private one, with a row that
 // refers to a file, or did when this transaction began.
 func (tx *Tx) FileScopes(id string, fn func(table int64, user string)) error {

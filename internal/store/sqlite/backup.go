@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/store"
 )
 
 // Backup writes a compact, consistent copy of the database to a new file.
@@ -55,4 +57,14 @@ func BackupFile(ctx context.Context, dir, path string) error {
 		return fmt.Errorf("backup: %w", err)
 	}
 	return nil
+}
+
+// EachFile calls fn for every file that the rows of a copy refer to.
+func EachFile(copied string, fn func(*store.File) error) error {
+	c, err := openConn(copied, false)
+	if err != nil {
+		return err
+	}
+	c.write = true // without the snapshots of a pool
+	return errors.Join(store.EachFile(c, fn), c.close())
 }
