@@ -1,11 +1,13 @@
 package files
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
+	"mime"
 	"mime/multipart"
 	"strconv"
 	"strings"
@@ -78,11 +80,18 @@ func (s *Service) discard(key string) {
 	}
 }
 
-// Receive reads a form to its end. Contents go to their places while they
-// arrive and are synced; memory does not grow with them. The error is a
-// *wire.Error, or what reading the body failed with; then nothing of the form
-// is left.
-func (s *Service) Receive(ctx context.Context, owner string, form *multipart.Reader) (u *Upload, err error) {
+// Receive reads a form to its end; contentType is that of the request. Contents
+// go to their places while they arrive and are synced; memory does not grow with
+// them. The error is a *wire.Error, or what keeping a content failed with; then
+// nothing of the form is left.
+func (s *Service) Receive(ctx context.Context, owner, contentType string, body io.Reader) (u *Upload, err error) {
+	_, params, err := mime.ParseMediaType(contentType)
+	boundary := params["boundary"]
+	if err != nil || boundary == "" || len(boundary) > maxBoundary {
+		return nil, invalid("the Content-Type of the form has no good boundary")
+	}
+	in := &source{r: body, buf: make([]byte, formBuffer)}
+	form := multipart.NewReader(in, boundary)
 	u = &Upload{files: make(map[string]*store.File), sums: make(map[string]string), seen: make(map[string]bool), owner: owner, s: s}
 	defer func() {
 		if err != nil {
@@ -115,10 +124,52 @@ func (s *Service) Receive(ctx context.Context, owner string, form *multipart.Rea
 			return u, formError(err)
 		}
 	}
+	if !in.saw("--" + boundary + "--") {
+		return u, formError(&readError{io.ErrUnexpectedEOF})
+	}
 	if !u.seen["sql"] || strings.TrimSpace(u.Request.SQL) == "" {
 		return u, wire.NewError(wire.CodeEmptySQL, `the form has no part "sql" with a statement`)
 	}
 	return u, u.checkSums()
+}
+
+const (
+	maxBoundary = 70       // bytes, by RFC 2046 section 5.1.1
+	formBuffer  = 64 << 10 // bytes that are read from the connection at once
+)
+
+// source buffers a body and knows the last bytes that were taken from it, because
+// package multipart takes the end of a body within the headers of a part for the
+// proper end of the form.
+type source struct {
+	r       io.Reader
+	buf     []byte
+	pos, n  int    // buf[pos:n] is still to be read
+	earlier []byte // the last bytes before buf
+	err     error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.pos == s.n {
+		if s.err != nil {
+			return 0, s.err
+		}
+		s.earlier = append(s.earlier, s.buf[max(0, s.n-maxBoundary-8):s.n]...)
+		s.earlier = append(s.earlier[:0], s.earlier[max(0, len(s.earlier)-maxBoundary-8):]...)
+		s.pos = 0
+		s.n, s.err = s.r.Read(s.buf)
+	}
+	n := copy(p, s.buf[s.pos:s.n])
+	s.pos += n
+	if n == 0 {
+		return 0, s.err
+	}
+	return n, nil
+}
+
+// saw reports whether a line is among the last bytes.
+func (s *source) saw(line string) bool {
+	return bytes.Contains(append(s.earlier[:len(s.earlier):len(s.earlier)], s.buf[:s.n]...), []byte(line))
 }
 
 func invalid(parts ...string) *wire.Error { return wire.NewError(wire.CodeInvalidInput, parts...) }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"net/http"
@@ -18,10 +17,8 @@ func isUpload(r *http.Request) bool {
 	return r.URL.Path == "/v1/api/sql" && strings.EqualFold(strings.TrimSpace(media), "multipart/form-data")
 }
 
-const (
-	stalled    = time.Minute // without a byte, after which an upload is given up
-	formBuffer = 64 << 10    // bytes that are read from the connection at once
-)
+// stalled is how long a client may send no byte of an upload.
+const stalled = time.Minute
 
 // upload runs a statement that comes as a form.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *identity.Principal, res *wire.Response) error {
@@ -29,15 +26,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *identity.Pr
 		return wire.NewError(wire.CodeInvalidInput, "a request with files takes no Content-Encoding; send it as it is")
 	}
 	body := &formBody{body: r.Body, left: s.files.MaxBody(), rc: http.NewResponseController(w)}
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{bufio.NewReaderSize(body, formBuffer), r.Body}
-	form, err := r.MultipartReader()
-	if err != nil {
-		return wire.NewError(wire.CodeInvalidInput, "the Content-Type of the form has no good boundary")
-	}
-	u, err := s.files.Receive(r.Context(), who.UserID, form)
+	u, err := s.files.Receive(r.Context(), who.UserID, r.Header.Get("Content-Type"), body)
 	if body.tooLarge {
 		err = errBodyTooLarge
 	}
