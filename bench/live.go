@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -20,7 +21,7 @@ func measureLive() error {
 	for _, part := range []struct {
 		name string
 		run  func() error
-	}{{"latency", latency}, {"fanout", fanOut}, {"filters", filters}, {"sockets", idleSockets}} {
+	}{{"latency", latency}, {"fanout", fanOut}, {"filters", filters}, {"elsewhere", elsewhere}, {"sockets", idleSockets}} {
 		if *only != part.name && slices.Contains(liveParts, *only) {
 			continue
 		}
@@ -31,7 +32,7 @@ func measureLive() error {
 	return nil
 }
 
-var liveParts = []string{"latency", "fanout", "filters", "sockets"}
+var liveParts = []string{"latency", "fanout", "filters", "elsewhere", "sockets"}
 
 func startLive() (*process, error) {
 	os.Setenv("KALAMDB_RATE_LIMIT_MAX_SUBSCRIPTIONS_PER_USER", "1000000")
@@ -331,6 +332,63 @@ func filters() error {
 		}
 		fmt.Printf("  %-34s %8.1f %7.2f\n", human(n)+" subscribers", per, per/alone)
 	}
+	return nil
+}
+
+// elsewhere measures what INSERTs cost while a thousand live queries watch
+// another table, against the same server without them, in turns.
+func elsewhere() error {
+	fmt.Printf("%-36s %8s %8s %10s\n", "INSERT, nobody watches its table", "a second", "p99 ms", "CPU us")
+	k, err := startLive()
+	if err != nil {
+		return err
+	}
+	defer k.stop()
+	if err := k.run("CREATE SHARED TABLE bench.other (id BIGINT PRIMARY KEY, topic INT NOT NULL)"); err != nil {
+		return err
+	}
+	id := 0
+	inserts := target{addr: k.addr, token: k.token, body: func(int) []byte { id++; return boardRow(id, 1) }}
+	type turn struct {
+		result
+		cpu float64 // microseconds of a request
+	}
+	measure := func() (turn, error) {
+		before, first := k.cpu(), id
+		r, err := inserts.load(*inFlight, seconds2())
+		return turn{r, float64((k.cpu() - before).Microseconds()) / float64(id-first)}, err
+	}
+	if _, err := measure(); err != nil { // warms up
+		return err
+	}
+	const watching = 1000
+	var alone, beside []turn
+	var rates, costs []float64
+	for range *rounds {
+		a, err := measure()
+		if err != nil {
+			return err
+		}
+		c, err := startCrowd(crowdPlan{Addr: k.addr, Token: k.token, Sockets: watching / 100, Queries: 100, SQL: "SELECT * FROM bench.other WHERE topic <> %d"})
+		if err != nil {
+			return err
+		}
+		b, err := measure()
+		c.stop()
+		if err != nil {
+			return err
+		}
+		alone, beside = append(alone, a), append(beside, b)
+		rates, costs = append(rates, b.rate/a.rate), append(costs, b.cpu/a.cpu)
+	}
+	line := func(name string, turns []turn) {
+		slices.SortFunc(turns, func(a, b turn) int { return cmp.Compare(a.cpu, b.cpu) })
+		m := turns[len(turns)/2]
+		fmt.Printf("  %-34s %8.0f %8.2f %10.1f\n", name, m.rate, ms(m.p99), m.cpu)
+	}
+	line("no live query", alone)
+	line(human(watching)+" on another table", beside)
+	fmt.Printf("  ratios (medians of the turns): rate %.2f, CPU %.2f\n", median(rates), median(costs))
 	return nil
 }
 

@@ -20,7 +20,7 @@ var (
 	seconds  = flag.Float64("seconds", 2, "length of one run")
 	rounds   = flag.Int("rounds", 5, "runs of each, in turn; the median counts")
 	inFlight = flag.Int("c", 16, "requests in flight")
-	only     = flag.String("only", "", "sql, live, topics, auth, queries, or a part of live (latency, fanout, filters, sockets): measure only that")
+	only     = flag.String("only", "", "sql, live, topics, auth, queries, or a part of live (latency, fanout, filters, elsewhere, sockets): measure only that")
 	echoMode = flag.Bool("echo", false, "be the echo (used by the program itself)")
 	crowdOf  = flag.String("crowd", "", "be a crowd of sockets (likewise)")
 	bareMode = flag.Bool("broadcast", false, "be the bare broadcast (likewise)")
@@ -47,7 +47,7 @@ func main() {
 
 func run() error {
 	switch *only {
-	case "live", "latency", "fanout", "filters", "sockets":
+	case "live", "latency", "fanout", "filters", "elsewhere", "sockets":
 		return measureLive()
 	case "topics":
 		return measureTopics()

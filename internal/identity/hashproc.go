@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"os/exec"
-	"strconv"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -54,22 +51,13 @@ type (
 	}
 )
 
-// hashPriority is the nice value of a process that makes hashes.
-const hashPriority = 10
+// lowestPriority is the nice value of a process that makes hashes.
+const lowestPriority = 19
 
 // ServeHashes makes hashes for the server that started this process, until in
 // ends. It is all that the process does.
 func ServeHashes(in io.Reader, out io.Writer) error {
-	// Priority is a thread's on Linux; those to come have that of these.
-	if tasks, err := os.ReadDir("/proc/self/task"); err == nil {
-		for _, t := range tasks {
-			if id, err := strconv.Atoi(t.Name()); err == nil {
-				syscall.Setpriority(syscall.PRIO_PROCESS, id, hashPriority)
-			}
-		}
-	} else {
-		syscall.Setpriority(syscall.PRIO_PROCESS, 0, hashPriority)
-	}
+	giveWay()
 	requests, answers := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var r pipeRequest
@@ -90,8 +78,9 @@ func ServeHashes(in io.Reader, out io.Writer) error {
 // each slot of the hasher, and ends those that have had nothing to do for a
 // minute.
 type hashPool struct {
-	command []string
-	log     *slog.Logger
+	command  []string
+	patience time.Duration
+	log      *slog.Logger
 
 	mu     sync.Mutex
 	idle   []*hashProcess // mu guards it and the rest
@@ -108,7 +97,9 @@ type hashProcess struct {
 
 const hashIdle = time.Minute
 
-// do has a request answered; without a process that works, here.
+// do has a request answered; without a process that works, here. So it is with
+// one that takes longer than patience: it gets no processor, because others have
+// them all, and nobody shall be kept out by a busy machine.
 func (p *hashPool) do(r hashRequest) hashAnswer {
 	for range 2 { // the first may have been ended by somebody
 		w, err := p.take()
@@ -117,15 +108,24 @@ func (p *hashPool) do(r hashRequest) hashAnswer {
 			break
 		}
 		var a pipeAnswer
+		late := time.AfterFunc(p.patience, func() { w.cmd.Process.Kill() })
 		err = w.requests.Encode(pipeRequest{r.hash, []byte(r.password)})
 		if err == nil {
 			err = w.answers.Decode(&a)
 		}
-		if err == nil {
+		inTime := late.Stop()
+		if inTime && err == nil {
 			p.put(w)
+		} else {
+			w.end()
+		}
+		if err == nil {
 			return hashAnswer{hash: a.Hash, match: a.Match, outdated: a.Outdated}
 		}
-		w.end()
+		if !inTime {
+			p.log.Warn("the processes that hash passwords get no time on this machine: the server itself does it, which slows queries down")
+			break
+		}
 	}
 	return r.compute()
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/wire"
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestHashesAreMadeByAnotherProcess(t *testing.T) {
-	s := configured(t, identity.Options{HashCommand: []string{os.Args[0], hashWorker}})
+	s := configured(t, identity.Options{HashCommand: []string{os.Args[0], hashWorker}, HashPatience: time.Hour})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -80,6 +81,16 @@ func children(t *testing.T) (out []string) {
 		}
 	}
 	return out
+}
+
+// TestBusyMachineKeepsNobodyOut has processes for hashes that never answer, as
+// those of the lowest priority do when others have all processors.
+func TestBusyMachineKeepsNobodyOut(t *testing.T) {
+	s := configured(t, identity.Options{HashCommand: []string{"/bin/sleep", "3600"}, HashPatience: 50 * time.Millisecond})
+	s.login("alice", alicePassword)
+	if !strings.Contains(s.log.String(), "get no time") {
+		t.Errorf("the log says nothing of it: %s", s.log)
+	}
 }
 
 func TestHashesAreMadeHereWhenThereIsNoProcess(t *testing.T) {

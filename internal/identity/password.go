@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -45,16 +44,16 @@ type hasher struct {
 	pool    *hashPool // nil: hashes are made here
 }
 
-func newHasher(command []string, log *slog.Logger) *hasher {
+func newHasher(o *Options) *hasher {
 	salt, key := make([]byte, argonSaltLen), make([]byte, argonKeyLen)
 	rand.Read(salt)
 	rand.Read(key)
 	h := &hasher{
-		slots: make(chan struct{}, min(max(runtime.GOMAXPROCS(0), 2), 4)),
+		slots: make(chan struct{}, min(max(runtime.NumCPU(), 2), 4)),
 		dummy: phc{argonMemory, argonTime, argonThreads, salt, key}.String(),
 	}
-	if len(command) > 0 {
-		h.pool = &hashPool{command: command, log: log}
+	if len(o.HashCommand) > 0 {
+		h.pool = &hashPool{command: o.HashCommand, patience: o.HashPatience, log: o.Logger}
 	}
 	return h
 }
@@ -72,8 +71,9 @@ func (h *hasher) close() {
 	}
 }
 
-// run calls f when a slot is free, unless gate, which may be nil, then objects. When too many wait it fails at once, so that
-// a flood of logins cannot pile up requests.
+// run calls f when a slot is free, unless gate, which may be nil, then objects.
+// When too many wait it fails at once, so that a flood of logins cannot pile up
+// requests.
 func (h *hasher) run(ctx context.Context, gate func() error, f func()) error {
 	if h.waiting.Add(1) > maxHashWaiting {
 		h.waiting.Add(-1)

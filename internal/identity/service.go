@@ -54,6 +54,7 @@ type Options struct {
 	Issuers           []IssuerOptions // others whose tokens are good here
 	NoPasswordLogin   bool            // nobody signs in with a password; tokens of other issuers only
 	HashCommand       []string        // starts a process that calls ServeHashes; default: hashes are made in this one
+	HashPatience      time.Duration   // for such a process to make a hash, before this one does; default 2 seconds
 	Now               func() time.Time
 	Logger            *slog.Logger
 }
@@ -67,6 +68,7 @@ func (o *Options) setDefaults() {
 		{&o.IdleTTL, 7 * 24 * time.Hour},
 		{&o.AbsoluteTTL, 30 * 24 * time.Hour},
 		{&o.Grace, 30 * time.Second},
+		{&o.HashPatience, 2 * time.Second},
 	}
 	for _, d := range durations {
 		if *d.field == 0 {
@@ -112,7 +114,7 @@ type Service struct {
 // New opens the service on a database, whose first start gets the user root.
 func New(db *store.DB, o Options) (*Service, error) {
 	o.setDefaults()
-	s := &Service{db: db, options: o, hasher: newHasher(o.HashCommand, o.Logger), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), pending: make(chan event, maxPending)}
+	s := &Service{db: db, options: o, hasher: newHasher(&o), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), pending: make(chan event, maxPending)}
 	var err error
 	if o.JWTSecret != "" {
 		s.keys, err = secretKeys(o.JWTSecret)

@@ -116,7 +116,7 @@ type WebSocketConfig struct {
 	ClientTimeoutSecs       int `toml:"client_timeout_secs" default:"10" doc:"seconds after which a silent socket is closed"`
 	AuthTimeoutSecs         int `toml:"auth_timeout_secs" default:"3" doc:"seconds in which a socket must say who it is"`
 	HeartbeatIntervalSecs   int `toml:"heartbeat_interval_secs" default:"5" doc:"seconds between pings"`
-	MaxConnections          int `toml:"max_connections" default:"100000" doc:"sockets of the server, or as many as the process may have files open, if those are fewer"`
+	MaxConnections          int `toml:"max_connections" doc:"sockets of the server; 0: as many as the process may have files open, at most 100,000"`
 	MaxUnauthenticatedPerIP int `toml:"max_unauthenticated_per_ip" default:"1000" doc:"sockets of an address that have not said yet who they are"`
 }
 

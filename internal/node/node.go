@@ -184,14 +184,18 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 const otherFiles = 256
 
 // maxSockets is how many sockets there may be: as configured, or what the limit
-// of open files leaves.
+// of open files leaves; 0 for the server's default.
 func maxSockets(configured int, log *slog.Logger) int {
-	most := int(min(maxFiles(), math.MaxInt32)) - otherFiles
-	if most <= 0 || configured <= most {
+	possible := int(min(maxFiles(), math.MaxInt32)) - otherFiles
+	switch {
+	case possible <= 0:
 		return configured
+	case configured == 0:
+		return min(possible, server.DefaultMaxSockets)
+	case configured > possible:
+		log.Warn("the process may not have as many files open as max_connections says; raise ulimit -n (LimitNOFILE)", "max_connections", configured, "possible", possible)
 	}
-	log.Info("the process may have too few files open for max_connections; raise ulimit -n (LimitNOFILE)", "max_connections", configured, "possible", most)
-	return most
+	return min(configured, possible)
 }
 
 // listen opens the addresses of a host: for localhost, both loopback addresses

@@ -45,13 +45,16 @@ type Options struct {
 	Heartbeat        time.Duration // between checks and pings; default 5 s
 	TokenGrace       time.Duration // in which a socket may renew a token that has expired; default 25 s
 	MaxSubscriptions int           // of a socket; default 1,000
-	MaxSockets       int           // of the server; default 100,000
+	MaxSockets       int           // of the server; default DefaultMaxSockets
 	MaxUnknown       int           // sockets of a network that have not signed in; default 1,000
 
 	Version string
 	Build   string
 	Logger  *slog.Logger
 }
+
+// DefaultMaxSockets is how many sockets a server takes.
+const DefaultMaxSockets = 100_000
 
 // Server answers requests. It is an http.Handler and safe for concurrent use.
 type Server struct {
@@ -81,7 +84,7 @@ func New(users *identity.Service, e *engine.Engine, hub *live.Hub, f *files.Serv
 	def(&o.Heartbeat, 5*time.Second)
 	def(&o.TokenGrace, 25*time.Second)
 	def(&o.MaxSubscriptions, 1000)
-	def(&o.MaxSockets, 100_000)
+	def(&o.MaxSockets, DefaultMaxSockets)
 	def(&o.MaxUnknown, 1000)
 	def(&o.Version, "dev")
 	if o.Logger == nil {

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package identity
+
+import "syscall"
+
+// giveWay makes this process let others go first.
+func giveWay() { syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowestPriority) }
