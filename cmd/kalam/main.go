@@ -37,6 +37,7 @@ type cli struct {
 	UserCmd  userCmd     `cmd:"" name:"user" help:"Set a password on a stopped server."`
 	SQL      sqlCmd      `cmd:"" name:"sql" help:"Run statements, follow live queries, or open a shell."`
 	Topic    topicCmd    `cmd:"" help:"Make topics, watch their messages and their consumers."`
+	File     fileCmd     `cmd:"" help:"Put files into rows and get them."`
 	Backup   backupCmd   `cmd:"" help:"Copy the data of a running server."`
 	Hash     hashCmd     `cmd:"" name:"hash-worker" hidden:""`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
