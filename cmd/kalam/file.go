@@ -204,4 +204,3 @@ func condition(columns []string) string {
 }
 
 func quotedName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
-

@@ -26,8 +26,10 @@ const work = runAgent({
     for (const member of await othersIn(row.room, user)) {
       if (typing) await as(member, 'INSERT INTO chat.typing (room, sender) VALUES ($1, $2)', [row.room, user]);
       else {
-        await as(member, `INSERT INTO chat.messages (id, room, sender, body, created_at) VALUES ($1, $2, $3, $4, $5)
-          ON CONFLICT (id) DO NOTHING`, [row.id, row.room, user, row.body, row.created_at]);
+        const file = await attachmentOf(row, user);
+        await as(member, `INSERT INTO chat.messages (id, room, sender, body, created_at, attachment)
+          VALUES ($1, $2, $3, $4, $5, ${file ? 'FILE("file")' : 'NULL'})
+          ON CONFLICT (id) DO NOTHING`, [row.id, row.room, user, row.body, row.created_at], file && { file });
       }
     }
   },
@@ -49,7 +51,22 @@ async function othersIn(room, user) {
   return rows.map((row) => row.member.asString());
 }
 
+/** The content of a row's attachment, if it has one and it is still there. */
+async function attachmentOf(row, user) {
+  const file = client.baseClient.wrapRow(row, 'chat.messages').file('attachment');
+  if (!file) return undefined;
+  try {
+    const answer = await fetch(await file.downloadUrl({ expiresIn: 60, userId: user }));
+    if (answer.ok) return new File([await answer.blob()], file.name, { type: file.mime });
+    throw new Error(`${file.name}: status ${answer.status}`);
+  } catch (error) {
+    if (error.code === 'FILE_NOT_FOUND') return undefined; // its user has deleted it
+    throw error;
+  }
+}
+
 /** Runs a statement as a user, with no more rights than the user has. */
-function as(user, sql, params) {
-  return client.query(`EXECUTE AS USER '${user.replaceAll("'", "''")}' (${sql})`, params);
+function as(user, sql, params, files) {
+  const statement = `EXECUTE AS USER '${user.replaceAll("'", "''")}' (${sql})`;
+  return files ? client.baseClient.queryWithFiles(statement, files, params) : client.query(statement, params);
 }

@@ -6,6 +6,7 @@ INSERT INTO chat.members (room, member) VALUES ('general', 'alice'), ('general',
 
 -- A row without a sender is what its user wrote, one with a sender the copy of what another person wrote.
 ALTER TABLE chat.messages ADD COLUMN IF NOT EXISTS sender TEXT;
+ALTER TABLE chat.messages ADD COLUMN IF NOT EXISTS attachment FILE;
 CREATE STREAM TABLE IF NOT EXISTS chat.typing (
   id     BIGINT PRIMARY KEY DEFAULT SNOWFLAKE_ID(),
   room   TEXT NOT NULL,

@@ -172,10 +172,30 @@ test('with the relay alice and bob see what the other writes, also what was writ
 test('each sees that the other types, and that it is over', async () => {
   for (const [from, to, user] of [['Phone', 'Laptop', 'alice'], ['Laptop', 'Phone', 'bob']]) {
     await typing(from, to, user);
-    if (from === 'Phone') await takePicture();
     await device(to).getByText(`${user} is typing`).waitFor({ state: 'hidden', timeout: 60_000 });
     assert.equal(await device(from).getByText(`${user} is typing`).count(), 0); // no word of oneself
   }
+});
+
+test('a picture that one attaches the other sees, and a file is a link', async () => {
+  const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC', 'base64');
+  const attach = async (file, text) => {
+    await device('Phone').locator('[name=file]').setInputFiles(file);
+    await send('Phone', text);
+  };
+  await attach({ name: 'red.png', mimeType: 'image/png', buffer: png }, 'Look');
+  for (const name of ['Phone', 'Laptop']) {
+    const picture = device(name).locator('.messages img[alt="red.png"]');
+    await until(`${name} shows the picture`, () => picture.evaluate((image) => image.naturalWidth === 10), 60_000);
+  }
+  await attach({ name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('milk') }, '');
+  for (const name of ['Phone', 'Laptop']) {
+    const link = device(name).locator('.messages a', { hasText: 'notes.txt (4 B)' });
+    const url = await until(`${name} shows the link`, () => link.getAttribute('href', { timeout: 30_000 }), 60_000);
+    assert.equal(await (await fetch(url)).text(), 'milk');
+  }
+  await typing('Laptop', 'Phone', 'bob');
+  await takePicture();
 });
 
 test('copies are not copied, and the relay ends in order', async () => {
@@ -183,12 +203,12 @@ test('copies are not copied, and the relay ends in order', async () => {
   const own = { Phone: 'Only alice sees this row.', Laptop: 'Only bob sees this row.' };
   for (const name of ['Phone', 'Laptop']) {
     const texts = await all(name);
-    assert.equal(texts.length, 6, texts.join('\n')); // five of the conversation
+    assert.equal(texts.length, 8, texts.join('\n')); // seven of the conversation
     assert.ok(texts.some((text) => text.includes(own[name])), texts.join('\n'));
   }
   const csv = await admin('--csv', '-e', 'CONSUME FROM chat.written FROM EARLIEST LIMIT 1000');
   const rows = [...csv.matchAll(/\\x([0-9a-f]+)/g)].map(([, hex]) => JSON.parse(Buffer.from(hex, 'hex').toString()));
-  assert.equal(rows.filter((row) => row._table === 'chat.messages').length, 5);
+  assert.equal(rows.filter((row) => row._table === 'chat.messages').length, 7);
   assert.ok(rows.every((row) => row.sender === null), csv);
   relay.kill('SIGTERM');
   assert.deepEqual(await once(relay, 'exit'), [0, null]);

@@ -1,7 +1,7 @@
 // Two devices side by side, of two people or of one. Each signs in for itself and
 // shows the rows of its user as they come: those that the user wrote, and the
 // copies of other people's that the relay wrote, which have a sender.
-import { Auth, createClient, KalamAuthError, type KalamDBClient, type RowData } from '@kalamdb/client';
+import { Auth, createClient, KalamAuthError, type BoundFileRef, type KalamDBClient, type RowData } from '@kalamdb/client';
 
 const url = new URLSearchParams(location.search).get('url') ?? 'http://localhost:8080';
 const room = 'general';
@@ -23,6 +23,7 @@ function addDevice(name: string, suggestion: string): void {
   const chat = find<HTMLElement>('.chat');
   const write = find<HTMLFormElement>('.write');
   let client: KalamDBClient | undefined;
+  const addresses = new Map<string, Promise<string>>(); // of attachments, by their ids
   let typed = 0; // when others were last told that this user types
 
   signIn.addEventListener('submit', async (event) => {
@@ -37,7 +38,7 @@ function addDevice(name: string, suggestion: string): void {
     client.onDisconnect(() => (find('.state').textContent = 'offline'));
     try {
       await client.login();
-      await client.live(`SELECT id, sender, body, created_at FROM chat.messages WHERE room = '${room}'`, show, { limit: 100 });
+      await client.live(`SELECT id, sender, body, attachment, created_at FROM chat.messages WHERE room = '${room}'`, show, { limit: 100 });
       await client.live(`SELECT id, sender FROM chat.typing WHERE room = '${room}' AND sender IS NOT NULL`, showTyping);
     } catch (cause) {
       error.textContent = cause instanceof KalamAuthError ? 'Wrong user or password.' : String(cause);
@@ -52,15 +53,33 @@ function addDevice(name: string, suggestion: string): void {
 
   write.addEventListener('submit', async (event) => {
     event.preventDefault();
-    const body = String(new FormData(write).get('body'));
+    const form = new FormData(write);
+    const body = String(form.get('body'));
+    const file = form.get('file') as File;
     const error = find<HTMLElement>('.chat .error');
+    const progress = find<HTMLProgressElement>('progress');
     error.textContent = '';
+    if (body === '' && file.size === 0) return;
     try {
-      await client?.insert('chat.messages', { room, body });
+      if (file.size === 0) await client?.insert('chat.messages', { room, body });
+      else {
+        progress.value = 0;
+        progress.hidden = false;
+        await client?.queryWithFiles(
+          'INSERT INTO chat.messages (room, body, attachment) VALUES ($1, $2, FILE("file"))', { file }, [room, body],
+          ({ percent }) => (progress.value = percent),
+        );
+      }
       write.reset();
+      find('.attach').classList.remove('chosen');
     } catch (cause) {
-      error.textContent = `Not sent: ${String(cause)}`; // the text stays in the form
+      error.textContent = `Not sent: ${String(cause)}`; // text and file stay in the form
     }
+    progress.hidden = true;
+  });
+
+  find('.attach input').addEventListener('change', (event) => {
+    find('.attach').classList.toggle('chosen', (event.target as HTMLInputElement).files?.length === 1);
   });
 
   // A row of chat.typing ends by itself after three seconds.
@@ -72,6 +91,7 @@ function addDevice(name: string, suggestion: string): void {
 
   find('.sign-out').addEventListener('click', async () => {
     await client?.shutdown();
+    addresses.clear();
     chat.hidden = true;
     signIn.hidden = false;
     show([]);
@@ -92,9 +112,28 @@ function addDevice(name: string, suggestion: string): void {
         item.append(from);
       }
       item.append(row['body']?.asString() ?? '');
+      const file = client?.wrapRow(row, 'chat.messages').file('attachment');
+      if (file) item.append(attachment(file));
       return item;
     }));
     list.scrollTop = list.scrollHeight;
+  }
+
+  /** A picture, or a link that saves the file. Browsers send no token for them, so their addresses are signed. */
+  function attachment(file: BoundFileRef): HTMLElement {
+    const address = addresses.get(file.id) ?? file.downloadUrl({ expiresIn: 3600, download: !file.isImage() });
+    addresses.set(file.id, address);
+    address.catch(() => addresses.delete(file.id));
+    if (file.isImage()) {
+      const image = document.createElement('img');
+      image.alt = file.name;
+      address.then((url) => (image.src = url), () => {});
+      return image;
+    }
+    const link = document.createElement('a');
+    link.textContent = `${file.name} (${file.formatSize()})`;
+    address.then((url) => (link.href = url), () => {});
+    return link;
   }
 
   function showTyping(rows: RowData[]): void {

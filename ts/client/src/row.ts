@@ -1,5 +1,5 @@
 import { KalamCellValue, wrapRowMap, type RowData } from './cell.js';
-import { BoundFileRef, FileRef, type FileRefContext } from './file.js';
+import { BoundFileRef, type FileRefContext } from './file.js';
 import type { ServerMessage } from './messages.js';
 
 /** A row of a table that is known, so that its files know their addresses. */
@@ -25,7 +25,7 @@ export class KalamRow<T = Record<string, unknown>> {
 
   /** The file of a FILE column. */
   file(column: string): BoundFileRef | null {
-    const ref = FileRef.from((this.data as Record<string, unknown>)[column]);
+    const ref = this.cell(column).asFile();
     return ref && new BoundFileRef(ref, this.#context);
   }
 }
