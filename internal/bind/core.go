@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
@@ -18,6 +19,7 @@ type core struct {
 	alone     *relation // when FROM is exactly one table
 	where     expr.Node
 	groupBy   []expr.Node
+	grouping  []expr.Node // groupBy, and the columns that it determines
 	having    expr.Node
 	aggregate bool // it has GROUP BY, HAVING or an aggregate
 	windows   map[string]*dialect.Window
@@ -214,6 +216,7 @@ func (b *Binder) group(c *core, q *dialect.Select, fields []wire.Field, names *l
 		}
 		c.groupBy = append(c.groupBy, n)
 	}
+	c.grouping = append(c.groupBy[:len(c.groupBy):len(c.groupBy)], determined(names, c.groupBy)...)
 	if q.Having != nil {
 		var err error
 		if c.having, err = b.condition(q.Having, names, "HAVING", expr.BindOptions{Aggregates: true}); err != nil {
@@ -237,6 +240,27 @@ func (b *Binder) group(c *core, q *dialect.Select, fields []wire.Field, names *l
 		return b.grouped(c, c.having, q.Having.Pos())
 	}
 	return nil
+}
+
+// determined are the columns of the tables whose whole primary key is among keys.
+func determined(names *level, keys []expr.Node) []expr.Node {
+	var out []expr.Node
+	for _, s := range names.sources {
+		key, all := false, true
+		for _, c := range s.cols {
+			if c.field.Flags&wire.FlagPrimaryKey != 0 {
+				key = true
+				all = all && slices.ContainsFunc(keys, func(n expr.Node) bool { return expr.AsColumn(n) == c.column })
+			}
+		}
+		if !key || !all {
+			continue
+		}
+		for _, c := range s.cols {
+			out = append(out, expr.Ref(c.column))
+		}
+	}
+	return out
 }
 
 // groupKey is an item of GROUP BY: a column of FROM, else the number or the
@@ -275,7 +299,7 @@ func (b *Binder) grouped(c *core, n expr.Node, pos dialect.Pos) error {
 	if !c.aggregate && !expr.HasAggregate(n) {
 		return nil
 	}
-	if col := expr.Ungrouped(n, c.groupBy); col != nil {
+	if col := expr.Ungrouped(n, c.grouping); col != nil {
 		return b.fail(wire.CodeInvalidSQL, pos, "column ", col.Name, " must appear in the GROUP BY clause or be used in an aggregate function")
 	}
 	return nil

@@ -56,7 +56,9 @@ func (b *Binder) Insert(s *dialect.Insert) (*Insert, error) {
 			return nil, err
 		}
 	}
-	in.Returning, err = b.returning(b.relation(t, s.As).level(), s.Returning)
+	in.Returning, err = b.returning(b.relation(t, s.As).level(), s.Returning, &askedOf{
+		table: t, with: with, recursive: s.With != nil && s.With.Recursive, several: in.Query != nil || len(in.Rows) > 1,
+	})
 	return in, err
 }
 

@@ -44,13 +44,6 @@ type Assignment struct {
 	InQuery bool
 }
 
-// Returning is what a RETURNING clause asks for, over the row with its system
-// columns.
-type Returning struct {
-	Fields []wire.Field
-	Items  []expr.Node
-}
-
 // target is the table that a statement changes.
 func (b *Binder) target(name dialect.Name) (*catalog.Table, error) {
 	t, err := b.Table(name)
@@ -183,7 +176,7 @@ func (b *Binder) changed(c *Change, list []dialect.SelectItem, names *level) (er
 			}
 		}
 	}
-	c.Returning, err = b.returning(names, list)
+	c.Returning, err = b.returning(names, list, &askedOf{table: c.Table, with: c.with, recursive: c.recursive, gone: len(c.Set) == 0})
 	return err
 }
 
@@ -255,48 +248,6 @@ func (b *Binder) change(with *dialect.With, name dialect.Name, as *dialect.Ident
 		}
 	}
 	return c, names, nil
-}
-
-// returning binds RETURNING.
-func (b *Binder) returning(names *level, list []dialect.SelectItem) (*Returning, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	fields, items, err := b.rowOutputs(list, names)
-	if err != nil {
-		return nil, err
-	}
-	for i, n := range items {
-		if expr.HasQuery(n) {
-			return nil, b.Unsupported(list[min(i, len(list)-1)].At, "a sub-query in RETURNING")
-		}
-	}
-	return &Returning{Fields: fields, Items: items}, nil
-}
-
-// rowOutputs binds a select list that is computed in Go on a row at hand.
-func (b *Binder) rowOutputs(list []dialect.SelectItem, names *level) ([]wire.Field, []expr.Node, error) {
-	c := &core{}
-	fields, err := b.outputs(list, names, c)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i, n := range c.items {
-		if expr.HasAggregate(n) || expr.HasWindow(n) {
-			return nil, nil, b.fail(wire.CodeInvalidSQL, list[min(i, len(list)-1)].At, "aggregate and window functions are not allowed here: there is one row at a time")
-		}
-		fields[i].Index = i
-		if n.Type().Kind == expr.Interval {
-			if c.items[i], err = expr.Settle(n); err != nil {
-				return nil, nil, err
-			}
-			fields[i].Type = c.items[i].Type()
-		}
-		if fields[i].Type.Kind == wire.Unknown {
-			fields[i].Type.Kind = wire.Text
-		}
-	}
-	return fields, c.items, nil
 }
 
 // checks binds the CHECK constraints of a table.

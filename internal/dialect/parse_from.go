@@ -110,7 +110,7 @@ func (p *parser) tableTerm() TableExpr {
 	}
 	t := &TableRef{at: at, Name: p.name("a table")}
 	if p.is("(") {
-		p.unsupported(at.pos, "a function in FROM is not supported")
+		p.unsupported(at.pos, "a function in FROM is not supported; rows that no table has come from VALUES or WITH RECURSIVE")
 	}
 	t.As, t.Columns = p.alias()
 	if p.is("tablesample") {

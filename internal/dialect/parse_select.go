@@ -1,5 +1,7 @@
 package dialect
 
+import "strings"
+
 // startsQuery tells whether a query begins here.
 func (p *parser) startsQuery() bool {
 	return p.is("select") || p.is("with") || p.is("values") && p.peek(1).is("(")
@@ -130,7 +132,7 @@ func (p *parser) queryEnd(q *Query) {
 				p.accept("row")
 			}
 		case p.is("for") && (p.peek(1).is("update") || p.peek(1).is("share")):
-			p.unsupported(pos, "FOR UPDATE is not supported")
+			p.unsupported(pos, "FOR UPDATE is not supported; a transaction that writes runs alone, so it needs no locks")
 		default:
 			return
 		}
@@ -223,6 +225,7 @@ func (p *parser) selectBlock() *Select {
 	}
 	if p.accept("group") {
 		p.expect("by")
+		p.groupingSets()
 		s.GroupBy = p.exprs()
 	}
 	if p.accept("having") {
@@ -240,6 +243,18 @@ func (p *parser) selectBlock() *Select {
 		}
 	}
 	return s
+}
+
+// groupingSets refuses GROUP BY ROLLUP (...) and its like.
+func (p *parser) groupingSets() {
+	switch next := p.peek(1); {
+	case (p.is("rollup") || p.is("cube")) && next.is("("):
+		p.unsupported(p.pos(), "GROUP BY ", strings.ToUpper(p.tok.word), " is not supported; write one query for each grouping, with UNION ALL")
+	case p.is("grouping") && next.is("sets"):
+		p.unsupported(p.pos(), "GROUPING SETS is not supported; write one query for each grouping, with UNION ALL")
+	case p.is("all"), p.is("distinct"):
+		p.unsupported(p.pos(), "GROUP BY ", strings.ToUpper(p.tok.word), " is not supported")
+	}
 }
 
 // selectItems takes the select list or what follows RETURNING.

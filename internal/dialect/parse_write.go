@@ -1,5 +1,7 @@
 package dialect
 
+import "strconv"
+
 // insert takes INSERT.
 func (p *parser) insert(at at, w *With) Statement {
 	s := &Insert{at: at, With: w}
@@ -91,6 +93,55 @@ func (p *parser) assignments() []Assignment {
 	}
 }
 
+// maxRepeated bounds the text that assignQuery reads again and again, in bytes.
+const maxRepeated = 64 << 10
+
+// assignQuery takes the query of (a, b) = (SELECT x, y ...). It stands in the
+// tree once for each column: a gets the first of its row and b the second.
+func (p *parser) assignQuery(list []Assignment) {
+	start := *p
+	columns := make([]Ident, len(list))
+	for i := range list {
+		columns[i] = Ident{Name: "column" + strconv.Itoa(i+1), Pos: start.pos()}
+	}
+	for i := range list {
+		*p = start
+		at := p.here()
+		q := p.query()
+		if p.width(q.Body) != len(list) {
+			p.failAt(at.pos, "number of columns does not match number of values")
+		}
+		if (p.last-int(at.pos))*len(list) > maxRepeated {
+			p.unsupported(at.pos, "a query of this length that is assigned to ", strconv.Itoa(len(list)), " columns is not supported; put it into WITH or FROM")
+		}
+		p.grow(at.pos)
+		list[i].Value = &Scalar{at: at, Query: &Query{at: at, Body: &Select{at: at,
+			Items: []SelectItem{{At: at.pos, X: &Column{at: at, Name: Name{columns[i]}}}},
+			From:  []TableExpr{&SubqueryRef{at: at, Query: q, As: &Ident{Name: "row_of_query", Pos: at.pos}, Columns: columns}},
+		}}}
+	}
+}
+
+// width is how many columns a query has that names them all.
+func (p *parser) width(b QueryBody) int {
+	switch b := b.(type) {
+	case *SetOp:
+		return p.width(b.L)
+	case *Query:
+		return p.width(b.Body)
+	case *Values:
+		return len(b.Rows[0])
+	case *Select:
+		for _, item := range b.Items {
+			if item.Star {
+				p.unsupported(item.At, "* in a query that is assigned to several columns is not supported; name the columns")
+			}
+		}
+		return len(b.Items)
+	}
+	return 0
+}
+
 // assignRow takes (a, b) = (x, y), which is a = x, b = y.
 func (p *parser) assignRow() []Assignment {
 	at := p.pos()
@@ -104,10 +155,12 @@ func (p *parser) assignRow() []Assignment {
 	}
 	p.expect(")", "=")
 	p.accept("row")
-	if p.parenQuery() {
-		p.unsupported(p.pos(), "an assignment of a sub-query to several columns is not supported; write one for each")
-	}
 	p.expect("(")
+	if p.startsQuery() {
+		p.assignQuery(list)
+		p.expect(")")
+		return list
+	}
 	values := p.exprs()
 	p.expect(")")
 	if len(values) != len(list) {

@@ -94,25 +94,41 @@ func (l *rowList) add(row []wire.Value) error {
 // returned collects the rows of RETURNING.
 type returned struct {
 	*bind.Returning
+	p    *plan
 	list rowList
 }
 
-func (r *run) returning(ret *bind.Returning) *returned {
+func (r *run) returning(p *plan, ret *bind.Returning) *returned {
 	if ret == nil {
 		return nil
 	}
-	return &returned{Returning: ret, list: rowList{e: r.e, width: len(ret.Items)}}
+	return &returned{Returning: ret, p: p, list: rowList{e: r.e, width: len(ret.Items)}}
 }
 
-// add evaluates the clause on env.Row.
-func (ret *returned) add(env *expr.Env) error {
+// ask computes the items that hold sub-queries on env.Row, which is not written
+// yet.
+func (ret *returned) ask(tx *store.Tx, env *expr.Env) (asked []wire.Value, err error) {
+	if ret == nil || ret.p.asked == nil {
+		return nil, nil
+	}
+	err = tx.Query(ret.p.asked, resolve(ret.p.askedArgs, env), func(row []wire.Value) error {
+		asked = slices.Clone(row)
+		return nil
+	})
+	return asked, err
+}
+
+// add evaluates the clause on env.Row, for which asked was computed.
+func (ret *returned) add(env *expr.Env, asked []wire.Value) error {
 	if ret == nil {
 		return nil
 	}
 	row := make([]wire.Value, len(ret.Items))
 	for i, n := range ret.Items {
 		var err error
-		if row[i], err = n.Eval(env); err != nil {
+		if n == nil {
+			row[i], asked = asked[0], asked[1:]
+		} else if row[i], err = n.Eval(env); err != nil {
 			return err
 		}
 	}
@@ -149,6 +165,7 @@ type touched struct {
 	new []wire.Value
 	// others are the columns of FROM or USING that RETURNING sees.
 	others []wire.Value
+	asked  []wire.Value // of RETURNING
 }
 
 // shown is what RETURNING sees of a row.
@@ -196,6 +213,7 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 		return wire.Result{}, err
 	}
 	count := 0
+	ret := r.returning(p, p.ch.Returning)
 	for i := range rows {
 		row := &rows[i]
 		env.Row = row.old
@@ -219,6 +237,10 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 		}
 		row.new = next
 		count++
+		env.Row = row.shown(next)
+		if row.asked, err = ret.ask(tx, env); err != nil {
+			return wire.Result{}, err
+		}
 	}
 	// Rows that change their key leave first, so that keys may swap.
 	moves := func(row *touched) bool {
@@ -232,7 +254,6 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 			}
 		}
 	}
-	ret := r.returning(p.ch.Returning)
 	for i := range rows {
 		row := &rows[i]
 		if row.new == nil {
@@ -249,7 +270,7 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 		}
 		system(t, row.new, seq)
 		env.Row = row.shown(row.new)
-		if err := ret.add(env); err != nil {
+		if err := ret.add(env, row.asked); err != nil {
 			return wire.Result{}, err
 		}
 	}
@@ -262,13 +283,20 @@ func (r *run) delete(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 	if err != nil {
 		return wire.Result{}, err
 	}
-	ret := r.returning(p.ch.Returning)
+	ret := r.returning(p, p.ch.Returning)
+	for i := range rows {
+		row := &rows[i]
+		env.Row = row.shown(row.old)
+		if row.asked, err = ret.ask(tx, env); err != nil {
+			return wire.Result{}, err
+		}
+	}
 	for _, row := range rows {
 		if err := tx.Delete(t, owner(t, env), row.seq, row.old[:n:n]); err != nil {
 			return wire.Result{}, err
 		}
 		env.Row = row.shown(row.old)
-		if err := ret.add(env); err != nil {
+		if err := ret.add(env, row.asked); err != nil {
 			return wire.Result{}, err
 		}
 	}

@@ -23,7 +23,7 @@ type inserting struct {
 }
 
 func (r *run) insert(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) {
-	ins := &inserting{r: r, tx: tx, in: p.in, t: p.table, env: env, ret: r.returning(p.in.Returning)}
+	ins := &inserting{r: r, tx: tx, in: p.in, t: p.table, env: env, ret: r.returning(p, p.in.Returning)}
 	if p.in.Conflict != nil {
 		ins.made = make(map[store.Seq]bool)
 	}
@@ -76,6 +76,10 @@ func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
 			return err
 		}
 	}
+	asked, err := ins.ret.ask(ins.tx, ins.env)
+	if err != nil {
+		return err
+	}
 	user := owner(ins.t, ins.env)
 	seq, err := ins.tx.Insert(ins.t, user, row[:n:n])
 	if err != nil && ins.t.Kind == catalog.Stream {
@@ -88,7 +92,7 @@ func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
 	if err != nil {
 		return ins.r.conflict(ins.t, err)
 	}
-	return ins.done(row, seq)
+	return ins.done(row, seq, asked)
 }
 
 // dropEnded deletes the rows of a STREAM table that are in the way of row and
@@ -110,14 +114,14 @@ func (ins *inserting) dropEnded(user string, row []wire.Value) (gone bool, err e
 	return gone, nil
 }
 
-func (ins *inserting) done(row []wire.Value, seq store.Seq) error {
+func (ins *inserting) done(row []wire.Value, seq store.Seq, asked []wire.Value) error {
 	if ins.made != nil {
 		ins.made[seq] = true
 	}
 	ins.count++
 	system(ins.t, row, seq)
 	ins.env.Row = row
-	return ins.ret.add(ins.env)
+	return ins.ret.add(ins.env, asked)
 }
 
 // onConflict looks for a row that is in the way of row and does what the clause
@@ -176,10 +180,14 @@ func (ins *inserting) doUpdate(user string, old []wire.Value, seq store.Seq, row
 	if err := ins.in.Check(ins.env); err != nil {
 		return err
 	}
+	asked, err := ins.ret.ask(ins.tx, ins.env)
+	if err != nil {
+		return err
+	}
 	if !slices.Equal(next, full) {
 		if seq, err = ins.tx.Update(ins.t, user, seq, full[:n:n], next[:n:n]); err != nil {
 			return ins.r.conflict(ins.t, err)
 		}
 	}
-	return ins.done(next, seq)
+	return ins.done(next, seq, asked)
 }

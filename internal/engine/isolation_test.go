@@ -86,7 +86,14 @@ func (g statements) query(depth int) string {
 func (g statements) next() string {
 	table := g.pick("app.a", "app.b")
 	name := table[len("app."):]
-	switch g.r.IntN(17) {
+	switch g.r.IntN(20) {
+	case 14:
+		return "UPDATE " + table + " AS t SET (v, u) = (SELECT max(i.v), max(i.id) FROM " + g.table() + " AS i WHERE i.id " + g.pick("=", "<=") + " t.id) WHERE " + g.condition(1) +
+			" RETURNING t.id, (SELECT count(*) FROM " + g.table() + " AS i WHERE i.v = t.v), t.id IN (SELECT u FROM " + table + ")"
+	case 15:
+		return "DELETE FROM " + table + " AS t WHERE " + g.condition(1) + " RETURNING t.v, (SELECT string_agg(q.v, ',' ORDER BY q.id, q.v) FROM (" + g.query(1) + ") AS q WHERE q.id <> t.id)"
+	case 16:
+		return "INSERT INTO " + table + " (id, v) VALUES (" + g.key() + ", " + g.word() + ") ON CONFLICT (id) DO UPDATE SET v = EXCLUDED.v RETURNING v, (SELECT count(*) FROM " + g.table() + " AS t WHERE " + g.condition(1) + ")"
 	case 10:
 		return "WITH w AS (" + g.query(1) + ") UPDATE " + table + " AS t SET (v, u) = (w.v, t.id) FROM w WHERE w.id = t.id AND t.id <> " + g.key() + " RETURNING t.id, t.u"
 	case 11:

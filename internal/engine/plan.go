@@ -49,6 +49,9 @@ type plan struct {
 	rows *store.Stmt // of query and ch
 	args []expr.Arg
 
+	asked     *store.Stmt // the sub-queries of RETURNING, nil for none
+	askedArgs []expr.Arg
+
 	// before does what must not happen inside the transaction, such as hashing
 	// a password; it may leave a value in state.
 	before func(ctx context.Context, r *run) error
@@ -125,18 +128,21 @@ func (r *run) bind(b *bind.Binder, p *plan, s dialect.Statement, params []wire.V
 		if p.in.Query != nil {
 			p.print(p.in.Query.Printed(r.e.db.Target()))
 		}
+		p.ask(p.in.Returning, r.e.db.Target())
 	case *dialect.Update:
 		if p.ch, err = b.Update(s); err != nil {
 			return err
 		}
 		p.table = p.ch.Table
 		p.print(p.ch.Printed(r.e.db.Target()))
+		p.ask(p.ch.Returning, r.e.db.Target())
 	case *dialect.Delete:
 		if p.ch, err = b.Delete(s); err != nil {
 			return err
 		}
 		p.table = p.ch.Table
 		p.print(p.ch.Printed(r.e.db.Target()))
+		p.ask(p.ch.Returning, r.e.db.Target())
 	default:
 		if p.asUser != "" {
 			return noExecuteAs(p.source, s)
@@ -146,22 +152,32 @@ func (r *run) bind(b *bind.Binder, p *plan, s dialect.Statement, params []wire.V
 	return nil
 }
 
-func (p *plan) print(q bind.Printed) {
+func (p *plan) print(q bind.Printed) { p.rows, p.args = stmtOf(q), q.Args }
+
+func (p *plan) ask(ret *bind.Returning, target expr.Target) {
+	if ret != nil && ret.Asked != nil {
+		q := ret.Asked.Printed(target)
+		p.asked, p.askedArgs = stmtOf(q), q.Args
+	}
+}
+
+func stmtOf(q bind.Printed) *store.Stmt {
 	types := make([]wire.Type, len(q.Args))
 	for i, a := range q.Args {
 		types[i] = a.Type
 	}
-	p.rows = &store.Stmt{SQL: q.SQL, Args: types, Cols: q.Cols}
-	p.args = q.Args
+	return &store.Stmt{SQL: q.SQL, Args: types, Cols: q.Cols}
 }
 
 // values resolves the arguments of the plan's query.
-func (p *plan) values(env *expr.Env) []wire.Value {
-	if len(p.args) == 0 {
+func (p *plan) values(env *expr.Env) []wire.Value { return resolve(p.args, env) }
+
+func resolve(args []expr.Arg, env *expr.Env) []wire.Value {
+	if len(args) == 0 {
 		return nil
 	}
-	out := make([]wire.Value, len(p.args))
-	for i, a := range p.args {
+	out := make([]wire.Value, len(args))
+	for i, a := range args {
 		out[i] = a.Resolve(env)
 	}
 	return out

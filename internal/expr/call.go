@@ -44,6 +44,9 @@ func (b *binder) bindCall(x *dialect.Call) (Node, error) {
 	if isAggregate(name) {
 		return b.bindAggregate(name, x)
 	}
+	if instead, ok := notOffered[name]; ok {
+		return nil, wire.NewError(wire.CodeUnsupported, name, " is not supported: ", instead)
+	}
 	if _, ok := windowFunctions[name]; ok {
 		return nil, wire.NewError(wire.CodeInvalidSQL, "window function ", name, " requires an OVER clause")
 	}
@@ -66,6 +69,24 @@ func (b *binder) bindCall(x *dialect.Call) (Node, error) {
 	}
 	return newCall(f, args)
 }
+
+// notOffered are functions that people know, and what to do without them.
+var notOffered = map[string]string{
+	"array_agg": "there are no arrays; json_agg makes a JSON array, string_agg a text",
+	"unnest":    noArrays, "array_length": noArrays, "array_to_string": noArrays, "string_to_array": noArrays, "cardinality": noArrays,
+	"generate_series":      "it gives several rows; write WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10)",
+	"jsonb_array_elements": manyRows, "jsonb_array_elements_text": manyRows, "json_array_elements": manyRows, "json_array_elements_text": manyRows,
+	"jsonb_each": manyRows, "jsonb_each_text": manyRows, "json_each": manyRows, "json_each_text": manyRows, "regexp_split_to_table": manyRows,
+	"row_to_json": "name the columns in json_build_object",
+	"nextval":     noSequences, "currval": noSequences, "setval": noSequences, "lastval": noSequences,
+	"pg_sleep": "a statement does not wait",
+}
+
+const (
+	noArrays    = "there are no arrays; JSON holds lists"
+	manyRows    = "it gives several rows; read the JSON by its keys and positions, or keep the elements as rows of a table"
+	noSequences = "there are no sequences; a SERIAL column counts by itself, and SNOWFLAKE_ID() gives ids"
+)
 
 // openKinds is kindsOf without a look at the values of parameters.
 func openKinds(args []Node) []wire.Kind {

@@ -27,6 +27,7 @@ const (
 	ArgNow                   // the start of the statement
 	ArgNextID                // a new id, one for the whole statement
 	ArgRows                  // Rows, as they are when the statement starts
+	ArgCell                  // cell N of Env.Row
 	ArgFile                  // the uploaded file that Value names
 )
 
@@ -63,6 +64,8 @@ func (a Arg) Resolve(env *Env) wire.Value {
 	switch a.Kind {
 	case ArgParam:
 		v = env.Params[a.N-1]
+	case ArgCell:
+		v = env.Row[a.N]
 	case ArgUser:
 		return wire.TextValue(env.User)
 	case ArgRole:
@@ -125,6 +128,10 @@ func (p *Printer) SQL() string { return p.b.String() }
 
 // Args are the arguments that the text asks for, in the order of their numbers.
 func (p *Printer) Args() []Arg { return p.args }
+
+// Cell appends a placeholder for cell n of the row at hand, which has the type
+// of a column and its stored form.
+func (p *Printer) Cell(n int, t wire.Type) { p.arg(Arg{Kind: ArgCell, N: n, Type: t}, asKey) }
 
 func (p *Printer) value(v wire.Value, t wire.Type, form decimalForm) {
 	switch v.Tag() {
