@@ -53,6 +53,8 @@ export class Session {
   #running: Promise<Running> | undefined;
   #ready: Running | undefined;
   #providerError: unknown;
+  /** What the provider is asked for while the module loads; the first need takes it. */
+  #early: { answer: Promise<AuthCredentials>; abort: AbortController } | undefined;
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -87,7 +89,8 @@ export class Session {
   async stop(before: () => void): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
-    this.#running = this.#ready = this.eager = undefined;
+    this.#early?.abort.abort();
+    this.#running = this.#ready = this.eager = this.#early = undefined;
     this.authType = null;
     const { wasm, calls, stopWaking } = await running;
     stopWaking();
@@ -138,7 +141,13 @@ export class Session {
 
   async #load(): Promise<Running> {
     const host = platform.current ?? browser;
-    const [core, socket] = await Promise.all([loadCore(this.#options.wasmUrl), host.webSocket()]);
+    const abort = new AbortController();
+    const early = { answer: this.#ask('initialize', '', abort.signal), abort };
+    early.answer.catch(() => {}); // whoever takes it sees it
+    const [core, socket] = await Promise.all([loadCore(this.#options.wasmUrl), host.webSocket()]).catch((error: unknown) => {
+      abort.abort();
+      throw error;
+    });
     const calls = new Calls(core);
     const o = this.#options;
     const wasm = core.newClient(
@@ -160,7 +169,11 @@ export class Session {
         onAuth: (state, user, failure) => this.#authChanged(state as AuthState, user, failure),
       },
     );
-    if (wasm.failure) throw toKalamError(wasm.failure);
+    if (wasm.failure) {
+      abort.abort();
+      throw toKalamError(wasm.failure);
+    }
+    this.#early = early;
     const running: Running = { core, calls, wasm, stopWaking: onWake(() => core.crash ?? wasm.wake()) };
     this.#ready = running;
     this.#applyReconnect();
@@ -198,8 +211,16 @@ export class Session {
     };
   }
 
-  /** Asks the provider for the core. */
-  async #credentials(reason: string, rejected: string, signal: AbortSignal): Promise<AuthCredentials> {
+  /** Gives the core credentials. */
+  #credentials(reason: string, rejected: string, signal: AbortSignal): Promise<AuthCredentials> {
+    const early = this.#early;
+    this.#early = undefined;
+    if (early === undefined) return this.#ask(reason, rejected, signal);
+    signal.addEventListener('abort', () => early.abort.abort());
+    return early.answer;
+  }
+
+  async #ask(reason: string, rejected: string, signal: AbortSignal): Promise<AuthCredentials> {
     try {
       const ask = () => resolveCredentials(this.#options.authProvider, reason, rejected, signal);
       const credentials = await (platform.current ?? browser).provide(this, ask);

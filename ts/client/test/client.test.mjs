@@ -344,6 +344,31 @@ describe('the module', () => {
     await assert.rejects(load(`${server.url}/kalam.wasm`), (e) => e instanceof KalamLoadError && e.code === 'WASM_NOT_FOUND');
   });
 
+  test('the provider is asked while it loads, and its answer is taken', async () => {
+    let asked;
+    const called = new Promise((resolve) => { asked = resolve; });
+    const slow = createServer(async (_, response) => {
+      await called;
+      response.setHeader('Content-Type', 'application/wasm').end(readFileSync(new URL('../dist/kalam.wasm', import.meta.url)));
+    }).listen(0, 'localhost');
+    await once(slow, 'listening');
+    const reasons = [];
+    const c = newClient({
+      wasmUrl: `http://localhost:${slow.address().port}/kalam.wasm`,
+      authProvider: async ({ reason }) => {
+        reasons.push(reason);
+        asked();
+        return alice();
+      },
+    });
+    await c.query('SELECT 1');
+    assert.deepEqual(reasons, ['initialize']);
+    await c.connect();
+    assert.deepEqual(reasons, ['initialize', 'connect']);
+    slow.closeAllConnections();
+    slow.close();
+  });
+
   test('bytes of it work', async () => {
     await load(readFileSync(new URL('../dist/kalam.wasm', import.meta.url)));
   });
