@@ -127,12 +127,21 @@ func TestTokenOfAnIssuerMakesAUser(t *testing.T) {
 	if ops.Role != identity.RoleService {
 		t.Errorf("the group gave role %s", ops.Role)
 	}
+	// The stored role stands, whatever later tokens say of groups, until SQL changes it.
+	left := sign(t, rsaKeys()[0], "one", with(p.claims(s, "ops-1"), map[string]any{"jti": "2"}))
+	if again := s.verify(left); again.Role != identity.RoleService {
+		t.Errorf("without the group the role is %s", again.Role)
+	}
+	came := with(p.claims(s, "248289761001"), map[string]any{"jti": "3", "realm_access": map[string]any{"roles": []string{"ops"}}})
+	if again := s.verify(sign(t, rsaKeys()[0], "one", came)); again.Role != identity.RoleUser {
+		t.Errorf("a group that came later gave role %s", again.Role)
+	}
 	// Whatever it says about a role of ours is not read.
 	if again := s.verify(sign(t, rsaKeys()[0], "one", with(c, map[string]any{"role": "system", "jti": "2"}))); again.Role != identity.RoleUser {
 		t.Errorf("role %s", again.Role)
 	}
 	if n := p.requests.Load(); n != 2 {
-		t.Errorf("%d requests for four tokens, want metadata and keys once", n)
+		t.Errorf("%d requests for six tokens, want metadata and keys once", n)
 	}
 	s.Close() // which waits for the log
 	log := strings.Join(s.auditLog(), "\n")

@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"strconv"
+
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -9,6 +11,8 @@ import (
 // identities.
 func (s *Service) System() []*catalog.Table {
 	col := catalog.Col
+	// As session.refreshUntil has it.
+	until := "min(expires_at, last_seen_at + " + strconv.FormatInt(s.options.IdleTTL.Microseconds(), 10) + ")"
 	return []*catalog.Table{
 		catalog.NewSystem(catalog.SystemNamespace, "sessions", []catalog.Column{
 			col("session_id", wire.Text, true), col("user_id", wire.Text, true), col("issuer", wire.Text, true),
@@ -17,8 +21,8 @@ func (s *Service) System() []*catalog.Table {
 			col("expires_at", wire.Timestamp, true), col("last_method", wire.Text, false),
 		}, `SELECT ref AS session_id, user_id, '`+Issuer+`' AS issuer, auth_method,
 			CASE WHEN ended_at IS NOT NULL THEN 'ended'
-				WHEN expires_at <= CAST(unixepoch('subsec') * 1000000 AS INTEGER) THEN 'expired' ELSE 'open' END AS state,
-			'http' AS transport, client_addr, created_at AS opened_at, last_seen_at, expires_at,
+				WHEN `+until+` <= CAST(unixepoch('subsec') * 1000000 AS INTEGER) THEN 'expired' ELSE 'open' END AS state,
+			'http' AS transport, client_addr, created_at AS opened_at, last_seen_at, `+until+` AS expires_at,
 			CASE WHEN generation > 0 THEN 'refresh' ELSE 'login' END AS last_method
 			FROM sessions WHERE auth_method <> '`+mintedToken+`'`, nil),
 		catalog.NewSystem(catalog.SystemNamespace, "audit_log", []catalog.Column{

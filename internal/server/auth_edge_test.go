@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/live"
 	"github.com/kalamdb/kalam-go/internal/node"
 	"github.com/kalamdb/kalam-go/internal/server"
@@ -327,5 +328,20 @@ func TestImpersonationIsAuditedAndNotChained(t *testing.T) {
 	}
 	if strings.Contains(got, "private word") || strings.Contains(got, "ghost") {
 		t.Errorf("a literal or a name of nobody is in the log: %s", got)
+	}
+}
+
+// TestSystemSessionsKnowsThoseThatAreOver looks at a session that nobody has
+// used for longer than the idle limit, which is an hour ago.
+func TestSystemSessionsKnowsThoseThatAreOver(t *testing.T) {
+	clock := &clock{}
+	clock.add(-3 * time.Hour)
+	s := startEdgeWith(t, store.Options{}, live.Options{}, server.Options{}, identity.Options{IdleTTL: 2 * time.Hour, Now: clock.now}).Server
+	session(t, s, "alice")
+	clock.add(3 * time.Hour)
+	session(t, s, "admin")
+	got := rows(t, run(t, s, mint(t, "admin"), "SELECT user_id, state, expires_at > NOW() FROM system.sessions ORDER BY user_id"))
+	if compact(t, got) != `[["admin","open",true],["alice","expired",false]]` {
+		t.Errorf("the sessions are %s", got)
 	}
 }
