@@ -32,16 +32,18 @@ func keptSession() (*provider, error) {
 // call sends a request to an auth route of the session's server, with the
 // session's token.
 func (p *provider) call(ctx context.Context, method, path string, in, out any) error {
-	a, err := p.Auth(ctx)
-	if err != nil {
-		return err
+	for range 2 {
+		a, err := p.Auth(ctx)
+		if err != nil {
+			return err
+		}
+		base := p.current().URL
+		if err = call(ctx, method, base+"/v1/api/auth/"+path, a.Reveal(), in, out); !isStatus(err, 401) {
+			return explain(err, base)
+		}
+		ctx = refused(ctx, a.Reveal())
 	}
-	base := p.current().URL
-	err = call(ctx, method, base+"/v1/api/auth/"+path, a.Reveal(), in, out)
-	if isStatus(err, 401) {
-		return errSessionOver
-	}
-	return explain(err, base)
+	return errSessionOver
 }
 
 type authStatusCmd struct{}

@@ -161,6 +161,13 @@ func (d *doctor) server(ctx context.Context, url string) (skew time.Duration, up
 	for _, i := range offers.Issuers {
 		ways = append(ways, i.Issuer)
 	}
+	var status struct {
+		NeedsSetup bool `json:"needs_setup"`
+	}
+	if call(ctx, "GET", url+"/v1/api/auth/status", "", nil, &status) == nil && status.NeedsSetup {
+		d.fail("options", "nobody can sign in yet: run kalam setup on the server's machine")
+		return skew, true
+	}
 	d.ok("options", "one signs in with: %s", strings.Join(ways, ", "))
 	return skew, true
 }
@@ -180,18 +187,22 @@ func (d *doctor) token(ctx context.Context, kept *session, skew time.Duration) {
 		}
 		d.ok("refresh", "the session was due and has been renewed")
 	}
-	kept = p.current()
-	c := claimsOf(kept.Access)
-	if c == nil {
-		d.note("token", "is no JWT")
-	} else {
-		d.ok("token", "of %s for %s, signed %s with key %s, good until %s", c.Issuer, c.Subject, c.Algorithm, orNone(c.KeyID), c.end())
-	}
 	var me struct{ User struct{ ID, Role string } }
-	if err := call(ctx, "GET", kept.URL+"/v1/api/auth/me", kept.Access, nil, &me); err != nil {
-		d.fail("accept", "the server refuses the token: %s", d.why(ctx, kept.URL, c, skew, err))
+	why := d.accept(ctx, p.current(), skew, &me)
+	if why != "" && kept.Refresh != "" {
+		d.note("accept", "the server refuses the token: %s", why)
+		if _, err := p.Auth(refused(ctx, p.current().Access)); err != nil {
+			d.fail("refresh", "%v", err)
+			return
+		}
+		d.ok("refresh", "the session itself stands and has been renewed")
+		why = d.accept(ctx, p.current(), skew, &me)
+	}
+	if why != "" {
+		d.fail("accept", "the server refuses the token: %s", why)
 		return
 	}
+	kept = p.current()
 	d.ok("accept", "the server knows %s, role %s", me.User.ID, me.User.Role)
 	conn, err := client.New(kept.URL, auth.Static(auth.JWT(kept.Access)), client.Options{})
 	if err != nil {
@@ -204,6 +215,21 @@ func (d *doctor) token(ctx context.Context, kept *session, skew time.Duration) {
 		return
 	}
 	d.ok("socket", "open and signed in")
+}
+
+// accept says what a token holds and asks the server who it is of. It returns
+// why the server refuses it, "" if it does not.
+func (d *doctor) accept(ctx context.Context, kept *session, skew time.Duration, me any) (why string) {
+	c := claimsOf(kept.Access)
+	if c == nil {
+		d.note("token", "is no JWT")
+	} else {
+		d.ok("token", "of %s for %s, signed %s with key %s, good until %s", c.Issuer, c.Subject, c.Algorithm, orNone(c.KeyID), c.end())
+	}
+	if err := call(ctx, "GET", kept.URL+"/v1/api/auth/me", kept.Access, nil, me); err != nil {
+		return d.why(ctx, kept.URL, c, skew, err)
+	}
+	return ""
 }
 
 // why guesses from outside which rule refused a token; the server says the same

@@ -124,8 +124,23 @@ func TestLoginEndsTheSessionBefore(t *testing.T) {
 	p := signedIn(t, s, "alice")
 	token := p.session().Access
 	p.ok(servertest.Password+"\n", "login", "bob")
-	p.edit(func(s *session) { s.Access = token })
+	p.edit(func(s *session) { s.Access, s.Refresh = token, "" })
 	p.fails(1, "kalam login", "sql", "-e", "SELECT 1")
+}
+
+// TestKeptSessionOutlivesItsToken keeps a token that the server does not take,
+// as after its keys were revoked.
+func TestKeptSessionOutlivesItsToken(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	p := signedIn(t, s, "alice")
+	for _, command := range [][]string{{"auth", "status"}, {"sessions"}, {"sql", "-e", "SELECT 1"}} {
+		p.edit(func(k *session) { k.Access += "x" })
+		before := p.session()
+		p.ok("", command...)
+		if p.session().Refresh == before.Refresh {
+			t.Errorf("%v: the session was not renewed", command)
+		}
+	}
 }
 
 func TestKeptSessionIsRenewedByUse(t *testing.T) {

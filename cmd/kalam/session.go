@@ -146,7 +146,8 @@ func renewAfter(jwt string) time.Duration {
 }
 
 // provider gives the client the token of a session and renews the session when
-// it is time.
+// it is time, or when the server takes its token no more: that may be the
+// token's fault alone, as when the keys were revoked.
 type provider struct {
 	kept bool // renewed tokens go into the file
 	mu   sync.Mutex
@@ -155,13 +156,18 @@ type provider struct {
 
 // Auth implements auth.Provider.
 func (p *provider) Auth(ctx context.Context) (auth.Auth, error) {
+	rejected := auth.RequestOf(ctx).Rejected
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Now().Before(p.s.RenewAt) || p.s.Refresh == "" && p.s.RenewAt.IsZero() {
+	if p.s.Refresh == "" {
+		if !p.s.RenewAt.IsZero() && !time.Now().Before(p.s.RenewAt) {
+			return auth.Auth{}, auth.Permanent(errTokenOver)
+		}
 		return auth.JWT(p.s.Access), nil
 	}
-	if p.s.Refresh == "" {
-		return auth.Auth{}, auth.Permanent(errTokenOver)
+	good := func() bool { return p.s.Access != rejected && time.Now().Before(p.s.RenewAt) }
+	if good() {
+		return auth.JWT(p.s.Access), nil
 	}
 	if p.kept {
 		unlock, err := lockSession()
@@ -174,7 +180,7 @@ func (p *provider) Auth(ctx context.Context) (auth.Auth, error) {
 		if err == nil && now != nil && now.URL == p.s.URL && now.User == p.s.User {
 			p.s = now
 		}
-		if time.Now().Before(p.s.RenewAt) {
+		if good() {
 			return auth.JWT(p.s.Access), nil
 		}
 	}
@@ -182,6 +188,12 @@ func (p *provider) Auth(ctx context.Context) (auth.Auth, error) {
 		return auth.Auth{}, err
 	}
 	return auth.JWT(p.s.Access), nil
+}
+
+// refused is the context in which the provider gives another token than one that
+// the server has refused, if it can.
+func refused(ctx context.Context, token string) context.Context {
+	return auth.WithRequest(ctx, auth.Request{Reason: auth.ReasonRejected, Rejected: token})
 }
 
 func (p *provider) renew(ctx context.Context) error {

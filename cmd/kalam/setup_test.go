@@ -48,6 +48,9 @@ func TestSetupOpensANewServer(t *testing.T) {
 	if o := p.run("whatever\n", "login", "admin"); o.code != 1 || !strings.Contains(o.err, "run kalam setup") {
 		t.Errorf("login before the setup: exit code %d: %s", o.code, o.err)
 	}
+	if o := p.run("", "auth", "doctor"); o.code != 1 || !strings.Contains(o.out, "FAIL  options  nobody can sign in yet: run kalam setup") {
+		t.Errorf("doctor before the setup: exit code %d: %s", o.code, o.out)
+	}
 	if o := p.run("short\nRoot-pass-1\n", "setup", "--user", "boss"); o.code != 1 || !strings.Contains(o.err, "8") {
 		t.Errorf("a weak password: exit code %d: %s", o.code, o.err)
 	}
