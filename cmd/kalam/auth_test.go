@@ -101,10 +101,10 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	}
 	// The token is void, the session is not.
 	for deadline := time.Now().Add(time.Minute); ; {
-		out := p.ok("", "auth", "doctor")
-		if strings.Contains(out, "the keys were revoked") {
-			if !strings.Contains(out, "has been renewed") || !strings.Contains(out, "open and signed in") {
-				t.Errorf("got %s", out)
+		o := p.run("", "auth", "doctor")
+		if strings.Contains(o.out, "the keys were revoked") {
+			if o.code != 0 || !strings.Contains(o.out, "has been renewed") || !strings.Contains(o.out, "open and signed in") {
+				t.Errorf("exit code %d: %s", o.code, o.out)
 			}
 			break
 		}

@@ -210,7 +210,11 @@ func (d *doctor) token(ctx context.Context, kept *session, skew time.Duration) {
 		return
 	}
 	defer conn.Close()
-	if err := conn.Connect(ctx); err != nil {
+	switch err := conn.Connect(ctx); {
+	case errors.Is(err, client.ErrUnauthenticated):
+		d.fail("socket", "%v: the session has just ended", err)
+		return
+	case err != nil:
 		d.fail("socket", "%v: does a proxy let WebSockets through to /v1/ws?", err)
 		return
 	}

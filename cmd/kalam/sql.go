@@ -201,7 +201,8 @@ func (x *executor) failure(err error, script string, offset int) error {
 		return explain(err, x.url)
 	}
 	var b strings.Builder
-	b.WriteString(printable(string(e.Code) + ": " + e.Message))
+	// Of a text of one statement everybody knows which one.
+	b.WriteString(printable(string(e.Code) + ": " + strings.TrimPrefix(e.Message, "Statement 1 failed: ")))
 	if e.Line > 0 {
 		line, column := dialect.Place(script, dialect.Pos(offset))
 		if e.Line == 1 {
