@@ -20,7 +20,7 @@ var (
 	seconds  = flag.Float64("seconds", 2, "length of one run")
 	rounds   = flag.Int("rounds", 5, "runs of each, in turn; the median counts")
 	inFlight = flag.Int("c", 16, "requests in flight")
-	only     = flag.String("only", "", "sql, live, topics, auth, queries, or a part of live (latency, fanout, filters, elsewhere, sockets): measure only that")
+	only     = flag.String("only", "", "sql, live, topics, auth, queries, files, or a part of live (latency, fanout, filters, elsewhere, sockets): measure only that")
 	echoMode = flag.Bool("echo", false, "be the echo (used by the program itself)")
 	crowdOf  = flag.String("crowd", "", "be a crowd of sockets (likewise)")
 	bareMode = flag.Bool("broadcast", false, "be the bare broadcast (likewise)")
@@ -38,6 +38,10 @@ func main() {
 		work = func() error { return runCrowd(*crowdOf) }
 	case *bareMode:
 		work = runBroadcaster
+	case *bareFiles != "":
+		work = func() error { return serveBareFiles(*bareFiles) }
+	case *uploadersOf != "":
+		work = func() error { return runUploaders(*uploadersOf) }
 	}
 	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -55,6 +59,8 @@ func run() error {
 		return measureLogins()
 	case "queries":
 		return measureQueries()
+	case "files":
+		return measureFiles()
 	}
 	fmt.Printf("%s, %d CPUs, %d in flight, %d rounds of %gs, median of the rounds\n\n", runtime.Version(), runtime.NumCPU(), *inFlight, *rounds, *seconds)
 	fmt.Printf("%-34s %10s %10s %7s %8s %8s %8s %9s %9s\n", "path", "kalam/s", "echo/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "RSS MB", "own MB")
@@ -76,7 +82,10 @@ func run() error {
 	if err := measureTopics(); err != nil {
 		return err
 	}
-	return measureQueries()
+	if err := measureQueries(); err != nil {
+		return err
+	}
+	return measureFiles()
 }
 
 // measure fills a fresh server with n rows and compares its paths with the echo.

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,6 +49,9 @@ type Service struct {
 	filled   int              // how many have gone there; guarded by mu
 	arriving map[string]int64 // bytes of uploads under way, by user; guarded by mu
 
+	work  turns // to copy and hash what has arrived
+	syncs turns // to wait for the disk
+
 	left    chan string // keys to be removed later
 	closing chan struct{}
 	done    sync.WaitGroup
@@ -67,6 +71,7 @@ func New(ctx context.Context, db *store.DB, blobs Blobs, o Options) (*Service, e
 	}
 	s := &Service{
 		db: db, blobs: blobs, options: o, folder: 1, arriving: make(map[string]int64),
+		work: make(turns, max(1, runtime.NumCPU()/2)), syncs: make(turns, max(1, runtime.NumCPU()/2)),
 		left: make(chan string, 1024), closing: make(chan struct{}),
 	}
 	waiting, err := s.sweep(ctx)
@@ -76,6 +81,14 @@ func New(ctx context.Context, db *store.DB, blobs Blobs, o Options) (*Service, e
 	s.done.Go(func() { s.remove(waiting) })
 	return s, nil
 }
+
+// turns bounds how many uploads do something at once. Go's scheduler knows no
+// priorities: a query would wait behind every upload that has bytes to copy or
+// keeps a thread in the disk.
+type turns chan struct{}
+
+func (t turns) take() { t <- struct{}{} }
+func (t turns) give() { <-t }
 
 func def[T comparable](v *T, value T) {
 	var zero T

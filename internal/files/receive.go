@@ -90,7 +90,9 @@ func (s *Service) Receive(ctx context.Context, owner, contentType string, body i
 	if err != nil || boundary == "" || len(boundary) > maxBoundary {
 		return nil, invalid("the Content-Type of the form has no good boundary")
 	}
-	in := &source{r: body, buf: make([]byte, formBuffer)}
+	s.work.take()
+	defer s.work.give()
+	in := &source{r: body, work: s.work, buf: make([]byte, formBuffer)}
 	form := multipart.NewReader(in, boundary)
 	u = &Upload{files: make(map[string]*store.File), sums: make(map[string]string), seen: make(map[string]bool), owner: owner, s: s}
 	defer func() {
@@ -143,6 +145,7 @@ const (
 // proper end of the form.
 type source struct {
 	r       io.Reader
+	work    turns // that the reader holds, but not while it waits for bytes
 	buf     []byte
 	pos, n  int    // buf[pos:n] is still to be read
 	earlier []byte // the last bytes before buf
@@ -157,7 +160,9 @@ func (s *source) Read(p []byte) (int, error) {
 		s.earlier = append(s.earlier, s.buf[max(0, s.n-maxBoundary-8):s.n]...)
 		s.earlier = append(s.earlier[:0], s.earlier[max(0, len(s.earlier)-maxBoundary-8):]...)
 		s.pos = 0
+		s.work.give()
 		s.n, s.err = s.r.Read(s.buf)
+		s.work.take()
 	}
 	n := copy(p, s.buf[s.pos:s.n])
 	s.pos += n
@@ -271,7 +276,7 @@ func (u *Upload) file(part *multipart.Part, name string, used int64) error {
 	u.s.place(f)
 	in := &content{u: u, r: part, name: name, used: used}
 	sum := sha256.New()
-	err := u.s.blobs.Put(f.Key(), func(w io.Writer) error {
+	err := u.s.put(f.Key(), func(w io.Writer) error {
 		head, err := in.head()
 		if err != nil {
 			return err
@@ -288,6 +293,24 @@ func (u *Upload) file(part *multipart.Part, name string, used int64) error {
 	f.Size, f.SHA256 = in.size, hex.EncodeToString(sum.Sum(nil))
 	u.files[name] = f
 	return nil
+}
+
+// put puts a content whose reader holds a turn to work: it gives the turn away
+// while the disk works, for which it has another.
+func (s *Service) put(key string, write func(w io.Writer) error) error {
+	written := false
+	err := s.blobs.Put(key, func(w io.Writer) error {
+		err := write(w)
+		written = true
+		s.work.give()
+		s.syncs.take()
+		return err
+	})
+	if written {
+		s.syncs.give()
+		s.work.take()
+	}
+	return err
 }
 
 // checkSums compares the contents with what the client says that they are.
