@@ -38,6 +38,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("expire", s.expire)
 	t.Run("catalog", s.catalog)
 	t.Run("rows", s.rows)
+	t.Run("files", s.files)
 	t.Run("close", s.close)
 }
 
