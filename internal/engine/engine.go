@@ -9,6 +9,7 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -41,6 +42,7 @@ type Engine struct {
 	options Options
 	plans   *otter.Cache[planKey, *plan]
 	topics  *topic.Service
+	running atomic.Int64 // requests
 
 	killLive func(id string) bool // of OnKillLive
 }
@@ -75,6 +77,9 @@ func def(v *int, value int) {
 // Plans is how many statements have their plan kept.
 func (e *Engine) Plans() int { return e.plans.EstimatedSize() }
 
+// Running is how many requests are being executed.
+func (e *Engine) Running() int { return int(e.running.Load()) }
+
 // DefaultNamespace is where names without a namespace are looked up when the
 // request names none.
 const DefaultNamespace = "default"
@@ -87,6 +92,8 @@ func (e *Engine) Run(ctx context.Context, who *identity.Principal, req *wire.Req
 }
 
 func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Request, files *Uploads) ([]wire.Result, error) {
+	e.running.Add(1)
+	defer e.running.Add(-1)
 	r := &run{e: e, who: who, namespace: req.Namespace, now: e.db.Now(), files: files}
 	if r.namespace == "" {
 		r.namespace = DefaultNamespace

@@ -105,6 +105,7 @@ func (n *Node) stats(version string) [][]wire.Value {
 	}
 	add("schema_cache_size", len(snapshot.All()))
 	add("plan_cache_size", plans)
+	add("running_requests", n.engine.Running())
 	add("active_connections", sockets)
 	add("websocket_sessions", sockets)
 	live := n.hub.Len()
