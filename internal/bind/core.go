@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
@@ -110,7 +111,7 @@ func (b *Binder) orderOn(c *core, list []order, items []dialect.OrderItem) error
 	return nil
 }
 
-const maxColumns = 1600
+const maxColumns = catalog.MaxColumns + 2 // with the system columns
 
 // outputs binds the select list into c.items.
 func (b *Binder) outputs(list []dialect.SelectItem, names *level, c *core) ([]wire.Field, error) {

@@ -65,6 +65,10 @@ func (c *Column) Physical() string {
 	return "c" + strconv.Itoa(c.ID)
 }
 
+// MaxColumns is how many columns a table may have, so that a result holds them
+// all.
+const MaxColumns = 1598
+
 // Table is one version of a table's definition. Fields are read-only.
 type Table struct {
 	ID        int64             `json:"id"`
@@ -76,7 +80,8 @@ type Table struct {
 	Key       []int             `json:"key"`     // indexes into Columns; empty: a STREAM table without a key
 	Checks    []Check           `json:"checks,omitempty"`
 	Indexes   []Index           `json:"indexes,omitempty"`
-	LastID    int               `json:"last_id"` // the largest column id that was ever given
+	LastID    int               `json:"last_id"`          // the largest column id that was ever given
+	Unused    []int             `json:"unused,omitempty"` // ids of columns that were dropped and that the engine's table still has
 	Options   map[string]string `json:"options,omitempty"`
 	Access    string            `json:"access,omitempty"` // SHARED: public, private, restricted, dba
 	TTL       int64             `json:"ttl,omitempty"`    // STREAM: seconds
@@ -122,6 +127,7 @@ func (t *Table) Clone() *Table {
 	c.Version++
 	c.Columns = slices.Clone(t.Columns)
 	c.Key = slices.Clone(t.Key)
+	c.Unused = slices.Clone(t.Unused)
 	c.Checks = slices.Clone(t.Checks)
 	c.Indexes = slices.Clone(t.Indexes)
 	c.Options = maps.Clone(t.Options)

@@ -189,7 +189,8 @@ func (a *altering) dropColumn(s *dialect.DropColumn) (string, error) {
 			return "", err
 		}
 	}
-	// The engine's column stays, unused: its id is never given again.
+	// The engine's column stays for now; its id is never given again.
+	a.new.Unused = append(a.new.Unused, id)
 	a.new.Columns = slices.Delete(a.new.Columns, i, i+1)
 	for k := range a.new.Key {
 		if a.new.Key[k] > i {
@@ -230,6 +231,7 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 			}
 		}
 		a.new.LastID++
+		a.new.Unused = append(a.new.Unused, c.ID)
 		c.ID, c.Type, c.SQLType = a.new.LastID, typ, expr.TypeName(typ)
 		if err := a.tx.AddColumn(a.new, i, wire.Null); err != nil {
 			return "", err

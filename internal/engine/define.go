@@ -313,6 +313,9 @@ func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
 	if t.Column(d.Name.Name) >= 0 {
 		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", d.Name.Name, " is defined twice"))
 	}
+	if len(t.Columns) == catalog.MaxColumns {
+		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "a table has at most ", itoa(catalog.MaxColumns), " columns"))
+	}
 	typ, err := expr.ParseType(d.Type)
 	if err != nil {
 		return placedAt(p.source, d.Type.Pos, err)

@@ -30,9 +30,20 @@ func (tx *Tx) SetNamespaceOptions(name, options string) error {
 	return err
 }
 
+// mostColumns is how many columns the engine's table may have when one is
+// added, unused ones and our own among them.
+const mostColumns = 1900
+
 // AddColumn adds column i of t to the engine's table. Rows that are there read
-// as value, which costs nothing however many they are.
+// as value, which costs nothing however many they are, until there are so many
+// dropped columns that one of them has to make room: that rewrites the table.
 func (tx *Tx) AddColumn(t *catalog.Table, i int, value wire.Value) error {
+	if len(t.Columns)+len(t.Unused) >= mostColumns && len(t.Unused) > 0 {
+		if err := tx.script("ALTER TABLE " + t.Physical() + " DROP COLUMN c" + strconv.Itoa(t.Unused[0])); err != nil {
+			return err
+		}
+		t.Unused = t.Unused[1:]
+	}
 	c := &t.Columns[i]
 	sql := "ALTER TABLE " + t.Physical() + " ADD COLUMN " + c.Physical() + " " + storage(c.Type.Kind)
 	if !value.IsNull() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
 )
 
 // catalog: definitions are part of transactions like rows.
@@ -25,11 +27,60 @@ func (s suite) catalog(t *testing.T) {
 		testCase{"FailedCreateIsForgotten", catalogForgotten},
 		testCase{"DropTable", catalogDrop},
 		testCase{"DropNamespace", catalogDropNamespace},
+		testCase{"ColumnsComeAndGoWithoutEnd", catalogColumns},
 	)
 	s.steps(t, store.Options{},
 		testCase{"DefinitionAmongWaitingWrites", catalogBatch},
 		testCase{"DefinitionWaitsForNoReader", catalogReaders},
 	)
+}
+
+// catalogColumns adds columns to a table that has lost so many that the
+// engine's has no room for more.
+func catalogColumns(t *testing.T, h *harness) {
+	def := definition("a", catalog.Shared)
+	for def.LastID = 2; def.LastID < 1990; {
+		def.LastID++
+		def.Columns = append(def.Columns, catalog.Column{ID: def.LastID, Name: "c" + strconv.Itoa(def.LastID), Type: wire.Type{Kind: wire.Int}, SQLType: "INT"})
+	}
+	a := h.create(def)
+	insert := func(id int64) {
+		h.write(func(tx *store.Tx) error {
+			row := make([]wire.Value, len(a.Columns))
+			row[0], row[1] = wire.IntValue(id), wire.TextValue("given")
+			_, err := tx.Insert(a, "", row)
+			return err
+		})
+	}
+	insert(1)
+	h.write(func(tx *store.Tx) error {
+		next := a.Clone() // this may run again
+		for _, c := range next.Columns[2:] {
+			next.Unused = append(next.Unused, c.ID)
+		}
+		next.Columns = next.Columns[:2]
+		for range 15 {
+			next.LastID++
+			next.Unused = append(next.Unused, next.Columns[1].ID)
+			next.Columns[1].ID = next.LastID
+			if err := tx.AddColumn(next, 1, wire.TextValue("as all")); err != nil {
+				return err
+			}
+		}
+		return tx.Redefine(next)
+	})
+	a = h.Catalog().Table("default", "a")
+	insert(2)
+	var got []string
+	h.read(func(tx *store.Tx) error {
+		return tx.EachRow(a, func(row []wire.Value) error {
+			got = append(got, row[1].Text())
+			return nil
+		})
+	})
+	if want := []string{"as all", "given"}; !slices.Equal(got, want) {
+		t.Errorf("rows are %q, want %q", got, want)
+	}
 }
 
 func catalogLoads(t *testing.T, h *harness) {
