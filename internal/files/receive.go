@@ -328,8 +328,8 @@ func (u *Upload) checkSums() error {
 }
 
 const (
-	headBytes = 512       // that tell the type of a content
-	copyBytes = 128 << 10 // of a content in memory
+	headBytes = 512      // that tell the type of a content
+	copyBytes = 64 << 10 // of a content in memory
 )
 
 // content is the content of a file as it arrives.

@@ -43,7 +43,7 @@ var (
 		Args: types(wire.BigInt), Cols: types(wire.BigInt, wire.Text),
 	}
 	refCount = &Stmt{
-		SQL:  "INSERT INTO file_refs(file, tbl, usr, n) VALUES(?1,?2,?3,?4) ON CONFLICT DO UPDATE SET n = n + ?4",
+		SQL:  "INSERT INTO file_refs(file, tbl, usr, n) VALUES(?1,?2,?3,?4) ON CONFLICT(file, tbl, usr) DO UPDATE SET n = file_refs.n + excluded.n",
 		Args: types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt),
 	}
 	refsOfTable = &Stmt{SQL: "SELECT DISTINCT file FROM file_refs WHERE tbl = ?1", Args: types(wire.BigInt), Cols: types(wire.BigInt)}
