@@ -125,11 +125,28 @@ func (b *Binder) insertValues(in *Insert, s *dialect.Insert, targets []int, defa
 	if !query {
 		return nil
 	}
-	// A sub-query among the values: the engine computes all of them.
+	// A sub-query among the values: the engine computes all of them but the
+	// numbers of counters.
 	v := &values{rows: in.Rows}
 	in.Rows = nil
 	in.Query = &Select{body: v, limits: b.limits}
 	for i := range defaults {
+		if in.Table.Columns[i].Serial > 0 {
+			counted := 0
+			for _, row := range v.rows {
+				if row[i] == defaults[i] {
+					row[i] = expr.Const(wire.Null, in.Table.Columns[i].Type)
+					counted++
+				}
+			}
+			if counted == len(v.rows) {
+				in.FromQuery = append(in.FromQuery, defaults[i])
+				continue
+			}
+			if counted > 0 {
+				return b.Unsupported(s.Query.Pos(), "a SERIAL column that has a value in one row and none in another, beside a sub-query,")
+			}
+		}
 		in.FromQuery = append(in.FromQuery, expr.Ref(&expr.Column{Index: i, T: in.Table.Columns[i].Type}))
 	}
 	return nil

@@ -106,6 +106,9 @@ func (b *Binder) defaults(t *catalog.Table) ([]expr.Node, error) {
 // Default binds what column i of a table gets when no value is given.
 func (b *Binder) Default(t *catalog.Table, i int) (expr.Node, error) {
 	c := &t.Columns[i]
+	if c.Serial > 0 {
+		return expr.Serial(c.Serial, c.Type), nil
+	}
 	if c.Default == "" {
 		return expr.Const(wire.Null, c.Type), nil
 	}
@@ -195,6 +198,9 @@ func (b *Binder) set(t *catalog.Table, list []dialect.Assignment, names *level) 
 		seen[i] = true
 		var n expr.Node
 		if _, ok := a.Value.(*dialect.Default); ok {
+			if t.Columns[i].Serial > 0 {
+				return nil, b.Unsupported(a.Value.Pos(), "SET to the DEFAULT of a SERIAL column")
+			}
 			defaults, err := b.defaults(t)
 			if err != nil {
 				return nil, err

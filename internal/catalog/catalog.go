@@ -55,6 +55,7 @@ type Column struct {
 	NotNull bool      `json:"not_null,omitempty"`
 	Default string    `json:"default,omitempty"` // SQL text of the expression, "" for none
 	Unique  bool      `json:"unique,omitempty"`
+	Serial  int       `json:"serial,omitempty"` // of a SERIAL, the number of its counter; 0 for others
 }
 
 // Physical is the column's name in the engine.

@@ -121,6 +121,9 @@ func (a *altering) addColumn(s *dialect.AddColumn) (string, error) {
 		return "", err
 	}
 	c := &a.new.Columns[i]
+	if c.Serial > 0 {
+		return "", a.fail(name, wire.CodeUnsupported, "adding a column that counts is not supported; BIGSERIAL gives the rows that are there ids of 64 bits")
+	}
 	value, each, err := a.initial(i)
 	if err != nil {
 		return "", err
@@ -213,6 +216,9 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 	}
 	c := &a.new.Columns[i]
 	if typ != c.Type {
+		if c.Serial > 0 && typ.Kind != wire.SmallInt && typ.Kind != wire.Int && typ.Kind != wire.BigInt {
+			return "", a.fail(s.Column, wire.CodeInvalidSQL, "column ", s.Column.Name, " numbers its rows and stays an integer; drop its default first")
+		}
 		if typ.Kind == wire.File || c.Type.Kind == wire.File {
 			return "", a.fail(s.Column, wire.CodeUnsupported, "changing the type of a column to or from FILE is not supported; add a column and drop the old one")
 		}
@@ -286,9 +292,14 @@ func (a *altering) noNull(id dialect.Ident, i int) error {
 
 func (a *altering) setDefault(id dialect.Ident, text string) (string, error) {
 	i, err := a.column(id)
-	if err != nil || a.new.Columns[i].Default == text {
+	if err != nil {
 		return "", err
 	}
+	c := &a.new.Columns[i]
+	if c.Default == text && c.Serial == 0 {
+		return "", nil
+	}
+	c.Serial = 0
 	if text != "" && a.new.Columns[i].Type.Kind == wire.File {
 		return "", a.fail(id, wire.CodeUnsupported, "a DEFAULT of a FILE column is not supported: each file comes with its row")
 	}

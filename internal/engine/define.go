@@ -335,10 +335,14 @@ func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
 	case d.Default != nil:
 		c.Default = dialect.Print(d.Default)
 	case d.Generated || expr.IsSerial(d.Type.Name):
-		if typ.Kind != wire.BigInt {
-			return at(p.source, d.Type.Pos, wire.NewError(wire.CodeUnsupported, "a generated key of type ", c.SQLType, " is not supported: generated ids have 64 bits; use BIGSERIAL or BIGINT AUTO_INCREMENT"))
+		switch typ.Kind {
+		case wire.BigInt:
+			c.Default = "snowflake_id()"
+		case wire.Int, wire.SmallInt:
+			c.Serial = c.ID
+		default:
+			return at(p.source, d.Type.Pos, wire.NewError(wire.CodeInvalidSQL, "a column that numbers its rows is an integer, not ", c.SQLType))
 		}
-		c.Default = "snowflake_id()"
 		c.NotNull = true
 	}
 	t.Columns = append(t.Columns, c)

@@ -35,6 +35,7 @@ func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, err
 	case p.query != nil:
 		res, err = r.query(p, env, tx.Query)
 	case p.in != nil:
+		env.Serial = func(id int) (int64, error) { return tx.NextSerial(p.table, owner(p.table, env), id) }
 		res, err = r.insert(tx, p, env)
 	case len(p.ch.Set) > 0:
 		res, err = r.update(tx, p, env)

@@ -63,6 +63,9 @@ func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
 			return err
 		}
 	}
+	if err := ins.raise(nodes, row); err != nil {
+		return err
+	}
 	if err := ins.r.takeFiles(ins.tx, ins.t, ins.env, nil, row); err != nil {
 		return err
 	}
@@ -93,6 +96,19 @@ func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
 		return ins.r.conflict(ins.t, err)
 	}
 	return ins.done(row, seq, asked)
+}
+
+// raise lets the counters of SERIAL columns go on above the numbers that a row
+// brings, which would be in the way of theirs.
+func (ins *inserting) raise(nodes []expr.Node, row []wire.Value) error {
+	for i := range ins.t.Columns {
+		if id := ins.t.Columns[i].Serial; id > 0 && !expr.IsNumber(nodes[i]) {
+			if err := ins.tx.RaiseSerial(ins.t, owner(ins.t, ins.env), id, row[i].Int()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // dropEnded deletes the rows of a STREAM table that are in the way of row and

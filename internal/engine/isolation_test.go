@@ -86,7 +86,11 @@ func (g statements) query(depth int) string {
 func (g statements) next() string {
 	table := g.pick("app.a", "app.b")
 	name := table[len("app."):]
-	switch g.r.IntN(20) {
+	switch g.r.IntN(21) {
+	case 17:
+		return g.pick("INSERT INTO app.c (v) VALUES ("+g.word()+"), ("+g.word()+") RETURNING n, v",
+			"INSERT INTO app.c (v) SELECT t.v FROM "+g.table()+" AS t WHERE "+g.condition(1)+" ORDER BY t.id, t.v LIMIT 2 RETURNING n",
+			"DELETE FROM app.c WHERE n % 3 = "+g.key()+" RETURNING n, v", "BEGIN; INSERT INTO app.c (v) VALUES ('c') RETURNING n; ROLLBACK")
 	case 14:
 		return "UPDATE " + table + " AS t SET (v, u) = (SELECT max(i.v), max(i.id) FROM " + g.table() + " AS i WHERE i.id " + g.pick("=", "<=") + " t.id) WHERE " + g.condition(1) +
 			" RETURNING t.id, (SELECT count(*) FROM " + g.table() + " AS i WHERE i.v = t.v), t.id IN (SELECT u FROM " + table + ")"
@@ -158,6 +162,7 @@ func TestUsersAreAsIfAlone(t *testing.T) {
 			"CREATE USER alice WITH INTERNAL ROLE user", "CREATE USER bob WITH INTERNAL ROLE user",
 			"CREATE USER TABLE app.a (id INT PRIMARY KEY, v TEXT, u INT UNIQUE)",
 			"CREATE USER TABLE app.b (id BIGINT PRIMARY KEY, v TEXT, u INT UNIQUE)",
+			"CREATE USER TABLE app.c (n SERIAL PRIMARY KEY, v TEXT)",
 			"CREATE STREAM TABLE app.s (id INT, v TEXT) WITH (TTL_SECONDS = 3600)",
 		} {
 			do(t, e, root, sql)

@@ -108,7 +108,10 @@ func (r *run) described(versions []*catalog.Table) wire.Result {
 		for i := range t.Columns {
 			c := &t.Columns[i]
 			def := wire.Null
-			if c.Default != "" {
+			switch {
+			case c.Serial > 0:
+				def = wire.TextValue("SERIAL")
+			case c.Default != "":
 				def = wire.TextValue(c.Default)
 			}
 			res.Rows = append(res.Rows, []wire.Value{

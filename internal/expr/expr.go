@@ -34,6 +34,8 @@ type Env struct {
 	Role   string
 	Now    time.Time    // the start of the statement
 	NextID func() int64 // for SNOWFLAKE_ID()
+	// Serial gives the next number of a counter of the table that is written.
+	Serial func(id int) (int64, error)
 	// Files are the references of the files that came with the statement, by
 	// the names that FILE("name") calls them.
 	Files map[string]wire.Value

@@ -103,7 +103,7 @@ func Columns(n Node, fn func(*Column)) {
 func IsConst(n Node) bool {
 	return !contains(n, func(n Node) bool {
 		switch n := n.(type) {
-		case *column, *param, *upload, *environment, *aggregateCall, *windowCall, *scalarQuery, *exists, *inQuery:
+		case *column, *param, *upload, *environment, *serial, *aggregateCall, *windowCall, *scalarQuery, *exists, *inQuery:
 			return true
 		case *call:
 			return n.f.volatile

@@ -173,7 +173,12 @@ var (
 	versionInsert   = &Stmt{SQL: "INSERT INTO table_versions(table_id, version, definition) VALUES(?1, ?2, ?3)", Args: types(wire.BigInt, wire.BigInt, wire.Text)}
 	versionDelete   = &Stmt{SQL: "DELETE FROM table_versions WHERE table_id = ?1", Args: types(wire.BigInt)}
 	versionAll      = &Stmt{SQL: "SELECT definition FROM table_versions WHERE table_id = ?1 ORDER BY version", Args: types(wire.BigInt), Cols: types(wire.Text)}
-	tableAll        = &Stmt{SQL: "SELECT definition FROM tables", Cols: types(wire.Text)}
+	counterDelete   = &Stmt{SQL: "DELETE FROM counters WHERE tbl = ?1", Args: types(wire.BigInt)}
+	counterNext     = &Stmt{SQL: "INSERT INTO counters(tbl, id, usr, value) VALUES(?1, ?2, ?3, 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
+		Args: types(wire.BigInt, wire.BigInt, wire.Text), Cols: types(wire.BigInt)}
+	counterRaise = &Stmt{SQL: "INSERT INTO counters(tbl, id, usr, value) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+		Args: types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt)}
+	tableAll = &Stmt{SQL: "SELECT definition FROM tables", Cols: types(wire.Text)}
 )
 
 // CreateNamespace adds a namespace, which must not exist.
@@ -242,7 +247,7 @@ func (tx *Tx) define(s *Stmt, t *catalog.Table) error {
 // they are trimmed.
 func (tx *Tx) DropTable(t *catalog.Table) error {
 	tx.write.defined = true
-	for _, s := range []*Stmt{tableDelete, versionDelete} {
+	for _, s := range []*Stmt{tableDelete, versionDelete, counterDelete} {
 		if _, err := tx.Exec(s, wire.IntValue(t.ID)); err != nil {
 			return err
 		}
@@ -253,6 +258,25 @@ func (tx *Tx) DropTable(t *catalog.Table) error {
 		}
 	}
 	return tx.script("DROP TABLE " + t.Physical())
+}
+
+// NextSerial is the next number, from 1, of a counter of t, of the user where t
+// is private. Who fails gives it back.
+func (tx *Tx) NextSerial(t *catalog.Table, user string, id int) (n int64, err error) {
+	err = tx.Query(counterNext, []wire.Value{wire.IntValue(t.ID), wire.IntValue(int64(id)), wire.TextValue(user)}, func(row []wire.Value) error {
+		n = row[0].Int()
+		return nil
+	})
+	return n, err
+}
+
+// RaiseSerial makes a counter go on above n, if it is not there yet.
+func (tx *Tx) RaiseSerial(t *catalog.Table, user string, id int, n int64) error {
+	if n < 1 {
+		return nil
+	}
+	_, err := tx.Exec(counterRaise, wire.IntValue(t.ID), wire.IntValue(int64(id)), wire.TextValue(user), wire.IntValue(n))
+	return err
 }
 
 // createSQL is the engine's definition of a table: clustered by user and key,
