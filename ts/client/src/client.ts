@@ -12,7 +12,7 @@ import type {
 import { batchBody, checkTable, keyCondition, quoteName, requestBody, type BatchStatement, type Param, type RowKey } from './params.js';
 import { KalamChange, KalamRow, wrapRows } from './row.js';
 import type { SeqId } from './seqid.js';
-import { Session, type AuthStateEvent } from './session.js';
+import { Session, type AuthStateEvent, type ClientEvents } from './session.js';
 import { Subscriptions, type SubscriptionCallback, type SubscriptionInfo, type Unsubscribe } from './subscriptions.js';
 import { upload, type Upload, type UploadProgress } from './upload.js';
 
@@ -117,24 +117,37 @@ export class KalamDBClient {
     this.#session.log.listener = listener;
   }
 
+  /** Sets the handler of the event and replaces the one before. */
   onConnect(callback: OnConnectCallback | undefined): void {
-    this.#session.setHandler('onConnect', callback);
+    this.#session.setHandler('connect', callback);
   }
 
   onDisconnect(callback: OnDisconnectCallback | undefined): void {
-    this.#session.setHandler('onDisconnect', callback);
+    this.#session.setHandler('disconnect', callback);
   }
 
   onError(callback: OnErrorCallback | undefined): void {
-    this.#session.setHandler('onError', callback);
+    this.#session.setHandler('error', callback);
   }
 
   onReceive(callback: OnReceiveCallback | undefined): void {
-    this.#session.setHandler('onReceive', callback);
+    this.#session.setHandler('receive', callback);
   }
 
   onSend(callback: OnSendCallback | undefined): void {
-    this.#session.setHandler('onSend', callback);
+    this.#session.setHandler('send', callback);
+  }
+
+  /**
+   * Adds a listener of an event, beside the one handler that an option or
+   * `onConnect` and its like set; gives what removes it.
+   *
+   * ```ts
+   * const off = client.on('disconnect', ({ message }) => showOffline(message));
+   * ```
+   */
+  on<K extends keyof ClientEvents>(event: K, listener: ClientEvents[K]): () => void {
+    return this.#session.addListener(event, listener);
   }
 
   /** Adds a listener for the state of the session; gives what removes it. */

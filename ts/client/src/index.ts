@@ -23,7 +23,7 @@ export type { CallOptions, ClientOptions, OnConnectCallback, OnDisconnectCallbac
 export type { BatchStatement, Param, RowKey } from './params.js';
 export { KalamChange, KalamRow, wrapRows } from './row.js';
 export { SeqId } from './seqid.js';
-export type { AuthState, AuthStateEvent } from './session.js';
+export type { AuthState, AuthStateEvent, ClientEvents } from './session.js';
 export type { ConnectionError, DisconnectReason } from './socket.js';
 export type { SubscriptionCallback, SubscriptionInfo, TypedSubscriptionCallback, Unsubscribe } from './subscriptions.js';
 export type { UploadProgress } from './upload.js';

@@ -3,7 +3,9 @@ import { browser } from './browser.js';
 import { Calls, loadCore, type Core, type WasmKalamClient } from './core.js';
 import { KalamError, toKalamError, type Failure } from './errors.js';
 import { Log, LogLevel } from './log.js';
-import type { ClientOptions } from './options.js';
+import type {
+  ClientOptions, OnConnectCallback, OnDisconnectCallback, OnErrorCallback, OnReceiveCallback, OnSendCallback,
+} from './options.js';
 import { platform } from './platform.js';
 import { resolveCredentials } from './provider.js';
 import { request } from './request.js';
@@ -22,8 +24,22 @@ export interface AuthStateEvent {
   error?: KalamError;
 }
 
-/** What a client tells about its socket, one handler each. */
-export type Handlers = Pick<ClientOptions, 'onConnect' | 'onDisconnect' | 'onError' | 'onReceive' | 'onSend'>;
+/** What a client tells about its socket, and how it is listened to. */
+export interface ClientEvents {
+  connect: OnConnectCallback;
+  disconnect: OnDisconnectCallback;
+  error: OnErrorCallback;
+  /** Each text message of the socket. */
+  receive: OnReceiveCallback;
+  /** Each text message to the socket, tokens left out. */
+  send: OnSendCallback;
+}
+
+/** The handlers of an event: the one of the options or of its method, which a later one replaces, and the others. */
+interface Listeners<K extends keyof ClientEvents> {
+  handler: ClientEvents[K] | undefined;
+  others: Set<ClientEvents[K]>;
+}
 
 /** What there is between the first call and shutdown(). */
 export interface Running {
@@ -48,7 +64,7 @@ export class Session {
   /** Opening the socket at once, if the options want that. */
   eager: Promise<void> | undefined;
   readonly #options: ClientOptions;
-  readonly #handlers: Handlers;
+  readonly #listeners: { [K in keyof ClientEvents]: Listeners<K> };
   #reconnect = { off: false, first: 0, max: 0, attempts: 0 };
   #running: Promise<Running> | undefined;
   #ready: Running | undefined;
@@ -59,8 +75,13 @@ export class Session {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.log = new Log(options.logLevel, options.logListener);
-    const { onConnect, onDisconnect, onError, onReceive, onSend } = options;
-    this.#handlers = { onConnect, onDisconnect, onError, onReceive, onSend } as Handlers;
+    this.#listeners = {
+      connect: { handler: options.onConnect, others: new Set() },
+      disconnect: { handler: options.onDisconnect, others: new Set() },
+      error: { handler: options.onError, others: new Set() },
+      receive: { handler: options.onReceive, others: new Set() },
+      send: { handler: options.onSend, others: new Set() },
+    };
   }
 
   /** What runs, if something does. */
@@ -128,9 +149,22 @@ export class Session {
     return error;
   }
 
-  setHandler<K extends keyof Handlers>(name: K, callback: Handlers[K] | undefined): void {
-    if (callback === undefined) delete this.#handlers[name];
-    else this.#handlers[name] = callback;
+  /** Replaces the handler of an event. */
+  setHandler<K extends keyof ClientEvents>(event: K, handler: ClientEvents[K] | undefined): void {
+    this.#listeners[event].handler = handler;
+  }
+
+  /** Adds a listener of an event; gives what removes it. */
+  addListener<K extends keyof ClientEvents>(event: K, listener: ClientEvents[K]): () => void {
+    const { others } = this.#listeners[event];
+    const own = ((...args: never[]) => (listener as (...a: never[]) => void)(...args)) as ClientEvents[K]; // added twice it is called twice
+    others.add(own);
+    return () => others.delete(own);
+  }
+
+  #tell<K extends keyof ClientEvents>(event: K, ...args: Parameters<ClientEvents[K]>): void {
+    const { handler, others } = this.#listeners[event];
+    for (const listener of [handler, ...others]) this.log.guard(`a handler of ${event}`, listener as ((...a: unknown[]) => void) | undefined, ...args);
   }
 
   /** Changes how the socket comes back, now and after the next start. */
@@ -194,20 +228,20 @@ export class Session {
         this.reconnecting = false;
         this.attempts = 0;
         this.log.write(LogLevel.Info, 'connection', 'connected');
-        this.log.guard('onConnect', this.#handlers.onConnect);
+        this.#tell('connect');
       },
       disconnected: (reason) => {
         this.connected = false;
         this.reconnecting = true;
         this.log.write(LogLevel.Info, 'connection', `disconnected: ${reason.message}`);
-        this.log.guard('onDisconnect', this.#handlers.onDisconnect, reason);
+        this.#tell('disconnect', reason);
       },
       failed: (error) => {
         this.log.write(LogLevel.Info, 'connection', error.message);
-        this.log.guard('onError', this.#handlers.onError, error);
+        this.#tell('error', error);
       },
-      received: (text) => this.log.guard('onReceive', this.#handlers.onReceive, text),
-      sent: (text) => this.log.guard('onSend', this.#handlers.onSend, text),
+      received: (text) => this.#tell('receive', text),
+      sent: (text) => this.#tell('send', text),
     };
   }
 

@@ -170,10 +170,10 @@ describe('credentials', () => {
     const good = (e) => e instanceof KalamConnectionError && e.code === 'PROVIDER_TIMEOUT' && e.retryable && /did not answer in time/.test(e.message);
     await assert.rejects(c.query('SELECT 1'), good);
     assert.deepEqual(signals.map((s) => s.aborted), [true, true]);
-    await assert.rejects(c.live('SELECT * FROM chat.things', () => {}), good);
+    await assert.rejects(c.connect(), good);
     await assert.rejects(c.initialize(), good);
     let late = true;
-    const slow = newClient({ authTimeoutMs: 90, authProviderInitialBackoffMs: 1, authProvider: async (r) => (late ? ((late = false), hangs(r)) : alice()) });
+    const slow = newClient({ authTimeoutMs: 9000, authProviderInitialBackoffMs: 1, authProvider: async (r) => (late ? ((late = false), hangs(r)) : alice()) });
     assert.equal((await slow.queryOne('SELECT 1 AS one')).one.asInt(), 1); // the second answer came in time
   });
 
@@ -255,6 +255,25 @@ describe('life', () => {
     assert.equal((await c.queryOne('SELECT 2 AS two')).two.asInt(), 2);
     await c.disconnect();
     await c.query('SELECT 1');
+  });
+
+  test('an event has one handler that is replaced, and as many listeners as were added', async () => {
+    const seen = [];
+    const entries = [];
+    const c = newClient({ onConnect: () => seen.push('option'), logListener: (e) => entries.push(e.message) });
+    c.onConnect(() => seen.push('method'));
+    const listener = () => seen.push('listener');
+    const offs = [c.on('connect', listener), c.on('connect', listener), c.on('connect', () => { throw new Error('mine'); })];
+    c.on('connect', () => seen.push('last'));
+    offs[0]();
+    await c.connect();
+    assert.deepEqual(seen, ['method', 'listener', 'last']);
+    assert.ok(entries.some((m) => /a handler of connect threw: Error: mine/.test(m)), entries.join());
+    c.onConnect(undefined);
+    offs[1]();
+    await c.disconnect();
+    await c.connect();
+    assert.deepEqual(seen, ['method', 'listener', 'last', 'last']);
   });
 
   test('disconnect ends what waits, without an error event', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac, randomBytes } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { Auth, createClient, KalamError, SeqId } from '@kalamdb/client';
+import { startFront } from '../../test/support/front.mjs';
 import { startProxy } from '../../test/support/proxy.mjs';
 import { freePort, password, startServer, until } from '../../test/support/server.mjs';
 
@@ -175,6 +176,34 @@ test('the socket is cut by a proxy', async () => {
   await stopRaw();
   await client.shutdown();
   await proxy.close();
+});
+
+test('frames that nobody understands lose nothing and break nothing', async () => {
+  const unhandled = [];
+  const note = (error) => unhandled.push(error);
+  process.on('unhandledRejection', note);
+  const front = await startFront(server.url);
+  const client = newClient({ url: front.url });
+  client.setReconnectDelay(5, 50);
+  let rows;
+  const stop = await client.live(room('strange'), (now) => { rows = now; });
+  const frames = [
+    '', '{', 'null', '[]', '7', '"text"', '{}', '{"type":7}', '{"type":"from_the_future","subscription_id":"1","rows":[{}]}',
+    '{"type":"change","subscription_id":"nobody","change_type":"insert","rows":[{"id":1}]}', '{"type":"change","subscription_id":"1","change_type":"melt","rows":7}',
+    '{"type":"initial_data_batch","rows":"x"}', '{"type":"subscription_ack","schema":{}}', '{"type":"error"}', '{"type":"auth_expiring","expires_in":"soon"}',
+    `${'['.repeat(100_000)}`, Buffer.from([0x1f, 0x8b, 1, 2, 3]), Buffer.from([0xff, 0xfe, 0]),
+  ];
+  for (const [i, frame] of frames.entries()) {
+    front.say(frame);
+    await add(client, 'strange', 901 + i);
+    await until(`the row after ${frame.slice(0, 50)}`, () => rows.length === i + 1, 60_000);
+  }
+  assert.deepEqual(ids(rows), frames.map((_, i) => 901 + i));
+  await stop();
+  await client.shutdown();
+  await front.close();
+  process.off('unhandledRejection', note);
+  assert.deepEqual(unhandled, []);
 });
 
 test('with reconnecting off, connect() resumes', async () => {

@@ -211,6 +211,7 @@ function toMessage<T>(raw: RawMessage, groupId: string): ConsumeMessage<T> {
   }
   const message = { ...raw, user: raw.user as UserId, group_id: groupId, payload: payload as T, value: payload as T };
   if (raw.user === undefined) delete (message as { user?: UserId }).user;
+  if (raw.op) message.op = raw.op[0]!.toUpperCase() + raw.op.slice(1);
   return message;
 }
 

@@ -34,7 +34,7 @@ export interface ConsumeRequest {
 export interface ConsumeMessage<T = Record<string, unknown>> {
   /** The row's primary key as text. */
   key?: string;
-  /** insert, update or delete. */
+  /** Insert, Update or Delete. */
   op?: string;
   timestamp_ms?: number;
   offset: number;

@@ -41,7 +41,7 @@ test('messages come in order, typed, with user and payload', async () => {
   });
   for (const id of [1, 2, 3]) await insert(id);
   await done;
-  assert.deepEqual(seen.map(([id, user, op, group]) => [Number(id), user, op.toLowerCase(), group]), [1, 2, 3].map((id) => [id, 'alice', 'insert', 'g']));
+  assert.deepEqual(seen.map(([id, user, op, group]) => [Number(id), user, op, group]), [1, 2, 3].map((id) => [id, 'alice', 'Insert', 'g']));
   // Everything was acknowledged: the group gets nothing more.
   const more = await consumers.consumeBatch({ topic, group_id: 'g' });
   assert.deepEqual(more.messages, []);
