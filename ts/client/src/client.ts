@@ -14,7 +14,7 @@ import { KalamChange, KalamRow, wrapRows } from './row.js';
 import type { SeqId } from './seqid.js';
 import { Session, type AuthStateEvent, type ClientEvents } from './session.js';
 import { Subscriptions, type SubscriptionCallback, type SubscriptionInfo, type Unsubscribe } from './subscriptions.js';
-import { upload, type Upload, type UploadProgress } from './upload.js';
+import { Upload, type UploadProgress } from './upload.js';
 
 /**
  * One user's connection to a KalamDB server. All work is done by the Go client
@@ -267,14 +267,12 @@ export class KalamDBClient {
     onProgress?: (progress: UploadProgress) => void,
     options?: CallOptions,
   ): Promise<QueryResponse> {
+    const { url, namespace } = this.#options;
+    const u = new Upload(url, sql, files, params, namespace, onProgress && ((progress) => this.#session.log.guard('onProgress', onProgress, progress)));
     const { wasm } = await this.#session.start();
-    const u: Upload = {
-      url: `${this.#options.url.replace(/\/+$/, '')}/v1/api/sql`, sql, files, params, namespace: this.#options.namespace,
-      onProgress: onProgress && ((progress) => this.#session.log.guard('onProgress', onProgress, progress)),
-    };
     const over = new AbortController(); // when nobody waits any more
     try {
-      const post = (token: string) => upload(u, token, over.signal);
+      const post = (token: string) => u.send(token, over.signal);
       return answerOf(await this.#session.call<string>((id) => wasm.upload(id, post), options?.signal), this.#options.url);
     } finally {
       over.abort();

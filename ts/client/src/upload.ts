@@ -1,6 +1,8 @@
 import { browser } from './browser.js';
+import { KalamError } from './errors.js';
 import { encodeParams } from './params.js';
 import { platform } from './platform.js';
+import { explain } from './request.js';
 
 /** How far an upload is. */
 export interface UploadProgress {
@@ -15,29 +17,48 @@ export interface UploadProgress {
   percent: number;
 }
 
-/** What an upload is made of. */
-export interface Upload {
-  url: string;
-  sql: string;
-  files: Readonly<Record<string, File | Blob>>;
-  params: readonly unknown[] | undefined;
-  namespace: string | undefined;
-  onProgress: ((progress: UploadProgress) => void) | undefined;
-}
+/** A request with files, which may be sent more than once. */
+export class Upload {
+  readonly #url: string;
+  readonly #form = new FormData();
+  readonly #files: Readonly<Record<string, Blob>>;
+  readonly #onProgress: ((progress: UploadProgress) => void) | undefined;
 
-/** Sends an upload once, with an access token; gives the status and the text of the answer. */
-export async function upload(u: Upload, token: string, signal: AbortSignal): Promise<[status: number, text: string]> {
-  const form = new FormData();
-  form.append('sql', u.sql);
-  if (u.params !== undefined && u.params.length > 0) form.append('params', encodeParams(u.params));
-  if (u.namespace) form.append('namespace_id', u.namespace);
-  for (const [name, file] of Object.entries(u.files)) {
-    form.append(`file:${name}`, file, 'name' in file && file.name !== '' ? file.name : name);
+  /** Throws for parameters that are none, and for files that are none. */
+  constructor(
+    url: string,
+    sql: string,
+    files: Readonly<Record<string, File | Blob>>,
+    params: readonly unknown[] | undefined,
+    namespace: string | undefined,
+    onProgress: ((progress: UploadProgress) => void) | undefined,
+  ) {
+    this.#url = `${url.replace(/\/+$/, '')}/v1/api/sql`;
+    this.#files = files;
+    this.#onProgress = onProgress;
+    this.#form.append('sql', sql);
+    if (params !== undefined && params.length > 0) this.#form.append('params', encodeParams(params));
+    if (namespace) this.#form.append('namespace_id', namespace);
+    for (const [name, file] of Object.entries(files)) {
+      if (!(file instanceof Blob)) {
+        throw new KalamError({ code: 'INVALID_ARGUMENT', message: `queryWithFiles: the file ${JSON.stringify(name)} is no File or Blob; bytes become one with new Blob([bytes])` });
+      }
+      this.#form.append(`file:${name}`, file, 'name' in file && file.name !== '' ? (file as File).name : name);
+    }
   }
-  const meter = u.onProgress && new Meter(u.files, u.onProgress);
-  const answer = await (platform.current ?? browser).sendForm(u.url, token, form, signal, meter && ((sent) => meter.sent(sent)));
-  meter?.sent(Infinity);
-  return answer;
+
+  /** Sends it with an access token; gives the status and the text of the answer. */
+  async send(token: string, signal: AbortSignal): Promise<[status: number, text: string]> {
+    const meter = this.#onProgress && new Meter(this.#files, this.#onProgress);
+    let answer: [status: number, text: string];
+    try {
+      answer = await (platform.current ?? browser).sendForm(this.#url, token, this.#form, signal, meter && ((sent) => meter.sent(sent)));
+    } catch (error) {
+      throw new Error(explain(this.#url, error)); // the core says the rest
+    }
+    meter?.sent(Infinity);
+    return answer;
+  }
 }
 
 /** Maps the bytes sent in all onto the files, one after the other. */

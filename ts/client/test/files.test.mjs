@@ -116,6 +116,13 @@ test('refusals are those of the server, and leave nothing', async () => {
   assert.equal(await count(4), 0);
 });
 
+test('what is no file or no parameter is told before anything is sent', async () => {
+  for (const wrong of ['text', new Uint8Array(3), null, undefined, { size: 3 }]) {
+    await assert.rejects(client.queryWithFiles(insert, { photo: blob('a'), small: wrong }, [4, 'x']), (e) => e.code === 'INVALID_ARGUMENT' && /"small" is no File or Blob/.test(e.message));
+  }
+  await assert.rejects(client.queryWithFiles(insert, { photo: blob('a'), small: blob('b') }, [4, NaN]), (e) => e.code === 'INVALID_PARAMETER');
+});
+
 test('a signal ends an upload', async () => {
   const gone = new AbortController();
   const big = { photo: blob(new Uint8Array(16 << 20)), small: blob('b') };
@@ -162,7 +169,7 @@ function mint(seconds) {
 
 test('a server that is away, and a callback that throws', async () => {
   const c = newClient({ url: `http://localhost:${await freePort()}`, authProvider: async () => Auth.jwt('t') });
-  await assert.rejects(c.queryWithFiles(insert, { photo: blob('a'), small: blob('b') }, [7, 'x'], () => {}), (e) => e instanceof KalamConnectionError && e.code === 'SERVER_UNAVAILABLE');
+  await assert.rejects(c.queryWithFiles(insert, { photo: blob('a'), small: blob('b') }, [7, 'x'], () => {}), (e) => e instanceof KalamConnectionError && e.code === 'SERVER_UNAVAILABLE' && /ECONNREFUSED/.test(e.message));
   const entries = [];
   const own = newClient({ logListener: (entry) => entries.push(entry.message) });
   await own.queryWithFiles(insert, { photo: blob('a'), small: blob('') }, [7, 'x'], () => { throw new Error('mine'); });
