@@ -12,6 +12,8 @@ import { request } from './request.js';
 import { watched, type SocketObserver } from './socket.js';
 import { onWake } from './wake.js';
 
+const fresh = 10_000; // milliseconds for which an answer of the provider may wait for its first use
+
 /** How the session of a client stands. */
 export type AuthState = 'signed-in' | 'offline' | 'signed-out';
 
@@ -70,7 +72,7 @@ export class Session {
   #ready: Running | undefined;
   #providerError: unknown;
   /** What the provider is asked for while the module loads; the first need takes it. */
-  #early: { answer: Promise<AuthCredentials>; abort: AbortController } | undefined;
+  #early: { answer: Promise<AuthCredentials>; abort: AbortController; since: number } | undefined;
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -176,7 +178,7 @@ export class Session {
   async #load(): Promise<Running> {
     const host = platform.current ?? browser;
     const abort = new AbortController();
-    const early = { answer: this.#ask('initialize', '', abort.signal), abort };
+    const early = { answer: this.#ask('initialize', '', abort.signal), abort, since: Date.now() };
     early.answer.catch(() => {}); // whoever takes it sees it
     const [core, socket] = await Promise.all([loadCore(this.#options.wasmUrl), host.webSocket()]).catch((error: unknown) => {
       abort.abort();
@@ -249,7 +251,8 @@ export class Session {
   #credentials(reason: string, rejected: string, signal: AbortSignal): Promise<AuthCredentials> {
     const early = this.#early;
     this.#early = undefined;
-    if (early === undefined) return this.#ask(reason, rejected, signal);
+    // Without a first need at once, as after refreshToken(), it has grown old.
+    if (early === undefined || rejected !== '' || Date.now() - early.since > fresh) return this.#ask(reason, rejected, signal);
     signal.addEventListener('abort', () => early.abort.abort());
     return early.answer;
   }
