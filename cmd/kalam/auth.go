@@ -127,6 +127,12 @@ func (c *sessionsCmd) Run(s *streams) error {
 	if err := p.call(ctx, "GET", "sessions", nil, &in); err != nil {
 		return err
 	}
+	if p.current().Refresh == "" {
+		fmt.Fprintln(s.out, "You are signed in with a token, which has no session here.")
+	}
+	if len(in.Sessions) == 0 {
+		return nil
+	}
 	t := table.NewWriter()
 	t.SetOutputMirror(s.out)
 	t.SetStyle(table.StyleLight)

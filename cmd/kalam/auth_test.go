@@ -58,6 +58,9 @@ func TestTokenOfAnApplicationIsKept(t *testing.T) {
 	if out := p.ok("", "auth", "status"); !strings.Contains(out, "without a session") {
 		t.Errorf("got %s", out)
 	}
+	if out := p.ok("", "sessions"); out != "You are signed in with a token, which has no session here.\n" {
+		t.Errorf("got %q", out)
+	}
 	if out := p.ok("", "auth", "doctor"); !strings.Contains(out, "open and signed in") || !strings.Contains(out, "not renewed") {
 		t.Errorf("got %s", out)
 	}

@@ -99,7 +99,7 @@ func (s *Service) AlterUser(tx *store.Tx, p *PreparedChange) error {
 	switch p.action {
 	case "PASSWORD":
 		if u.authType == AuthOIDC {
-			return wire.NewError(wire.CodeInvalidInput, "user '", u.id, "' signs in with OIDC and has no password")
+			return errNoPassword(u.id)
 		}
 		if u.id == p.actor.UserID {
 			keep = p.actor.SessionID

@@ -367,6 +367,7 @@ func TestUsersOfIssuersAreRevokedLikeOthers(t *testing.T) {
 	} {
 		token := sign()
 		who := s.verify(token)
+		wantCode(t, s.ChangePassword(t.Context(), who, "", "Secret456!", ""), wire.CodeInvalidInput)
 		end(token, who)
 		if name == "role back" || name == "role" {
 			if u, err := s.User(t.Context(), "corp:42"); err != nil || u.Role == who.Role && s.Valid(who) {

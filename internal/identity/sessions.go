@@ -233,9 +233,12 @@ func (s *Service) logoutSession(ctx context.Context, id string) error {
 
 // ChangePassword sets a new password for a principal's user, who must know the
 // current one, and ends the user's other sessions. It fails with
-// INVALID_CREDENTIALS, WEAK_PASSWORD or a ThrottledError. Users of other issuers
-// have no password.
+// INVALID_CREDENTIALS, WEAK_PASSWORD or a ThrottledError; and with INVALID_INPUT
+// for a user of another issuer, who has no password.
 func (s *Service) ChangePassword(ctx context.Context, p *Principal, current, next, clientAddr string) error {
+	if p.Issuer != Issuer {
+		return errNoPassword(p.UserID)
+	}
 	u, _, err := s.checkLogin(ctx, p.UserID, current, clientAddr, auditPasswordFailed)
 	if err != nil {
 		return err
@@ -277,7 +280,7 @@ func (s *Service) ResetPassword(ctx context.Context, name, password string) erro
 		return err
 	}
 	if u.AuthType == AuthOIDC {
-		return wire.NewError(wire.CodeInvalidInput, "user '", u.ID, "' signs in with another issuer and has no password")
+		return errNoPassword(u.ID)
 	}
 	if err := s.checkPassword(password, u.ID, u.Email); err != nil {
 		return err

@@ -136,6 +136,10 @@ func errUserNotFound(id string) error {
 	return wire.NewError(wire.CodeUserNotFound, "user '", id, "' does not exist")
 }
 
+func errNoPassword(id string) error {
+	return wire.NewError(wire.CodeInvalidInput, "user '", id, "' signs in with another issuer and has no password here")
+}
+
 func errDenied(text ...string) error { return wire.NewError(wire.CodePermissionDenied, text...) }
 
 // User returns a user that is not dropped, or USER_NOT_FOUND.
