@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	endian "encoding/binary"
 	"net/http"
 	"time"
@@ -11,11 +12,15 @@ import (
 // This file is all that knows the WebSocket library.
 
 // wsConn is an upgraded connection.
-type wsConn struct{ c *gws.Conn }
+type wsConn struct {
+	c   *gws.Conn
+	net *guard // what it reads from; Conn is what it writes to
+}
 
 // wsHandler gets what comes from a connection, one call at a time.
 type wsHandler interface {
 	opened(wsConn)
+	tooMuch() // it has sent more than a stranger may
 	message(data []byte, text bool)
 	active()               // a ping or a pong came
 	pinged(payload []byte) // a ping came and wants a pong with the same payload
@@ -36,7 +41,6 @@ const (
 func newUpgrader(maxMessage int) *gws.Upgrader {
 	return gws.NewUpgrader(wsEvents{}, &gws.ServerOption{
 		ReadMaxPayloadSize:  2*maxMessage + 1024,
-		ReadBufferSize:      1024,
 		WriteMaxPayloadSize: 1 << 30,
 		CheckUtf8Enabled:    true,
 		Recovery:            gws.Recovery,
@@ -46,12 +50,17 @@ func newUpgrader(maxMessage int) *gws.Upgrader {
 
 // serve upgrades the request and reads from the connection until it ends.
 func serve(u *gws.Upgrader, w http.ResponseWriter, r *http.Request, h wsHandler) error {
-	c, err := u.Upgrade(w, r)
+	raw, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return err
+	}
+	g := &guard{Conn: raw, tooMuch: h.tooMuch, allowed: strangerBytes}
+	c, err := u.UpgradeFromConn(g, bufio.NewReaderSize(g, 1024), r)
 	if err != nil {
 		return err
 	}
 	c.Session().Store("handler", h)
-	h.opened(wsConn{c})
+	h.opened(wsConn{c, g})
 	// In a goroutine of its own, so that the request can be collected.
 	go c.ReadLoop()
 	return nil
@@ -81,7 +90,7 @@ func packet(payload []byte, binary bool) []byte {
 // write sends a packet. The library would copy and check the bytes again for
 // each connection.
 func (c wsConn) write(packet []byte) error {
-	conn := c.c.NetConn()
+	conn := c.net.Conn
 	conn.SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(len(packet)/slowest)*time.Second))
 	_, err := conn.Write(packet)
 	return err
@@ -103,7 +112,7 @@ func (c wsConn) pong(payload []byte) error {
 func (c wsConn) close(code uint16, reason string) error {
 	reason = reason[:min(len(reason), 123)]
 	frame := append([]byte{0x88, byte(2 + len(reason)), byte(code >> 8), byte(code)}, reason...)
-	conn := c.c.NetConn()
+	conn := c.net.Conn
 	conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if _, err := conn.Write(frame); err != nil {
 		return err
@@ -114,8 +123,11 @@ func (c wsConn) close(code uint16, reason string) error {
 	return conn.SetReadDeadline(time.Now().Add(closeWait))
 }
 
+// trust takes messages of the full size from now on.
+func (c wsConn) trust() { c.net.trust() }
+
 // cut ends the connection without a word.
-func (c wsConn) cut() { c.c.NetConn().Close() }
+func (c wsConn) cut() { c.net.Close() }
 
 type wsEvents struct{}
 

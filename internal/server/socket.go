@@ -160,6 +160,12 @@ func (k *socket) isKnown() {
 	}
 }
 
+// tooMuch is called when a client that has not signed in sends more than that
+// takes.
+func (k *socket) tooMuch() {
+	k.refuse(wire.CodeMessageTooLarge, "this is more than a client may send before it has signed in")
+}
+
 func (k *socket) cut() { k.conn.cut() }
 
 // write sends one frame. It checks first that whoever it is for may still read

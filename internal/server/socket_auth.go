@@ -62,6 +62,7 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 	k.watchExpiry()
 	k.mu.Unlock()
 	k.isKnown()
+	k.conn.trust()
 	k.welcome()
 }
 
@@ -92,9 +93,13 @@ func secondsUntil(t time.Time) int64 {
 	return int64(math.Max(0, math.Ceil(time.Until(t).Seconds())))
 }
 
-// refuse drops what waits, says why, and closes.
+// refuse drops what waits, says why, and closes; the first to call it is heard.
 func (k *socket) refuse(code wire.Code, message string) {
 	k.mu.Lock()
+	if k.gone {
+		k.mu.Unlock()
+		return
+	}
 	k.who = nil
 	subs := k.subs
 	k.subs = nil
@@ -111,7 +116,7 @@ func (k *socket) refuse(code wire.Code, message string) {
 
 func (k *socket) authTimeout() {
 	k.mu.Lock()
-	late := !k.tried && !k.gone
+	late := !k.tried
 	k.mu.Unlock()
 	if late {
 		k.refuse(wire.CodeAuthTimeout, "Authentication timeout: no authenticate message came in time")
@@ -149,7 +154,7 @@ func (k *socket) expiring() {
 
 func (k *socket) expired() {
 	k.mu.Lock()
-	over := !k.gone && k.who != nil && time.Since(k.who.ExpiresAt) >= 0
+	over := k.who != nil && time.Since(k.who.ExpiresAt) >= 0
 	k.mu.Unlock()
 	if over {
 		k.refuse(wire.CodeTokenExpired, "the token has expired")
@@ -159,7 +164,7 @@ func (k *socket) expired() {
 // checkSession closes the socket when its session has ended.
 func (k *socket) checkSession() {
 	k.mu.Lock()
-	ended := !k.gone && k.who != nil && k.s.users.Revoked(k.who)
+	ended := k.who != nil && k.s.users.Revoked(k.who)
 	k.mu.Unlock()
 	if ended {
 		k.refuse(wire.CodeSessionEnded, "the session has ended")

@@ -1,11 +1,13 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"slices"
@@ -213,6 +215,52 @@ func TestSocketsHaveALimit(t *testing.T) {
 		_, _, err := tryDial(t, s.Server, "")
 		return err == nil
 	})
+}
+
+// TestStrangersSendLittle has clients that have not signed in send what would
+// take memory.
+func TestStrangersSendLittle(t *testing.T) {
+	t.Parallel()
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{AuthTimeout: time.Minute}).Server
+	k := dial(t, s, "")
+	k.send(strings.Repeat("x", 33<<10))
+	k.wantEnd("MESSAGE_TOO_LARGE")
+	k = dial(t, s, "") // many small ones
+	for range 9 {
+		k.subscribe("a", strings.Repeat("x", 4000), "")
+	}
+	for f := k.next(); f.Type != "auth_error"; f = k.next() {
+		if f.Code != "AUTH_REQUIRED" {
+			t.Fatalf("got %s", f.raw)
+		}
+	}
+	k.wantClose(1008, "MESSAGE_TOO_LARGE")
+	// A claim alone, byte for byte.
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	io.WriteString(c, "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	r := bufio.NewReader(c)
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 101 {
+		t.Fatalf("got %v %v", resp, err)
+	}
+	for _, b := range []byte{0x81, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 2, 3, 4} {
+		if _, err := c.Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := io.ReadAll(r); err != nil || !strings.Contains(string(all), "MESSAGE_TOO_LARGE") {
+		t.Errorf("got %q, %v", all, err)
+	}
+	// Who has signed in may send more.
+	k = dial(t, s, "", "Authorization", "Bearer "+mint(t, "alice"))
+	k.want("auth_success")
+	k.send(`{"type":"ping","pad":"` + strings.Repeat("x", 500_000) + `"}`)
+	k.subscribe("a", "SELECT id FROM chat.messages", "{}")
+	k.snapshot("a")
 }
 
 // TestFramesThatAreTooLargeEndTheSocket sends frames that claim more than the
