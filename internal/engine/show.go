@@ -124,6 +124,8 @@ func (r *run) described(versions []*catalog.Table) wire.Result {
 	return res
 }
 
+var anyRead = &store.Stmt{SQL: "SELECT 1 FROM meta LIMIT 1", Cols: []wire.Type{{Kind: wire.BigInt}}}
+
 // explain plans EXPLAIN: it shows the statement as it was understood and how
 // the engine reads its rows; with ANALYZE it runs it and tells rows and time.
 func (r *run) explain(p *plan, s *dialect.Explain, params []wire.Value) error {
@@ -150,8 +152,14 @@ func (r *run) explain(p *plan, s *dialect.Explain, params []wire.Value) error {
 		if inner.rows == nil {
 			add("physical_plan", "evaluate the values and insert them by key")
 		} else {
+			// The engine explains with the indexes that the connection knows, or
+			// knew when it explained this before. So a read, which looks for new
+			// ones, comes first, and each version of the catalog has a text.
+			if err := tx.Query(anyRead, nil, func([]wire.Value) error { return nil }); err != nil {
+				return wire.Result{}, err
+			}
 			number := wire.Type{Kind: wire.BigInt}
-			how := &store.Stmt{SQL: "EXPLAIN QUERY PLAN " + inner.rows.SQL, Args: inner.rows.Args, Cols: []wire.Type{number, number, number, text}}
+			how := &store.Stmt{SQL: "EXPLAIN QUERY PLAN /* " + strconv.FormatInt(inner.version, 10) + " */ " + inner.rows.SQL, Args: inner.rows.Args, Cols: []wire.Type{number, number, number, text}}
 			lines := ""
 			err = tx.Query(how, inner.values(env), func(row []wire.Value) error {
 				if lines != "" {
