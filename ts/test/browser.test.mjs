@@ -108,7 +108,7 @@ test('files: an upload after the login exchange, its progress, its end by a sign
   const admin = createClient({ url: server.url, authProvider: async () => Auth.basic('admin', 'Secret123!') });
   await admin.query("CREATE USER TABLE chat.photos (id INT PRIMARY KEY, photo FILE)");
   await admin.shutdown();
-  const result = await inPage(async () => {
+  const result = await inPage(async (url) => {
     const out = {};
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = 1500;
@@ -127,15 +127,18 @@ test('files: an upload after the login exchange, its progress, its end by a sign
     image.src = await row.file('photo').downloadUrl({ expiresIn: 60 });
     await image.decode();
     out.width = image.naturalWidth;
+    const shouted = kalam.createClient({ url: `${url.replace('localhost', 'LOCALHOST')}/`, authProvider: async () => kalam.Auth.basic('alice', 'Secret123!') });
+    out.shouted = (await shouted.queryWithFiles('UPDATE chat.photos SET photo = FILE("p") WHERE id = 1', { p: photo }, [], () => {})).results[0].row_count;
+    await shouted.shutdown();
     const gone = new AbortController(); // the bytes may have left by then, and the row be there
     const call = client.queryWithFiles('INSERT INTO chat.photos (id, photo) VALUES (2, FILE("p"))', { p: photo }, [], () => gone.abort(), { signal: gone.signal });
     out.aborted = await call.catch((e) => e.name);
     out.refused = await client.queryWithFiles('INSERT INTO chat.photos (id, photo) VALUES (3, FILE("p"))', { q: photo }, [], () => {}).catch((e) => [e instanceof kalam.KalamServerError, e.code, e.status].join());
     out.rows = (await client.queryOne('SELECT count(*) AS n FROM chat.photos WHERE id <> 2')).n.asInt();
     return out;
-  });
+  }, server.url);
   assert.deepEqual(result, {
-    requests: ['/v1/api/auth/login', '/v1/api/sql'], rising: true, last: 100, file: ['noise.png', true, true], width: 1500,
+    requests: ['/v1/api/auth/login', '/v1/api/sql'], rising: true, last: 100, file: ['noise.png', true, true], width: 1500, shouted: 1,
     aborted: 'AbortError', refused: 'true,MISSING_FILE,400', rows: 1,
   });
 });

@@ -28,7 +28,7 @@ export function sendForm(url: string, token: string, form: FormData, signal: Abo
       if (lengthComputable) sent(loaded - (total - files));
     };
     request.onload = () => {
-      if (request.responseURL === url) resolve([request.status, request.responseText]);
+      if (request.responseURL === new URL(url).href) resolve([request.status, request.responseText]);
       else reject(new Error('the server redirected; use its final url'));
     };
     request.onerror = () => reject(new Error('the connection failed'));
