@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/node"
 	"github.com/kalamdb/kalam-go/internal/servertest"
@@ -191,4 +192,73 @@ func TestUploadsOfAUserAreLimited(t *testing.T) {
 	if list := stored(t, s); len(list) < 3 {
 		t.Errorf("contents %v", list)
 	}
+}
+
+// TestEarlyAnswerReachesAClientThatStillSends: a browser reads the answer when
+// it has sent everything, however early it was given.
+func TestEarlyAnswerReachesAClientThatStillSends(t *testing.T) {
+	s := start(t)
+	alice := mint(t, "alice")
+	run(t, s, mint(t, "admin"), docs)
+	body, typ := goodForm(t, strings.Repeat("x", 40<<20)) // above the limit of a file, and more than the sockets hold
+	for name, c := range map[string]struct {
+		token  string
+		status int
+		code   string
+	}{
+		"no user":       {mintFor(t, "alice", -time.Hour), 401, "TOKEN_EXPIRED"},
+		"a large file":  {alice, 400, "FILE_TOO_LARGE"},
+		"no such token": {"nothing", 401, "INVALID_CREDENTIALS"},
+	} {
+		c2, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.Port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c2.Close()
+		head := fmt.Sprintf("POST /v1/api/sql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", c.token, typ, len(body))
+		if _, err := io.WriteString(c2, head); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c2.Write(body); err != nil {
+			t.Fatalf("%s: sent %d of %d bytes: %v", name, n, len(body), err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(c2), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		b, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != c.status || !strings.Contains(string(b), c.code) {
+			t.Errorf("%s: %d %s %v", name, res.StatusCode, b, err)
+		}
+	}
+	nothing(t, s, alice, "early answers")
+}
+
+// TestSessionThatEndsDuringAnUpload: nothing is written for it.
+func TestSessionThatEndsDuringAnUpload(t *testing.T) {
+	s := start(t)
+	alice, other := mint(t, "alice"), mintFor(t, "alice", 59*time.Minute)
+	run(t, s, mint(t, "admin"), docs)
+	body, typ := goodForm(t, strings.Repeat("x", 1<<20))
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST /v1/api/sql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", alice, typ, len(body))
+	c.Write(body[:len(body)/2])
+	eventually(t, "the file arrives", func() bool { return len(stored(t, s)) > 0 })
+	if a := do(t, "POST", s.URL+"/v1/api/auth/logout", nil, "Authorization", "Bearer "+alice); a.status != 200 {
+		t.Fatal(a.body)
+	}
+	c.Write(body[len(body)/2:])
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := io.ReadAll(res.Body)
+	if res.StatusCode != 401 || !strings.Contains(string(b), "INVALID_CREDENTIALS") {
+		t.Errorf("%d %s", res.StatusCode, b)
+	}
+	nothing(t, s, other, "an upload whose session ended")
 }

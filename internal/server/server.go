@@ -176,6 +176,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	limit := s.options.MaxBody
 	if isUpload(r) {
 		limit = s.files.MaxBody()
+		defer lingering(w, r)()
 	}
 	if r.ContentLength > limit {
 		writeTooLarge(w, r.ContentLength, limit)

@@ -31,7 +31,6 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *identity.Pr
 		err = errBodyTooLarge
 	}
 	if err != nil {
-		body.drain()
 		var coded *wire.Error
 		if !errors.As(err, &coded) && !errors.Is(err, errBodyTooLarge) {
 			s.options.Logger.Error("receive files", "error", err)
@@ -39,7 +38,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *identity.Pr
 		return err
 	}
 	defer u.Close()
-	body.drain() // what follows the form's end means nothing
+	io.CopyN(io.Discard, body, formEnd) // what follows the form's end means nothing
 	if s.users.Revoked(who) {
 		return wire.NewError(wire.CodeInvalidCredentials, "Invalid credentials")
 	}
@@ -76,15 +75,46 @@ func (b *formBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-const (
-	drainBytes = 64 << 20
-	drainTime  = 10 * time.Second
-)
+// formEnd is how many bytes may follow the end of a form before the connection
+// is not used again.
+const formEnd = 4 << 10
 
-// drain reads what a client still sends, so that it gets to read the answer, for
-// a while.
-func (b *formBody) drain() {
-	b.rc.SetReadDeadline(time.Now().Add(drainTime))
-	io.CopyN(io.Discard, b.body, drainBytes)
-	b.rc.SetReadDeadline(time.Time{})
+// lingerTime is how long the server reads on after an answer that came before
+// the end of the request.
+const lingerTime = 10 * time.Second
+
+// lingering lets an upload be answered before all of it has arrived. What it
+// returns is called after the answer: a client that is still sending then would
+// find the connection reset, and not the answer.
+func lingering(w http.ResponseWriter, r *http.Request) (after func()) {
+	rc := http.NewResponseController(w)
+	rc.EnableFullDuplex() // else the answer waits for the body
+	body := &watchedBody{ReadCloser: r.Body, header: w.Header()}
+	r.Body = body
+	w.Header().Set("Connection", "close") // until the end is read
+	return func() {
+		if body.ended {
+			rc.SetReadDeadline(time.Time{})
+			return
+		}
+		rc.Flush()
+		rc.SetReadDeadline(time.Now().Add(lingerTime))
+		io.Copy(io.Discard, body)
+	}
+}
+
+// watchedBody knows whether its end was read.
+type watchedBody struct {
+	io.ReadCloser
+	header http.Header // of the answer
+	ended  bool
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF && !b.ended {
+		b.ended = true
+		b.header.Del("Connection")
+	}
+	return n, err
 }
