@@ -175,10 +175,17 @@ func (s *Server) authBody(w http.ResponseWriter, r *http.Request) ([]byte, bool)
 		return nil, false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAuthBody))
-	if err != nil {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
 		writeAuthError(w, http.StatusRequestEntityTooLarge, "invalid_request", "the request body is too large")
 		return nil, false
+	case err != nil:
+		w.Header().Set("Connection", "close")
+		writeAuthError(w, http.StatusRequestTimeout, "request_timeout", "the request body did not come in time")
+		return nil, false
 	}
+	http.NewResponseController(w).SetReadDeadline(time.Time{}) // of hurry
 	return body, true
 }
 

@@ -345,3 +345,32 @@ func TestSystemSessionsKnowsThoseThatAreOver(t *testing.T) {
 		t.Errorf("the sessions are %s", got)
 	}
 }
+
+// TestSlowBodiesOfStrangersEnd begins requests without ever sending their bodies.
+func TestSlowBodiesOfStrangersEnd(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, c := range []struct{ request, status string }{
+		{"POST /v1/api/auth/login HTTP/1.1\r\nContent-Type: application/json\r\n", "408"},
+		{"POST /v1/api/auth/logout HTTP/1.1\r\n", "200"},
+		{"GET /health HTTP/1.1\r\n", "200"},
+		{"POST /v1/api/sql HTTP/1.1\r\nContent-Type: application/json\r\nAuthorization: Bearer x\r\n", "401"},
+		{"POST /v1/api/topics/consume HTTP/1.1\r\nContent-Type: application/json\r\n", "401"},
+		{"POST /nothing HTTP/1.1\r\n", "404"},
+	} {
+		t.Run(c.request, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(3 * patience))
+			io.WriteString(conn, c.request+"Host: localhost\r\nContent-Length: 1000\r\n\r\n{")
+			all, err := io.ReadAll(conn)
+			if err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 "+c.status) {
+				t.Errorf("got %q, %v", all, err)
+			}
+		})
+	}
+}

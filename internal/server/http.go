@@ -8,11 +8,26 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kalamdb/kalam-go/wire"
 )
 
+// bodyTimeout is how long the body of a request by somebody who has not signed
+// in may take to come.
+const bodyTimeout = 5 * time.Second
+
+// hurry gives what has yet to come of a request a moment only. Without it
+// whoever sends a body slowly holds a connection for as long as they like, also
+// when nobody wants it: net/http reads it before the next request.
+func hurry(w http.ResponseWriter) {
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+}
+
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	if status >= http.StatusBadRequest {
+		hurry(w)
+	}
 	h := w.Header()
 	h["Content-Type"] = contentJSON
 	w.WriteHeader(status)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -185,6 +186,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isFileRoute(r.URL.Path) { // as it was sent, before a path with .. becomes another
 		s.file(w, r)
 		return
+	}
+	if r.ContentLength != 0 && (r.Method != http.MethodPost || strings.HasPrefix(r.URL.Path, "/v1/api/auth/")) {
+		hurry(w)
 	}
 	s.mux.ServeHTTP(w, r)
 }
