@@ -123,6 +123,9 @@ func (p *parser) queryEnd(q *Query) {
 			}
 			limited = true
 			q.Limit = p.limit()
+			if p.is(",") {
+				p.unsupported(p.pos(), "LIMIT with two numbers is not supported; write LIMIT count OFFSET start")
+			}
 		case p.accept("offset"):
 			if q.Offset != nil {
 				p.failAt(pos, "OFFSET is written twice")

@@ -165,6 +165,8 @@ func (p *parser) knownStatement() string {
 	switch first {
 	case "storage", "cluster", "kill", "backup", "restore", "export", "refresh", "reset", "clear", "import":
 		return two
+	case "replace":
+		return "REPLACE (write INSERT ... ON CONFLICT (key) DO UPDATE SET column = EXCLUDED.column)"
 	case "copy", "vacuum", "flush", "subscribe",
 		"analyze", "analyse", "truncate", "call", "do", "comment", "listen", "notify", "unlisten", "lock", "prepare",
 		"deallocate", "declare", "fetch", "move", "close", "merge", "reindex", "discard",

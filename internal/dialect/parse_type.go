@@ -18,6 +18,9 @@ func (p *parser) typeName() TypeName {
 		p.unsupported(t.Pos, "this type is not supported")
 	}
 	if p.accept("(") {
+		if p.tok.kind == tokString {
+			p.unsupported(t.Pos, "a type with a list of values is not supported; write TEXT CHECK (column IN (...))")
+		}
 		t.Args = []int{p.integer()}
 		for p.more() {
 			t.Args = append(t.Args, p.integer())

@@ -1,11 +1,18 @@
 package dialect
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // insert takes INSERT.
 func (p *parser) insert(at at, w *With) Statement {
 	s := &Insert{at: at, With: w}
-	p.expect("insert", "into")
+	p.expect("insert")
+	if p.is("or") || p.is("ignore") {
+		p.unsupported(p.pos(), "INSERT ", strings.ToUpper(p.tok.word), " is not supported; write INSERT ... ON CONFLICT DO NOTHING, or DO UPDATE")
+	}
+	p.expect("into")
 	s.Table = p.name("a table")
 	if p.accept("as") {
 		id := p.ident("an alias")
@@ -43,6 +50,9 @@ func (p *parser) parenQuery() bool {
 // onConflict takes ON CONFLICT [(cols)] DO NOTHING | DO UPDATE SET ....
 func (p *parser) onConflict() *OnConflict {
 	c := &OnConflict{at: p.here()}
+	if p.peek(1).is("duplicate") {
+		p.unsupported(c.pos, "ON DUPLICATE KEY is not supported; write ON CONFLICT (key) DO UPDATE SET column = EXCLUDED.column")
+	}
 	p.expect("on", "conflict")
 	switch {
 	case p.is("("):

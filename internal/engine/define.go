@@ -395,6 +395,9 @@ func (r *run) constraint(p *plan, k dialect.TableConstraint, t *catalog.Table) e
 		if i < 0 {
 			return at(p.source, id.Pos, wire.NewError(wire.CodeColumnNotFound, "No field named ", id.Name, " in ", t.FullName()))
 		}
+		if slices.Contains(cols, i) {
+			return at(p.source, id.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", id.Name, " stands twice in the ", k.Kind))
+		}
 		cols = append(cols, i)
 		ids = append(ids, t.Columns[i].ID)
 		names += "_" + id.Name

@@ -223,7 +223,7 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 			if a.InQuery {
 				next[a.Column], row.set = row.set[0], row.set[1:]
 			} else if next[a.Column], err = a.Value.Eval(env); err != nil {
-				return wire.Result{}, err
+				return wire.Result{}, inColumn(t, a.Column, err)
 			}
 		}
 		if err := r.takeFiles(tx, t, env, row.old, next); err != nil {
@@ -302,6 +302,17 @@ func (r *run) delete(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 		}
 	}
 	return ret.result(len(rows), "Deleted"), nil
+}
+
+// inColumn says in an error which column the value was for.
+func inColumn(t *catalog.Table, i int, err error) error {
+	e, ok := err.(*wire.Error)
+	if !ok || e.Code == wire.CodeInternal {
+		return err
+	}
+	out := *e
+	out.Message = "column " + t.Columns[i].Name + ": " + e.Message
+	return &out
 }
 
 // conflict words a violated key or unique index.

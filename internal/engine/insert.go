@@ -60,7 +60,7 @@ func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
 	for i, node := range nodes {
 		var err error
 		if row[i], err = node.Eval(ins.env); err != nil {
-			return err
+			return inColumn(ins.t, i, err)
 		}
 	}
 	if err := ins.raise(nodes, row); err != nil {
@@ -186,7 +186,7 @@ func (ins *inserting) doUpdate(user string, old []wire.Value, seq store.Seq, row
 	next := slices.Clone(full)
 	for _, a := range c.Set {
 		if next[a.Column], err = a.Value.Eval(ins.env); err != nil {
-			return err
+			return inColumn(ins.t, a.Column, err)
 		}
 	}
 	if err := ins.r.takeFiles(ins.tx, ins.t, ins.env, full, next); err != nil {

@@ -114,8 +114,32 @@ func errNoFunction(name string, args []Node, many bool) error {
 	if many {
 		return wire.NewError(wire.CodeFunctionNotFound, "function is not unique: ", what)
 	}
-	return wire.NewError(wire.CodeFunctionNotFound, "function does not exist: ", what)
+	e := wire.NewError(wire.CodeFunctionNotFound, "function does not exist: ", what)
+	e.Hint = elsewhere[name]
+	return e
 }
+
+// elsewhere are functions of other databases, and what does the same here.
+var elsewhere = map[string]string{
+	"ifnull": useCoalesce, "nvl": useCoalesce, "isnull": useCoalesce,
+	"if": useCase, "iif": useCase, "decode": useCase,
+	"group_concat": useStringAgg, "listagg": useStringAgg,
+	"date_add": useInterval, "dateadd": useInterval, "date_sub": useInterval, "datediff": "d1 - d2 is a number of days between dates, age(t1, t2) an interval",
+	"strftime": useToChar, "date_format": useToChar, "getdate": "now() is the time", "sysdate": "now() is the time", "curdate": "CURRENT_DATE is the day",
+	"year": useExtract, "month": useExtract, "day": useExtract, "hour": useExtract, "unix_timestamp": "extract(epoch FROM t) does this",
+	"len": "length(text) does this", "instr": "strpos(text, part) does this", "locate": "strpos(text, part) does this", "charindex": "strpos(text, part) does this",
+	"rand": "random() does this", "uuid": "gen_random_uuid() and uuid_v7() do this", "newid": "gen_random_uuid() and uuid_v7() do this",
+	"json_extract": "j->'key' and j->>'key' do this", "last_insert_rowid": "INSERT ... RETURNING id does this", "last_insert_id": "INSERT ... RETURNING id does this",
+}
+
+const (
+	useCoalesce  = "coalesce(a, b) does this"
+	useCase      = "CASE WHEN a THEN b ELSE c END does this"
+	useStringAgg = "string_agg(text, ',') does this"
+	useInterval  = "t + INTERVAL '1 day' does this"
+	useToChar    = "to_char(t, 'YYYY-MM-DD') does this"
+	useExtract   = "extract(year FROM t) and the like do this"
+)
 
 // environment is a value of the statement's surroundings.
 type environment struct {
