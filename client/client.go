@@ -1,4 +1,4 @@
-// Package client is the Go SDK of KalamDB: queries, transactions and live rows
+// Package client is the Go SDK of KalamDB: queries, transactions, files and live rows
 // for one user, signed in by a provider of credentials.
 //
 // A Client keeps one session and one socket. New does no I/O; the first call

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"strings"
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
@@ -222,4 +224,48 @@ func ExampleErrForbidden() {
 	_, err = db.Query(context.Background(), "DROP USER bob")
 	fmt.Println(errors.Is(err, client.ErrForbidden), errors.Is(err, client.ErrUnauthenticated))
 	// Output: true false
+}
+
+// A file goes up with the row that refers to it, and comes back by the reference
+// that the row holds, whole or in part.
+func ExampleClient_ExecFiles() {
+	ctx := context.Background()
+	admin, err := client.New(server(), auth.Static(auth.Basic("admin", "Secret123!")), client.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer admin.Close()
+	if _, err := admin.Exec(ctx, "CREATE USER TABLE IF NOT EXISTS chat.photos (id INT PRIMARY KEY, photo FILE)"); err != nil {
+		log.Fatal(err)
+	}
+	db, err := client.New(server(), auth.Static(auth.Basic("alice", "Secret123!")), client.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	_, err = db.ExecFiles(ctx, `INSERT INTO chat.photos (id, photo) VALUES ($1, FILE("photo"))`,
+		client.Files{"photo": {Name: "note.txt", Body: strings.NewReader("Hello, alice")}}, 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	row, err := db.QueryRow(ctx, "SELECT photo FROM chat.photos WHERE id = $1", 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var photo client.FileRef
+	if err := row.Scan(&photo); err != nil {
+		log.Fatal(err)
+	}
+	body, err := db.OpenFile(ctx, "chat.photos", &photo, client.Range{Offset: 7})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(photo.Name, photo.FormatSize(), string(text))
+	// Output: note.txt 12 B alice
 }
