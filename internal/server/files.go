@@ -122,7 +122,10 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *store.File, content io
 	if showsInPage(f.MIME) && r.URL.Query().Get("download") == "" {
 		disposition = "inline"
 	}
-	h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": f.Name}))
+	if named := mime.FormatMediaType(disposition, map[string]string{"filename": f.Name}); named != "" {
+		disposition = named
+	}
+	h.Set("Content-Disposition", disposition)
 	http.ServeContent(w, r, "", time.Time{}, content)
 }
 
