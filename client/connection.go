@@ -94,7 +94,7 @@ func (c *Client) Prime(ctx context.Context) (auth.Auth, error) {
 }
 
 // AccessToken returns a token for requests that the client does not do itself,
-// as uploads. When the server did not accept the last one, give it as rejected.
+// as those of an application to its own services. When the server did not accept the last one, give it as rejected.
 func (c *Client) AccessToken(ctx context.Context, rejected string) (string, error) {
 	if c.isClosed() {
 		return "", ErrClosed

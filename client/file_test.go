@@ -35,6 +35,14 @@ func photos(t *testing.T, s *servertest.Server) *client.Client {
 	return signIn(t, s.URL, "alice")
 }
 
+// aMinute gives a context for a test that moves megabytes.
+func aMinute(t *testing.T) context.Context {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(stop)
+	return ctx
+}
+
 func randomBytes(n int) []byte {
 	out := make([]byte, n)
 	r := rand.NewChaCha8([32]byte{1})
@@ -77,7 +85,7 @@ func readFile(t *testing.T, ctx context.Context, c *client.Client, f *client.Fil
 }
 
 func TestFilesGoUpAndComeBack(t *testing.T) {
-	ctx := within(t)
+	ctx := aMinute(t)
 	c := photos(t, servertest.Start(t, servertest.Options{}))
 	content := randomBytes(3<<20 + 17)
 	var steps []int64
@@ -134,7 +142,7 @@ func TestFilesGoUpAndComeBack(t *testing.T) {
 }
 
 func TestFileURLNeedsNoToken(t *testing.T) {
-	ctx := within(t)
+	ctx := aMinute(t)
 	s := servertest.Start(t, servertest.Options{})
 	c := photos(t, s)
 	if _, err := c.ExecFiles(ctx, insertPhoto, client.Files{"photo": {Body: strings.NewReader("hers")}}, 1, nil); err != nil {
@@ -164,7 +172,7 @@ func TestFileURLNeedsNoToken(t *testing.T) {
 }
 
 func TestRefusedUploadsLeaveNothing(t *testing.T) {
-	ctx := within(t)
+	ctx := aMinute(t)
 	c := photos(t, servertest.Start(t, servertest.Options{}))
 	broken := errors.New("the disk went away")
 	cases := map[string]struct {
@@ -250,7 +258,7 @@ func TestUploadsAreSentOnceMoreWithAnotherToken(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
-	ctx := within(t)
+	ctx := aMinute(t)
 	content := randomBytes(1 << 20)
 	seekable := func() io.Reader {
 		r := bytes.NewReader(append([]byte("skipped"), content...))
