@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -18,6 +19,10 @@ type write struct {
 	err  error // of fn; the transaction goes on without it
 	done chan error
 
+	// state is queued until the writer begins it or its caller leaves, whoever is
+	// first: what has begun is waited for, and what was left never begins.
+	state atomic.Int32
+
 	changes  []*Change
 	after    []func()
 	defined  bool           // it changed the catalog
@@ -25,10 +30,23 @@ type write struct {
 	released []*File        // that it ended
 }
 
+// The states of a write.
+const (
+	queued int32 = iota
+	begun
+	left
+)
+
+// begin reports whether w may run, for the first time or again.
+func (w *write) begin() bool {
+	return w.ctx.Err() == nil && (w.state.CompareAndSwap(queued, begun) || w.state.Load() == begun)
+}
+
 // Write runs fn in a transaction and returns when it is committed and on disk.
 // When fn or the commit fails, nothing of it remains. Writes of several callers
 // share a commit; each sees those before it. fn may run more than once, so it
-// changes nothing but the database.
+// changes nothing but the database. When ctx ends before fn has begun, Write
+// returns at once and fn never runs; later it returns what became of it.
 func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	w := &write{ctx: ctx, fn: fn, done: make(chan error, 1)}
 	select {
@@ -46,6 +64,15 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	select {
 	case err := <-w.done:
 		return err
+	case <-ctx.Done():
+		if w.state.CompareAndSwap(queued, left) {
+			return context.Cause(ctx)
+		}
+		select {
+		case err := <-w.done:
+			return err
+		case <-db.closing:
+		}
 	case <-db.closing:
 	}
 	// The writer may have ended without seeing w, or may have answered it.
@@ -244,7 +271,7 @@ var errEnded = errors.New("store: the engine has dropped the transaction")
 func (db *DB) run(session Session, w *write, guard bool) bool {
 	w.err, w.changes, w.after, w.defined = nil, nil, nil, false
 	w.files, w.released = nil, nil
-	if w.ctx.Err() != nil {
+	if !w.begin() {
 		w.err = context.Cause(w.ctx)
 		return true
 	}

@@ -265,6 +265,10 @@ func cancelledQueued(t *testing.T, h *harness) {
 	h.queue(&r, ctx, "cancelled", insert(tbl, "", pair(2, "x")))
 	h.queue(&r, t.Context(), "b", insert(tbl, "", pair(3, "x")))
 	cancel(why)
+	synctest.Wait()
+	if n := r.answered(); n != 1 {
+		t.Errorf("%d are answered while the first write still runs, want the cancelled one", n)
+	}
 	release()
 	if err := r.of("cancelled"); !errors.Is(err, why) {
 		t.Errorf("the cancelled write got %v, want the cause", err)
@@ -288,6 +292,9 @@ func cancelledRunning(t *testing.T, h *harness) {
 		}
 		cancel(why)             // between two statements
 		time.Sleep(time.Second) // the engine looks every now and then
+		if n := r.answered(); n != 0 {
+			t.Errorf("%d are answered before it is known how a write that runs ends", n)
+		}
 		return insert(tbl, "", pair(3, "x"))(tx)
 	})
 	h.queue(&r, t.Context(), "b", insert(tbl, "", pair(4, "x")))
