@@ -94,7 +94,8 @@ func (c *Client) Prime(ctx context.Context) (auth.Auth, error) {
 }
 
 // AccessToken returns a token for requests that the client does not do itself,
-// as those of an application to its own services. When the server did not accept the last one, give it as rejected.
+// as those of an application to its own services. When the last one was not
+// accepted, give it as rejected.
 func (c *Client) AccessToken(ctx context.Context, rejected string) (string, error) {
 	if c.isClosed() {
 		return "", ErrClosed

@@ -3,6 +3,7 @@
 package client_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -282,5 +284,26 @@ func TestUploadsAreSentOnceMoreWithAnotherToken(t *testing.T) {
 	late.Store(true)
 	if err := check(begin(time.Hour, proxy.URL), 3, once{bytes.NewReader(content)}); !errors.Is(err, client.ErrTokenExpired) || !strings.Contains(err.Error(), "io.Seeker") {
 		t.Errorf("expired meanwhile, read once: %v", err)
+	}
+}
+
+// An upload that is refused before its content is answered whole at once, though
+// the server still waits for the content.
+func TestRefusedUploadIsAnsweredAtOnce(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "POST /v1/api/sql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x.y.z\r\nContent-Type: multipart/form-data; boundary=b\r\n"+
+		"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized || resp.ContentLength <= 0 {
+		t.Errorf("status %d, length %d: the end of the answer comes with the end of the connection", resp.StatusCode, resp.ContentLength)
 	}
 }

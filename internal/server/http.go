@@ -30,6 +30,9 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 	}
 	h := w.Header()
 	h["Content-Type"] = contentJSON
+	if len(h["Connection"]) > 0 { // it lingers (see lingering), and the client need not wait for that
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	w.WriteHeader(status)
 	w.Write(body)
 }
