@@ -59,6 +59,8 @@ type DB struct {
 	catalog atomic.Pointer[catalog.Snapshot]
 	stmts   sync.Map // *catalog.Table -> *tableStmts
 	writes  chan *write
+	awaited atomic.Int32  // how many of them the writer waits for; 0: for none
+	arrived chan struct{} // takes a word when so many are there
 	closing chan struct{} // closed by Close; ends the writer
 	done    sync.WaitGroup
 	written chan struct{} // closed when the writer has ended
@@ -101,6 +103,7 @@ func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
 		driver:  driver,
 		options: o,
 		writes:  make(chan *write, 1024),
+		arrived: make(chan struct{}, 1),
 		closing: make(chan struct{}),
 		written: make(chan struct{}),
 	}

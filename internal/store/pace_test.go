@@ -33,3 +33,30 @@ func TestCommitWaitsForThoseWhoWereThereLast(t *testing.T) {
 		t.Errorf("the time is over, and it waits %v", wait)
 	}
 }
+
+func TestWriterWaitsForCompany(t *testing.T) {
+	db := &DB{writes: make(chan *write, 8), arrived: make(chan struct{}, 1)}
+	if db.await(1) {
+		t.Error("it waits for nobody")
+	}
+	db.pace = pace{expected: 6, until: time.Now().Add(time.Hour)}
+	waited := make(chan bool)
+	go func() { waited <- db.await(1) }()
+	for range stride {
+		select {
+		case <-waited:
+			t.Fatalf("it goes on with %d", len(db.writes))
+		default:
+		}
+		db.writes <- &write{}
+		db.tellWriter()
+	}
+	if !<-waited {
+		t.Error("it did not wait")
+	}
+	db.pace.until = time.Now().Add(time.Millisecond)
+	for range stride {
+		<-db.writes
+	}
+	db.await(1) // nobody comes: it ends with its time
+}

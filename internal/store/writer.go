@@ -61,6 +61,7 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	case <-db.closing:
 		return ErrClosed
 	}
+	db.tellWriter()
 	select {
 	case err := <-w.done:
 		return err
@@ -109,6 +110,8 @@ func (db *DB) writer() {
 // seldom fail, so they run without savepoints, which cost more than a row; when
 // one does fail, all of them run again in savepoints of their own.
 func (db *DB) commit(first *write) {
+	db.pace.begin()
+	db.await(1)
 	session, err := db.driver.Begin(context.Background(), Write)
 	if err != nil {
 		first.done <- db.engineError(first.ctx, fmt.Errorf("begin: %w", err), StopNone)
@@ -117,7 +120,6 @@ func (db *DB) commit(first *write) {
 	total := db.logTotal
 	batch := []*write{first}
 	ok := db.run(session, first, false)
-	db.pace.begin()
 	for ok && len(batch) < db.options.BatchLimit && !batch[len(batch)-1].defined {
 		w := db.next(len(batch))
 		if w == nil {
@@ -142,22 +144,51 @@ func (db *DB) commit(first *write) {
 // next returns the write that shares the commit as member n, or nil when it is
 // time to commit.
 func (db *DB) next(n int) *write {
-	select {
-	case w := <-db.writes:
-		return w
-	default:
+	for {
+		select {
+		case w := <-db.writes:
+			return w
+		default:
+		}
+		if !db.await(n) {
+			return nil
+		}
 	}
-	wait := db.pace.wait(n)
+}
+
+// stride is how many writes the writer lets come before it goes on: to wake it
+// for each of them costs more than it gains.
+const stride = 4
+
+// await waits until some more writes have come for a transaction of so many
+// members, as long as pace allows. It reports whether it has waited.
+func (db *DB) await(members int) bool {
+	wait := db.pace.wait(members)
 	if wait <= 0 {
-		return nil
+		return false
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	select {
-	case w := <-db.writes:
-		return w
-	case <-timer.C:
-		return nil
+	n := min(db.pace.expected-members, stride)
+	db.awaited.Store(int32(n))
+	defer db.awaited.Store(0)
+	for len(db.writes) < n {
+		select {
+		case <-db.arrived:
+		case <-timer.C:
+			return true
+		}
+	}
+	return true
+}
+
+// tellWriter is called when a write has come.
+func (db *DB) tellWriter() {
+	if n := db.awaited.Load(); n > 0 && len(db.writes) >= int(n) {
+		select {
+		case db.arrived <- struct{}{}:
+		default:
+		}
 	}
 }
 
