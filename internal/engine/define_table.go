@@ -1,0 +1,339 @@
+package engine
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// tableKind is the kind that CREATE TABLE asks for by its prefix and TYPE.
+func tableKind(source string, s *dialect.CreateTable) (catalog.Kind, error) {
+	kind := catalog.KindOf(s.Kind)
+	for _, o := range s.Options {
+		if o.Key != "TYPE" {
+			continue
+		}
+		word, _ := optionText(o)
+		byType := catalog.KindOf(word)
+		if byType == 0 || byType == catalog.System {
+			return 0, at(source, o.At, wire.NewError(wire.CodeInvalidSQL, "TYPE is USER, SHARED or STREAM, not '", word, "'"))
+		}
+		if kind != 0 && kind != byType {
+			return 0, at(source, o.At, wire.NewError(wire.CodeInvalidSQL, "TYPE '", word, "' contradicts CREATE ", s.Kind, " TABLE"))
+		}
+		kind = byType
+	}
+	if kind == 0 {
+		kind = catalog.Shared
+	}
+	return kind, nil
+}
+
+func optionText(o dialect.Option) (string, bool) {
+	switch v := o.Value.(type) {
+	case *dialect.String:
+		return v.Value, true
+	case *dialect.Number:
+		return v.Text, true
+	case *dialect.Bool:
+		return strconv.FormatBool(v.Value), true
+	case *dialect.Column:
+		return v.Name[len(v.Name)-1].Name, true
+	}
+	return "", false
+}
+
+func (r *run) createTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (wire.Result, error) {
+	t, exists, err := r.newTable(tx, p, s)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	if exists {
+		return r.done("Table " + t.FullName() + " already exists"), nil
+	}
+	if err := tx.CreateTable(t); err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Table " + t.FullName() + " created (" + strings.ToUpper(t.Kind.String()) + ")"), nil
+}
+
+// newTable builds the definition that a CREATE TABLE describes.
+func (r *run) newTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (t *catalog.Table, exists bool, err error) {
+	last := s.Name[len(s.Name)-1]
+	t = &catalog.Table{Namespace: r.namespace, Name: last.Name, Owner: r.who.UserID}
+	if len(s.Name) > 2 {
+		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodeInvalidSQL, "a table name has at most two parts: namespace.table"))
+	}
+	if len(s.Name) == 2 {
+		t.Namespace = s.Name[0].Name
+	}
+	if err := r.checkName(p, last); err != nil {
+		return nil, false, err
+	}
+	if catalog.OwnNamespace(t.Namespace) {
+		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: nobody creates tables in namespace ", t.Namespace))
+	}
+	if tx.Catalog().Namespace(t.Namespace) == nil {
+		return nil, false, at(p.source, s.Name[0].Pos, noNamespace(t.Namespace))
+	}
+	if have := tx.Catalog().Table(t.Namespace, t.Name); have != nil {
+		if s.IfNotExists {
+			return have, true, nil
+		}
+		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodeAlreadyExists, "Table ", t.FullName(), " already exists"))
+	}
+	if t.Kind, err = tableKind(p.source, s); err != nil {
+		return nil, false, err
+	}
+	if err := r.options(p, s, t); err != nil {
+		return nil, false, err
+	}
+	if err := r.columns(p, s, t); err != nil {
+		return nil, false, err
+	}
+	if err := r.constraints(p, s, t); err != nil {
+		return nil, false, err
+	}
+	if len(t.Key) == 0 && t.Kind != catalog.Stream {
+		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodeInvalidSQL, "a ", strings.ToUpper(t.Kind.String()), " table needs a primary key: mark a column PRIMARY KEY or add PRIMARY KEY (columns)"))
+	}
+	// What the table holds as text must bind: a table that nobody can insert
+	// into is refused now and not later.
+	b := &bind.Binder{Catalog: tx.Catalog(), Source: p.source, Params: new(expr.Params)}
+	if err := b.Validate(t); err != nil {
+		return nil, false, err
+	}
+	return t, false, nil
+}
+
+// options reads WITH (...).
+func (r *run) options(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
+	if t.Kind == catalog.Shared {
+		t.Access = "private"
+	}
+	if err := r.alterOptions(p, t, s.Options); err != nil {
+		return err
+	}
+	if t.Kind == catalog.Stream && t.TTL == 0 {
+		return at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a STREAM table needs the option TTL_SECONDS: WITH (TTL_SECONDS = 60)"))
+	}
+	return nil
+}
+
+// alterOptions sets options of a definition.
+func (r *run) alterOptions(p *plan, t *catalog.Table, list []dialect.Option) error {
+	refuse := func(o dialect.Option, parts ...string) error {
+		return at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, parts...))
+	}
+	for _, o := range list {
+		text, ok := optionText(o)
+		if !ok {
+			return refuse(o, "option ", o.Key, " needs a value")
+		}
+		switch o.Key {
+		case "TYPE":
+			continue
+		case "TTL_SECONDS":
+			n, err := strconv.ParseInt(text, 10, 32)
+			if t.Kind != catalog.Stream {
+				return refuse(o, "option TTL_SECONDS is for STREAM tables")
+			}
+			if err != nil || n < 1 {
+				return refuse(o, "TTL_SECONDS is a whole number of seconds from 1, not '", text, "'")
+			}
+			t.TTL = n
+		case "ACCESS_LEVEL":
+			if t.Kind != catalog.Shared {
+				return refuse(o, "option ACCESS_LEVEL is for SHARED tables")
+			}
+			switch level := strings.ToLower(text); level {
+			case "public", "private", "restricted", "dba":
+				t.Access = level
+			default:
+				return refuse(o, "ACCESS_LEVEL is PUBLIC, PRIVATE, RESTRICTED or DBA, not '", text, "'")
+			}
+		case "STORAGE_ID", "USE_USER_STORAGE", "FLUSH_POLICY", "DELETED_RETENTION_HOURS", "COMPRESSION", "EVICTION_STRATEGY", "MAX_STREAM_SIZE_BYTES":
+			// They belong to the storage of other servers: kept and shown, without
+			// an effect here.
+		default:
+			return refuse(o, "unknown table option ", o.Key)
+		}
+		if t.Options == nil {
+			t.Options = make(map[string]string)
+		}
+		t.Options[strings.ToLower(o.Key)] = text
+	}
+	return nil
+}
+
+// columns reads the column definitions.
+func (r *run) columns(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
+	if len(s.Columns) == 0 {
+		return at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a table needs at least one column"))
+	}
+	for i := range s.Columns {
+		if err := r.addColumn(p, &s.Columns[i], t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addColumn adds a column, with its constraints, to a definition.
+func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
+	if dialect.ReservedColumn(d.Name.Name) {
+		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "'", d.Name.Name, "' is a reserved system column name"))
+	}
+	if err := r.checkName(p, d.Name); err != nil {
+		return err
+	}
+	if t.Column(d.Name.Name) >= 0 {
+		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", d.Name.Name, " is defined twice"))
+	}
+	if len(t.Columns) == catalog.MaxColumns {
+		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "a table has at most ", itoa(catalog.MaxColumns), " columns"))
+	}
+	typ, err := expr.ParseType(d.Type)
+	if err != nil {
+		return placedAt(p.source, d.Type.Pos, err)
+	}
+	t.LastID++
+	c := catalog.Column{
+		ID: t.LastID, Name: d.Name.Name, Type: typ, SQLType: expr.TypeName(typ),
+		NotNull: d.NotNull || d.PrimaryKey, Unique: d.Unique && !d.PrimaryKey,
+	}
+	switch {
+	case typ.Kind == wire.File && t.Kind == catalog.Stream:
+		return at(p.source, d.Type.Pos, wire.NewError(wire.CodeUnsupported, "a FILE column in a STREAM table is not supported; use a USER or SHARED table"))
+	case typ.Kind == wire.File && d.Default != nil:
+		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeUnsupported, "a DEFAULT of a FILE column is not supported: each file comes with its row"))
+	case d.NotNull && d.Null:
+		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", c.Name, " is both NULL and NOT NULL"))
+	case d.Default != nil:
+		c.Default = dialect.Print(d.Default)
+	case d.Generated || expr.IsSerial(d.Type.Name):
+		switch typ.Kind {
+		case wire.BigInt:
+			c.Default = "snowflake_id()"
+		case wire.Int, wire.SmallInt:
+			c.Serial = c.ID
+		default:
+			return at(p.source, d.Type.Pos, wire.NewError(wire.CodeInvalidSQL, "a column that numbers its rows is an integer, not ", c.SQLType))
+		}
+		c.NotNull = true
+	}
+	t.Columns = append(t.Columns, c)
+	if d.PrimaryKey {
+		if len(t.Key) > 0 {
+			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "more than one column is marked PRIMARY KEY; write PRIMARY KEY (a, b) for a composite key"))
+		}
+		t.Key = []int{len(t.Columns) - 1}
+	}
+	for _, x := range d.Check {
+		t.Checks = append(t.Checks, catalog.Check{Name: checkConstraint(t, t.Name+"_"+c.Name+"_check"), Expr: dialect.Print(x)})
+	}
+	return nil
+}
+
+// checkConstraint is a name that no constraint of t has, from a wish.
+func checkConstraint(t *catalog.Table, wish string) string {
+	name := wish
+	for n := 1; slices.ContainsFunc(t.Checks, func(c catalog.Check) bool { return c.Name == name }) || t.Index(name) != nil; n++ {
+		name = wish + itoa(n)
+	}
+	return name
+}
+
+// constraints reads PRIMARY KEY (..), UNIQUE (..) and CHECK (..).
+func (r *run) constraints(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
+	for _, k := range s.Constraints {
+		if err := r.constraint(p, k, t); err != nil {
+			return err
+		}
+	}
+	for _, i := range t.Key {
+		switch t.Columns[i].Type.Kind {
+		case wire.JSON, wire.Embedding, wire.File:
+			return at(p.source, s.Columns[i].Name.Pos, wire.NewError(wire.CodeInvalidSQL, "a column of type ", t.Columns[i].SQLType, " cannot be a primary key"))
+		}
+		if len(t.Key) == 1 {
+			t.Columns[i].Unique = false
+		}
+	}
+	return nil
+}
+
+// constraint adds one constraint to a definition.
+func (r *run) constraint(p *plan, k dialect.TableConstraint, t *catalog.Table) error {
+	var cols, ids []int
+	names := ""
+	for _, id := range k.Columns {
+		i := t.Column(id.Name)
+		if i < 0 {
+			return at(p.source, id.Pos, wire.NewError(wire.CodeColumnNotFound, "No field named ", id.Name, " in ", t.FullName()))
+		}
+		if slices.Contains(cols, i) {
+			return at(p.source, id.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", id.Name, " stands twice in the ", k.Kind))
+		}
+		cols = append(cols, i)
+		ids = append(ids, t.Columns[i].ID)
+		names += "_" + id.Name
+	}
+	switch k.Kind {
+	case "PRIMARY KEY":
+		if len(t.Key) > 0 {
+			return at(p.source, k.At, wire.NewError(wire.CodeInvalidSQL, "the table has more than one PRIMARY KEY"))
+		}
+		t.Key = cols
+		for _, i := range cols {
+			t.Columns[i].NotNull = true
+		}
+	case "UNIQUE":
+		if len(cols) == 1 && k.Name == nil {
+			t.Columns[cols[0]].Unique = true
+			return nil
+		}
+		wish := t.Name + names + "_key"
+		if k.Name != nil {
+			wish = k.Name.Name
+		}
+		t.Indexes = append(t.Indexes, catalog.Index{Name: checkConstraint(t, wish), Columns: ids, Unique: true})
+	case "CHECK":
+		wish := t.Name + "_check"
+		if k.Name != nil {
+			wish = k.Name.Name
+		}
+		t.Checks = append(t.Checks, catalog.Check{Name: checkConstraint(t, wish), Expr: dialect.Print(k.Check)})
+	}
+	return nil
+}
+
+func (r *run) dropTable(tx *store.Tx, p *plan, s *dialect.DropTable) (wire.Result, error) {
+	t := lookup(tx.Catalog(), r.namespace, s.Name)
+	name := s.Name[len(s.Name)-1].Name
+	switch {
+	case t != nil && t.Kind == catalog.System:
+		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: ", t.FullName(), " is a system table"))
+	case t == nil && s.IfExists:
+		return r.done("Table " + name + " does not exist"), nil
+	case t == nil:
+		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name, " does not exist"))
+	case s.Kind != "" && catalog.KindOf(s.Kind) != t.Kind:
+		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodeInvalidSQL, t.FullName(), " is not a ", s.Kind, " table"))
+	}
+	if err := r.mayDefine(tx, t); err != nil {
+		return wire.Result{}, err
+	}
+	note, err := detach(tx, func(x *catalog.Table) bool { return x.ID == t.ID })
+	if err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Table " + t.FullName() + " dropped. Cleanup job: CL-" + strconv.FormatInt(t.ID, 10) + note), tx.DropTable(t)
+}
