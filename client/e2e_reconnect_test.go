@@ -4,24 +4,20 @@ package client_test
 
 import (
 	"context"
-	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/kalamdb/kalam-go/client"
 	"github.com/kalamdb/kalam-go/internal/servertest"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 )
 
 // TestReconnectingAfterARestartIsNoLogin: clients with user and password that
 // come back after a restart of the server go on with the sessions they have. No
 // password is checked. KALAM_RECONNECT_CLIENTS sets how many there are.
 func TestReconnectingAfterARestartIsNoLogin(t *testing.T) {
-	n := 12
-	if text := os.Getenv("KALAM_RECONNECT_CLIENTS"); text != "" {
-		n, _ = strconv.Atoi(text)
-	}
+	n := testsize.Of(t, "KALAM_RECONNECT_CLIENTS", 12)
 	s := servertest.Start(t, servertest.Options{})
 	ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer stop()

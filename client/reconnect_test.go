@@ -2,25 +2,18 @@ package client_test
 
 import (
 	"io"
-	"os"
 	"runtime"
-	"strconv"
 	"testing"
 	"testing/synctest"
 
 	"github.com/kalamdb/kalam-go/client"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 )
 
 // TestReconnectsLeaveNothingBehind loses the connection again and again, and
 // counts goroutines and memory. KALAM_RECONNECTS is how often.
 func TestReconnectsLeaveNothingBehind(t *testing.T) {
-	reconnects := 2000
-	if s := os.Getenv("KALAM_RECONNECTS"); s != "" {
-		var err error
-		if reconnects, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	reconnects := testsize.Of(t, "KALAM_RECONNECTS", 2000)
 	live(t, func(t *testing.T, n *network, c *client.Client, w *watcher, p *socketPair, id string) {
 		var goroutines int
 		var heap uint64

@@ -6,13 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/kalamdb/kalam-go/consumer"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 )
 
 // record is what the members of a group have handled.
@@ -80,10 +80,7 @@ func (r *record) handle(ctx context.Context, member int, m *consumer.Message, pa
 // while rows change: every change is handled, those of a row in their order and
 // by one member at a time. KALAM_GROUP_CHANGES sets how many.
 func TestGroupHandlesEverythingInOrder(t *testing.T) {
-	changes := 600
-	if n, err := strconv.Atoi(os.Getenv("KALAM_GROUP_CHANGES")); err == nil {
-		changes = n
-	}
+	changes := testsize.Of(t, "KALAM_GROUP_CHANGES", 600)
 	w := newWorld(t, "3", 2)
 	rng := rand.New(rand.NewPCG(3, uint64(time.Now().UnixNano())))
 	r := &record{done: make(map[string]int), busy: make(map[string]int)}

@@ -3,13 +3,13 @@ package engine_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 )
 
 // statements makes random statements on the tables app.a, app.b and app.s, with
@@ -146,13 +146,7 @@ func (g statements) define() string {
 // the same, errors included. Some are run by root in the name of another, and
 // some define something, on all servers. KALAM_ISOLATION_STATEMENTS sets how many.
 func TestUsersAreAsIfAlone(t *testing.T) {
-	n := 2000
-	if s := os.Getenv("KALAM_ISOLATION_STATEMENTS"); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n := testsize.Of(t, "KALAM_ISOLATION_STATEMENTS", 2000)
 	seed := rand.Uint64()
 	g := statements{rand.New(rand.NewPCG(seed, 1))}
 	prepare := func() *engine.Engine {

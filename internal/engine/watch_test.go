@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -188,13 +188,7 @@ func compareFilter(t testing.TB, e *engine.Engine, g *filters, changes func(test
 // TestLiveFiltersMeanWhatTheEngineMeans compares random live queries with the
 // engine, row by row. KALAM_FILTERS is how many.
 func TestLiveFiltersMeanWhatTheEngineMeans(t *testing.T) {
-	n := 300
-	if s := os.Getenv("KALAM_FILTERS"); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n := testsize.Of(t, "KALAM_FILTERS", 300)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	g := &filters{Rand: rand.New(rand.NewPCG(seed, 0))}

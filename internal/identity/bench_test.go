@@ -1,23 +1,19 @@
 package identity_test
 
 import (
-	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"testing"
 
 	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 )
 
 // TestManySessionsAreSmall: a hundred thousand sessions fit into 100 MB. It holds
 // sessions whose users are all there at once.
 // KALAM_SESSIONS sets how many; the figure for 100,000 is in bench/README.md.
 func TestManySessionsAreSmall(t *testing.T) {
-	n := 500
-	if text := os.Getenv("KALAM_SESSIONS"); text != "" {
-		n, _ = strconv.Atoi(text)
-	}
+	n := testsize.Of(t, "KALAM_SESSIONS", 500)
 	s, db := open(t)
 	defer db.Close()
 	tokens := make([]string, n)

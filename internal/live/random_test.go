@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/kalamdb/kalam-go/internal/servertest"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -23,14 +23,7 @@ import (
 // at the end with what the acknowledged statements made. KALAM_LIVE_CHANGES is
 // the number of changes.
 func TestSubscribersEndWithTheRowsOfTheTable(t *testing.T) {
-	changes := 3000
-	if s := os.Getenv("KALAM_LIVE_CHANGES"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatalf("KALAM_LIVE_CHANGES: %v", err)
-		}
-		changes = n
-	}
+	changes := testsize.Of(t, "KALAM_LIVE_CHANGES", 3000)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	s := servertest.Start(t, servertest.Options{})

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +14,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/store/sqlite"
 	"github.com/kalamdb/kalam-go/internal/store/storetest"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -176,13 +175,7 @@ func (w *writer) settle(t *testing.T, c *conn) {
 // several connections write. KALAM_CRASH_ROUNDS sets how often.
 func TestCrashKeepsWhatWasAcknowledged(t *testing.T) {
 	t.Parallel()
-	rounds := 10
-	if s := os.Getenv("KALAM_CRASH_ROUNDS"); s != "" {
-		var err error
-		if rounds, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	rounds := testsize.Of(t, "KALAM_CRASH_ROUNDS", 10)
 	dir := t.TempDir()
 	p := serve(t, dir)
 	token := p.login("admin")

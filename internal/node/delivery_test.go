@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -53,13 +53,7 @@ var queries = []struct {
 // KALAM_DELIVERY_CHANGES is the number of changes.
 func TestEveryChangeIsDeliveredOnce(t *testing.T) {
 	t.Parallel()
-	changes := 4000
-	if s := os.Getenv("KALAM_DELIVERY_CHANGES"); s != "" {
-		var err error
-		if changes, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	changes := testsize.Of(t, "KALAM_DELIVERY_CHANGES", 4000)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	dir := t.TempDir()

@@ -14,12 +14,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/testsize"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -106,13 +106,7 @@ func (f *filer) run(c *conn, acknowledged *atomic.Int64) error {
 // KALAM_FILE_CRASH_ROUNDS sets how often.
 func TestCrashLeavesNoFileWithoutARow(t *testing.T) {
 	t.Parallel()
-	rounds := 6
-	if s := os.Getenv("KALAM_FILE_CRASH_ROUNDS"); s != "" {
-		var err error
-		if rounds, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	rounds := testsize.Of(t, "KALAM_FILE_CRASH_ROUNDS", 6)
 	dir := t.TempDir()
 	p := serve(t, dir)
 	token := p.login("admin")

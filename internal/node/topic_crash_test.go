@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/consumer"
 	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -95,10 +95,7 @@ func (c *counter) step(rnd *rand.Rand) *wire.Request {
 // with a crash.
 func TestTopicSurvivesKill(t *testing.T) {
 	t.Parallel()
-	rounds := 3
-	if n, err := strconv.Atoi(os.Getenv("KALAM_CRASH_ROUNDS")); err == nil {
-		rounds = n
-	}
+	rounds := testsize.Of(t, "KALAM_CRASH_ROUNDS", 3)
 	dir, log := t.TempDir(), filepath.Join(t.TempDir(), "handled")
 	rnd := rand.New(rand.NewPCG(11, uint64(time.Now().UnixNano())))
 	counters := make([]*counter, 4)

@@ -8,10 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +19,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/live"
 	"github.com/kalamdb/kalam-go/internal/server"
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/testsize"
 )
 
 // TestRefusalsNameTheClause is what a live query cannot have, and the word for
@@ -104,13 +103,7 @@ func TestSubscribeFloodLeavesTheServerUnharmed(t *testing.T) {
 // none of them; one is then read to its end. KALAM_SNAPSHOT_ROWS is how many
 // thousand rows the table has.
 func TestStalledSnapshotsTakeLittleMemory(t *testing.T) {
-	thousands := 30
-	if s := os.Getenv("KALAM_SNAPSHOT_ROWS"); s != "" {
-		var err error
-		if thousands, err = strconv.Atoi(s); err != nil {
-			t.Fatalf("KALAM_SNAPSHOT_ROWS: %v", err)
-		}
-	}
+	thousands := testsize.Of(t, "KALAM_SNAPSHOT_ROWS", 30)
 	s := startEdge(t, store.Options{}, live.Options{}, server.Options{ClientTimeout: time.Hour})
 	alice := mint(t, "alice")
 	thousand := "INSERT INTO chat.messages (body) VALUES ($1)" + strings.Repeat(", ($1)", 999)

@@ -2,10 +2,10 @@ package topic_test
 
 import (
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"testing"
 
+	"github.com/kalamdb/kalam-go/internal/testsize"
 	"github.com/kalamdb/kalam-go/internal/topic"
 )
 
@@ -27,10 +27,7 @@ func (m *model) key(o int64) string { return m.keys[o] }
 // TestCursorNeverLosesNorMixes lets random consumers lease, acknowledge, give
 // back, extend by silence and die, and checks every step.
 func TestCursorNeverLosesNorMixes(t *testing.T) {
-	rounds := 60
-	if n, err := strconv.Atoi(os.Getenv("KALAM_CURSOR_ROUNDS")); err == nil {
-		rounds = n
-	}
+	rounds := testsize.Of(t, "KALAM_CURSOR_ROUNDS", 60)
 	for seed := range rounds {
 		m := &model{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 1)), now: 1000}
 		if !t.Run(strconv.Itoa(seed), func(t *testing.T) { m.t = t; m.run() }) {
