@@ -48,7 +48,7 @@ func readTrace(t *testing.T, path string) []*call {
 	var calls []*call
 	open := make(map[string]*call) // by process
 	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
+	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
 		line := lines.Text()
 		if m := traced.FindStringSubmatch(line); m != nil {
@@ -72,7 +72,7 @@ func readTrace(t *testing.T, path string) []*call {
 
 // TestNobodyIsAnsweredBeforeTheSync watches the system calls of the real server:
 // between the last write of a request's data to the write-ahead log and the
-// answer to that request the log is synced.
+// answer to that request the log is synced. A commit is one write and one sync.
 func TestNobodyIsAnsweredBeforeTheSync(t *testing.T) {
 	t.Parallel()
 	strace, err := exec.LookPath("strace")
@@ -80,7 +80,7 @@ func TestNobodyIsAnsweredBeforeTheSync(t *testing.T) {
 		t.Fatal("this test needs strace: install the package strace")
 	}
 	dir, trace := t.TempDir(), filepath.Join(t.TempDir(), "trace")
-	p := serve(t, dir, strace, "-D", "-f", "-ttt", "-T", "-y", "-s", "6000", "-o", trace,
+	p := serve(t, dir, strace, "-D", "-f", "-ttt", "-T", "-y", "-s", "70000", "-o", trace,
 		"-e", "trace=fsync,fdatasync,write,writev,sendto,sendmsg,pwrite64")
 	token := p.login("admin")
 	c := p.conn(token)
@@ -145,16 +145,21 @@ func TestNobodyIsAnsweredBeforeTheSync(t *testing.T) {
 		}
 		last = max(last, answered.begin)
 	}
-	syncs := func(from, to float64) (n int) {
+	count := func(is func(*call) bool, from, to float64) (n int) {
 		for _, c := range calls {
-			if isSync(c) && c.begin >= from && c.end <= to {
+			if is(c) && c.begin >= from && c.end <= to {
 				n++
 			}
 		}
 		return n
 	}
+	syncs := func(from, to float64) int { return count(isSync, from, to) }
 	if n := syncs(first, lastOfSequence); n != sequential {
 		t.Errorf("%d syncs for %d inserts one after the other", n, sequential)
+	}
+	isWrite := func(c *call) bool { return c.name == "pwrite64" && strings.HasSuffix(c.file, "kalam.db-wal") }
+	if n := count(isWrite, first, lastOfSequence); n != sequential {
+		t.Errorf("%d writes to the log for %d inserts one after the other", n, sequential)
 	}
 	if n := syncs(lastOfSequence, last); n < 1 || n > burst {
 		t.Errorf("%d syncs for %d inserts at once", n, burst)

@@ -34,6 +34,7 @@ type conn struct {
 	looked bool  // this transaction has its snapshot
 	failed bool  // a statement of this transaction
 	dog    *watchdog
+	log    *gathered // of the one that writes
 
 	mu     sync.Mutex
 	ctx    context.Context // mu guards it and the rest; the bound, nil for none
@@ -72,6 +73,17 @@ func openConn(path string, write bool) (*conn, error) {
 	}
 	if c.funcs, err = register(c); err != nil {
 		sq.Close()
+		return nil, err
+	}
+	if !write {
+		return c, nil
+	}
+	err = c.run("SELECT 1 FROM sqlite_schema") // opens the log
+	if err == nil {
+		c.log, err = gather(c.funcs.tls, c.funcs.db)
+	}
+	if err != nil {
+		c.close()
 		return nil, err
 	}
 	return c, nil
@@ -343,8 +355,12 @@ func (c *conn) close() error {
 		p.Finalize()
 	}
 	c.sq.SetInterrupt(nil)
-	defer c.funcs.close()
-	return c.sq.Close()
+	err := c.sq.Close()
+	if c.log != nil {
+		c.log.close(c.funcs.tls)
+	}
+	c.funcs.close()
+	return err
 }
 
 // bind sets the arguments in the stored form of their types.

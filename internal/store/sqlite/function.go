@@ -48,8 +48,7 @@ func register(c *conn) (*functions, error) {
 	}
 	f := &functions{c: c, tls: libc.NewTLS(), db: db}
 	f.out = mustAlloc(f.tls, outSize)
-	free := plainFunc(libc.Xfree)
-	f.free = f.pointer(&free)
+	f.free = pointer(&f.keep, plainFunc(libc.Xfree))
 	for _, s := range expr.Functions() {
 		if err := f.scalar(s); err != nil {
 			f.close()
@@ -101,13 +100,13 @@ func (f *functions) scalar(s expr.Function) error {
 		return fmt.Errorf("register %s: %w", s.Name, err)
 	}
 	defer libc.Xfree(f.tls, name)
-	rc := lib.Xsqlite3_create_function_v2(f.tls, f.db, name, int32(len(s.Args)), flags, 0, f.pointer(&call), 0, 0, 0)
+	rc := lib.Xsqlite3_create_function_v2(f.tls, f.db, name, int32(len(s.Args)), flags, 0, pointer(&f.keep, call), 0, 0, 0)
 	return registered(s.Name, rc)
 }
 
 func (f *functions) aggregate(a expr.Aggregate) error {
-	pass := func(to func(expr.Accumulator, []wire.Value) error) *rowFunc {
-		fn := rowFunc(func(tls *libc.TLS, ctx uintptr, _ int32, args uintptr) {
+	pass := func(to func(expr.Accumulator, []wire.Value) error) uintptr {
+		return pointer(&f.keep, rowFunc(func(tls *libc.TLS, ctx uintptr, _ int32, args uintptr) {
 			in, err := f.values(tls, args, a.Args)
 			if err == nil {
 				err = to(f.accumulator(tls, ctx, a), in)
@@ -115,8 +114,7 @@ func (f *functions) aggregate(a expr.Aggregate) error {
 			if err != nil {
 				f.raise(tls, ctx, err)
 			}
-		})
-		return &fn
+		}))
 	}
 	value := plainFunc(func(tls *libc.TLS, ctx uintptr) {
 		v, err := f.accumulator(tls, ctx, a).Final()
@@ -140,7 +138,7 @@ func (f *functions) aggregate(a expr.Aggregate) error {
 	defer libc.Xfree(f.tls, name)
 	rc := lib.Xsqlite3_create_window_function(f.tls, f.db, name, int32(len(a.Args)),
 		lib.SQLITE_UTF8|lib.SQLITE_DETERMINISTIC|lib.SQLITE_DIRECTONLY, 0,
-		f.pointer(pass(expr.Accumulator.Step)), f.pointer(&final), f.pointer(&value), f.pointer(pass(expr.Accumulator.Inverse)), 0)
+		pass(expr.Accumulator.Step), pointer(&f.keep, final), pointer(&f.keep, value), pass(expr.Accumulator.Inverse), 0)
 	return registered(a.Name, rc)
 }
 
@@ -151,16 +149,11 @@ func registered(name string, rc int32) error {
 	return nil
 }
 
-// pointer is what the engine calls for *fn, a rowFunc or a plainFunc.
-func (f *functions) pointer(fn any) uintptr {
-	f.keep = append(f.keep, fn)
-	switch fn := fn.(type) {
-	case *rowFunc:
-		return *(*uintptr)(unsafe.Pointer(fn))
-	case *plainFunc:
-		return *(*uintptr)(unsafe.Pointer(fn))
-	}
-	panic("sqlite: no function of the engine's")
+// pointer is what the engine calls for fn, one of its functions, which kept
+// holds for as long as it may.
+func pointer[F any](kept *[]any, fn F) uintptr {
+	*kept = append(*kept, &fn)
+	return *(*uintptr)(unsafe.Pointer(&fn))
 }
 
 // at is the memory of the engine at p.
