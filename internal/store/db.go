@@ -61,9 +61,9 @@ type DB struct {
 	writes  chan *write
 	awaited atomic.Int32  // how many of them the writer waits for; 0: for none
 	arrived chan struct{} // takes a word when so many are there
+	accept  sync.RWMutex  // held while a write is added and while closing is closed
 	closing chan struct{} // closed by Close; ends the writer
 	done    sync.WaitGroup
-	written chan struct{} // closed when the writer has ended
 	once    sync.Once
 
 	system   []*catalog.Table // the server's own tables; the writer's
@@ -105,7 +105,6 @@ func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
 		writes:  make(chan *write, 1024),
 		arrived: make(chan struct{}, 1),
 		closing: make(chan struct{}),
-		written: make(chan struct{}),
 	}
 	db.clock.now = o.Now
 	db.ring.limit = o.RingBytes
@@ -175,7 +174,9 @@ func (db *DB) start(ctx context.Context) error {
 func (db *DB) Close() error {
 	var err error
 	db.once.Do(func() {
+		db.accept.Lock()
 		close(db.closing)
+		db.accept.Unlock()
 		db.done.Wait()
 		err = db.driver.Close()
 	})

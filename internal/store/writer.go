@@ -49,17 +49,8 @@ func (w *write) begin() bool {
 // returns at once and fn never runs; later it returns what became of it.
 func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	w := &write{ctx: ctx, fn: fn, done: make(chan error, 1)}
-	select {
-	case <-db.closing:
-		return ErrClosed
-	default:
-	}
-	select {
-	case db.writes <- w:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-db.closing:
-		return ErrClosed
+	if err := db.enqueue(w); err != nil {
+		return err
 	}
 	db.tellWriter()
 	select {
@@ -69,26 +60,29 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 		if w.state.CompareAndSwap(queued, left) {
 			return context.Cause(ctx)
 		}
-		select {
-		case err := <-w.done:
-			return err
-		case <-db.closing:
-		}
-	case <-db.closing:
+		return <-w.done
 	}
-	// The writer may have ended without seeing w, or may have answered it.
-	<-db.written
+}
+
+// enqueue hands w to the writer, which answers whatever it was handed.
+func (db *DB) enqueue(w *write) error {
+	db.accept.RLock() // Close waits for those who are at it
+	defer db.accept.RUnlock()
 	select {
-	case err := <-w.done:
-		return err
-	default:
+	case <-db.closing:
 		return ErrClosed
+	default:
+	}
+	select {
+	case db.writes <- w:
+		return nil
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
 	}
 }
 
 // writer is the one goroutine that changes the database.
 func (db *DB) writer() {
-	defer close(db.written)
 	for {
 		select {
 		case w := <-db.writes:
