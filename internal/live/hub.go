@@ -66,12 +66,13 @@ type Hub struct {
 	done    sync.WaitGroup
 
 	mu      sync.Mutex
-	pos     store.Seq               // mu guards it and the rest; every change up to pos was handed out
+	pos     store.Seq               // mu guards it and the rest; every change up to pos was handed out, if there are subs
 	feeds   map[scope]*feed         // who watches what
 	subs    map[int64]*Subscription // all there are, by Number
 	perUser map[string]int
 	closed  bool
 
+	wake    chan struct{}     // takes a word for the first of subs
 	catalog *catalog.Snapshot // what the tables were compared with last; the tail's
 }
 
@@ -91,7 +92,7 @@ func New(db *store.DB, e *engine.Engine, o Options) *Hub {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hub{
-		db: db, engine: e, options: o, cancel: cancel, pos: db.Newest(),
+		db: db, engine: e, options: o, cancel: cancel, wake: make(chan struct{}, 1),
 		feeds: make(map[scope]*feed), subs: make(map[int64]*Subscription), perUser: make(map[string]int),
 	}
 	h.done.Go(func() { h.tail(ctx) })
@@ -117,13 +118,24 @@ const (
 	tableCheck = 500 * time.Millisecond
 )
 
-// tail hands every change to the groups of its scope.
+// tail hands every change to the groups of its scope. While there are no
+// subscriptions it sleeps, and commits do not wake it.
 func (h *Hub) tail(ctx context.Context) {
-	pos := h.pos
 	tick := time.NewTicker(tableCheck)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		h.checkTables()
+		h.mu.Lock()
+		pos, idle := h.pos, len(h.subs) == 0
+		h.mu.Unlock()
+		if idle {
+			select {
+			case <-h.wake:
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+			continue
+		}
 		changes, wait, err := h.db.Changes(ctx, pos, 1024)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -145,10 +157,11 @@ func (h *Hub) tail(ctx context.Context) {
 		}
 		h.mu.Lock()
 		for _, c := range changes {
-			h.deliver(c)
-			h.pos = c.Seq
+			if c.Seq > h.pos { // else it has slept in between
+				h.deliver(c)
+				h.pos = c.Seq
+			}
 		}
-		pos = h.pos
 		h.mu.Unlock()
 	}
 }
@@ -291,8 +304,8 @@ func (h *Hub) part(sub *Subscription) {
 	}
 }
 
-// enter counts a new subscription of a user against the limit. The caller holds
-// mu.
+// enter counts a new subscription of a user against the limit; before the first
+// of all it wakes the tail. The caller holds mu.
 func (h *Hub) enter(who *identity.Principal) error {
 	if h.closed {
 		return wire.NewError(wire.CodeSubscriptionFailed, "the server is shutting down")
@@ -301,5 +314,12 @@ func (h *Hub) enter(who *identity.Principal) error {
 		return wire.NewError(wire.CodeSubscriptionLimit, "a user has at most ", strconv.Itoa(h.options.MaxPerUser), " subscriptions; unsubscribe from some first")
 	}
 	h.perUser[who.UserID]++
+	if len(h.subs) == 0 {
+		h.pos = h.db.Newest()
+		select {
+		case h.wake <- struct{}{}:
+		default:
+		}
+	}
 	return nil
 }
