@@ -73,10 +73,14 @@ var (
 		SQL:  "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL",
 		Args: []wire.Type{text, integer},
 	}
+	// Each new row takes two old ones along, so that nothing piles up and no
+	// statement ever has many to delete.
 	deleteOldSessions = &store.Stmt{
-		SQL: `DELETE FROM sessions WHERE user_id = ?1
-			AND (expires_at <= ?2 OR auth_method <> 'token' AND last_seen_at <= ?3)`,
-		Args: []wire.Type{text, integer, integer},
+		SQL: `DELETE FROM sessions WHERE session_id IN (
+			SELECT session_id FROM (SELECT session_id FROM sessions WHERE auth_method <> 'token' AND last_seen_at <= ?1 LIMIT 2)
+			UNION ALL
+			SELECT session_id FROM (SELECT session_id FROM sessions WHERE auth_method = 'token' AND expires_at <= ?2 LIMIT 2))`,
+		Args: []wire.Type{integer, integer},
 	}
 	updateLogin = &store.Stmt{
 		SQL:  "UPDATE users SET last_login_at = ?2, password_hash = ?3 WHERE user_id = ?1",
@@ -97,7 +101,13 @@ func findSession(tx *store.Tx, id string) (*session, error) {
 	return c, err
 }
 
+// insertSession adds a session and removes some that are over by their age, so
+// that their number is bounded by the logins of some days.
 func (s *Service) insertSession(tx *store.Tx, c *session) error {
+	now := s.now()
+	if _, err := tx.Exec(deleteOldSessions, wire.IntValue(now-s.options.IdleTTL.Microseconds()), wire.IntValue(now)); err != nil {
+		return err
+	}
 	ended := wire.Null
 	if c.endedAt != 0 {
 		ended = wire.IntValue(c.endedAt)
@@ -140,9 +150,6 @@ func (s *Service) Login(ctx context.Context, user, password, clientAddr string) 
 			return errInvalid() // changed while the password was being checked
 		}
 		u.role, u.email = current.role, current.email
-		if err := s.deleteOld(tx, u.id, now); err != nil {
-			return err
-		}
 		if _, err := tx.Exec(updateLogin, wire.TextValue(u.id), wire.IntValue(now), wire.TextValue(newHash)); err != nil {
 			return err
 		}
@@ -156,13 +163,6 @@ func (s *Service) Login(ctx context.Context, user, password, clientAddr string) 
 	}
 	u.lastLoginAt = now
 	return s.grant(u, c, token, now)
-}
-
-// deleteOld removes what is left of a user's sessions that are over by their
-// age, so that their number is bounded by the logins of some weeks.
-func (s *Service) deleteOld(tx *store.Tx, userID string, now int64) error {
-	_, err := tx.Exec(deleteOldSessions, wire.TextValue(userID), wire.IntValue(now), wire.IntValue(now-s.options.IdleTTL.Microseconds()))
-	return err
 }
 
 // checkLogin returns the user that the password belongs to, and the hash to

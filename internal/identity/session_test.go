@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -223,15 +225,42 @@ func TestLogoutEndsTheSession(t *testing.T) {
 	}
 }
 
-func TestOldSessionsAreRemovedAtLogin(t *testing.T) {
-	s := configured(t, identity.Options{})
-	for range 3 {
+// TestLoginTakesTwoOldSessionsAlong makes sessions that end, of several users,
+// and sees them go a few at a time, whoever signs in.
+func TestLoginTakesTwoOldSessionsAlong(t *testing.T) {
+	s := configured(t, identity.Options{JWTSecret: jwtSecret})
+	kept := func(want int) {
+		t.Helper()
+		if n := len(s.text("SELECT session_id FROM sessions")); n != want {
+			t.Errorf("%d sessions are kept, want %d", n, want)
+		}
+	}
+	for range 5 {
 		s.login("alice", alicePassword)
 	}
-	s.clock.advance(8 * 24 * time.Hour)
-	s.login("alice", alicePassword)
-	if n := len(s.text("SELECT session_id FROM sessions")); n != 1 {
-		t.Fatalf("%d sessions are kept", n)
+	s.clock.advance(5 * 24 * time.Hour)
+	g := s.login("alice", alicePassword)
+	kept(6)
+	s.clock.advance(3 * 24 * time.Hour)
+	for _, want := range []int{5, 4, 4, 5} {
+		s.login(identity.Root, rootPassword)
+		kept(want)
+	}
+	s.refresh(g.RefreshToken)
+
+	// So do tokens of an application that were logged out, once they have ended.
+	for i := range 3 {
+		now := s.clock.now()
+		s.logout(mint(t, jose.HS256, []byte(jwtSecret), nil, map[string]any{
+			"iss": "kalamdb", "sub": "alice", "role": "user", "token_type": "access", "jti": i,
+			"iat": now.Unix(), "exp": now.Add(10 * 24 * time.Hour).Unix(),
+		}))
+	}
+	kept(8)
+	s.clock.advance(10 * 24 * time.Hour)
+	for _, want := range []int{5, 3, 3} { // five sessions and three tokens were over
+		s.login(identity.Root, rootPassword)
+		kept(want)
 	}
 }
 

@@ -202,9 +202,6 @@ func (s *Service) Logout(ctx context.Context, token string) error {
 			return err
 		}
 		tx.AfterCommit(func() { s.registry.cut(tokenKey(c.sum)) })
-		if err := s.deleteOld(tx, u.id, now); err != nil {
-			return err
-		}
 		key := tokenKey(c.sum)
 		e := event{action: auditLogout, actor: u.id, method: c.method(), addr: ClientOf(ctx), session: s.ref(key)}
 		if err := s.audit(tx, e); err != nil {
