@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os/exec"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -58,6 +60,7 @@ const lowestPriority = 19
 // ends. It is all that the process does.
 func ServeHashes(in io.Reader, out io.Writer) error {
 	giveWay()
+	debug.SetGCPercent(-1) // the memory of a hash is collected once it is answered, and used again
 	requests, answers := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var r pipeRequest
@@ -71,6 +74,7 @@ func ServeHashes(in io.Reader, out io.Writer) error {
 		if err := answers.Encode(pipeAnswer{a.hash, a.match, a.outdated}); err != nil {
 			return err
 		}
+		runtime.GC()
 	}
 }
 
