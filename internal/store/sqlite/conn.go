@@ -340,6 +340,7 @@ func (c *conn) End(commit bool) error {
 	} else if commit {
 		err = fmt.Errorf("sqlite: the transaction is not open any more")
 	}
+	c.log.drop()
 	return err
 }
 

@@ -15,7 +15,7 @@ import (
 // is read or synced. SQLite itself makes two system calls for each page, a fifth
 // of what a commit of ten pages costs. Others read no page of the log before the
 // commit that wrote it has synced it. What a rolled back transaction leaves here
-// means nothing, in the file or not.
+// means nothing, in the file or not; drop forgets it.
 type gathered struct {
 	write   transferFunc // of the file itself
 	methods uintptr      // what the engine calls instead of the file's own
@@ -100,16 +100,23 @@ func (g *gathered) add(tls *libc.TLS, file, data uintptr, n int32, at int64) int
 	return lib.SQLITE_OK
 }
 
-// flush writes what was gathered. When that fails it is lost, as is the
-// transaction.
+// flush writes what was gathered. When that fails it is kept: on a full disk the
+// engine may end the statement alone, and the transaction goes on with pages
+// that it takes to be in the file.
 func (g *gathered) flush(tls *libc.TLS, file uintptr) int32 {
-	n := g.n
-	if n == 0 {
+	if g.n == 0 {
 		return lib.SQLITE_OK
 	}
-	g.n = 0
-	return g.write(tls, file, g.data, int32(n), g.at)
+	rc := g.write(tls, file, g.data, int32(g.n), g.at)
+	if rc == lib.SQLITE_OK {
+		g.n = 0
+	}
+	return rc
 }
+
+// drop is called between transactions. What is left then is of one that was
+// rolled back, and there may be no room for it in the file.
+func (g *gathered) drop() { g.n = 0 }
 
 // function is the engine's function at p.
 func function[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&struct{ uintptr }{p})) }

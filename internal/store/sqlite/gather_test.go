@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+	zs "zombiezen.com/go/sqlite"
+
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -18,16 +22,11 @@ import (
 // compares what it and a copy of the files hold with a model. Savepoints and
 // whole transactions are thrown away now and then.
 func TestGatheredLog(t *testing.T) {
-	countMemory() // before the engine starts, for the other tests of the process
 	path := filepath.Join(t.TempDir(), fileName)
-	c := mustConn(t, path, true)
-	for _, s := range []string{"CREATE TABLE t(id INTEGER PRIMARY KEY, body TEXT NOT NULL)", "PRAGMA cache_size=5", "PRAGMA cache_spill=1"} {
-		mustRun(t, c, s)
-	}
+	c, put := smallCache(t, path)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	put := &store.Stmt{SQL: "INSERT OR REPLACE INTO t VALUES(?1, ?2)", Args: []wire.Type{{Kind: wire.BigInt}, {Kind: wire.Text}}}
 	model := make(map[int64]string)
 	for range 30 {
 		mustRun(t, c, "BEGIN IMMEDIATE")
@@ -45,7 +44,7 @@ func TestGatheredLog(t *testing.T) {
 				wantRows(t, c, now)
 			default:
 				id, body := rnd.Int64N(100), strings.Repeat(fmt.Sprintf("%d ", rnd.Uint32()), 1+rnd.IntN(800))
-				if _, err := c.Exec(put, []wire.Value{wire.IntValue(id), wire.TextValue(body)}); err != nil {
+				if err := put(id, body); err != nil {
 					t.Fatal(err)
 				}
 				now[id] = body
@@ -59,6 +58,81 @@ func TestGatheredLog(t *testing.T) {
 		}
 		wantRows(t, c, model)
 		wantRows(t, mustConn(t, copyFiles(t, path), false), model)
+	}
+}
+
+// TestGatheredPagesOutliveAFullDisk lets a statement find the disk full when it
+// reads, behind one whose pages are gathered. The transaction goes on without
+// it, and the disk has room again when it commits.
+func TestGatheredPagesOutliveAFullDisk(t *testing.T) {
+	c, put := smallCache(t, filepath.Join(t.TempDir(), fileName))
+	mustRun(t, c, "BEGIN IMMEDIATE")
+	model := make(map[int64]string)
+	for id := range int64(12) {
+		model[id] = strings.Repeat("x", 3000)
+		if err := put(id, model[id]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.log.n == 0 {
+		t.Fatal("nothing is gathered")
+	}
+	mustRun(t, c, "SAVEPOINT s")
+	own := c.log.write
+	c.log.write = func(*libc.TLS, uintptr, uintptr, int32, int64) int32 { return lib.SQLITE_FULL }
+	err := c.run("INSERT INTO t SELECT id + 1000, body FROM t")
+	c.log.write = own
+	if zs.ErrCode(err) != zs.ResultFull || !c.Active() {
+		t.Fatalf("error %v, and the transaction is open: %t", err, c.Active())
+	}
+	mustRun(t, c, "ROLLBACK TO s")
+	mustRun(t, c, "COMMIT")
+	wantRows(t, c, model)
+}
+
+// TestFullDiskTakesWhatFits rolls a transaction back that the disk had no room
+// for. The next one is smaller.
+func TestFullDiskTakesWhatFits(t *testing.T) {
+	c, put := smallCache(t, filepath.Join(t.TempDir(), fileName))
+	c.pool = &pool{writer: make(chan *conn, 2)}
+	own := c.log.write
+	c.log.write = func(tls *libc.TLS, file, data uintptr, n int32, at int64) int32 {
+		if at+int64(n) > 256<<10 {
+			return lib.SQLITE_FULL
+		}
+		return own(tls, file, data, n, at)
+	}
+	mustRun(t, c, "BEGIN IMMEDIATE")
+	var err error
+	for id := int64(0); err == nil; id++ {
+		err = put(id, strings.Repeat("x", 3000))
+	}
+	if zs.ErrCode(err) != zs.ResultFull {
+		t.Fatal(err)
+	}
+	c.End(false)
+	mustRun(t, c, "BEGIN IMMEDIATE")
+	if err := put(1, "small"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.End(true); err != nil {
+		t.Fatal(err)
+	}
+	wantRows(t, c, map[int64]string{1: "small"})
+}
+
+// smallCache is a writing connection with the table t and a cache of a few
+// pages, and how a row gets in.
+func smallCache(t *testing.T, path string) (c *conn, put func(id int64, body string) error) {
+	countMemory() // before the engine starts, for the other tests of the process
+	c = mustConn(t, path, true)
+	for _, s := range []string{"CREATE TABLE t(id INTEGER PRIMARY KEY, body TEXT NOT NULL)", "PRAGMA cache_size=5", "PRAGMA cache_spill=1"} {
+		mustRun(t, c, s)
+	}
+	insert := &store.Stmt{SQL: "INSERT OR REPLACE INTO t VALUES(?1, ?2)", Args: []wire.Type{{Kind: wire.BigInt}, {Kind: wire.Text}}}
+	return c, func(id int64, body string) error {
+		_, err := c.Exec(insert, []wire.Value{wire.IntValue(id), wire.TextValue(body)})
+		return err
 	}
 }
 
