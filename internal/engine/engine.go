@@ -29,7 +29,7 @@ type Options struct {
 	MaxParamBytes int            // of one parameter; default 512 KiB
 	MaxRows       int            // of one result; default 100,000
 	MaxBytes      int            // of one result in memory; default 64 MiB
-	PlanBytes     int            // of the texts whose plans are kept; default 8 MiB
+	PlanBytes     int            // of the plans that are kept, roughly; default 32 MiB
 	MaxReplaced   int            // rows yet to be sent of a snapshot that may have changed; default 200,000, 16 bytes each
 	Topics        *topic.Service // keeps the messages; default: one that removes none
 	Logger        *slog.Logger
@@ -54,7 +54,7 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	def(&o.MaxParamBytes, 512<<10)
 	def(&o.MaxRows, 100_000)
 	def(&o.MaxBytes, 64<<20)
-	def(&o.PlanBytes, 8<<20)
+	def(&o.PlanBytes, 32<<20)
 	def(&o.MaxReplaced, 200_000)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -64,7 +64,8 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	}
 	return &Engine{db: db, users: users, options: o, topics: o.Topics, plans: otter.Must(&otter.Options[planKey, *plan]{
 		MaximumWeight: uint64(o.PlanBytes),
-		Weigher:       func(k planKey, _ *plan) uint32 { return uint32(len(k.sql) + 256) },
+		// A plan of tree, bound tree and printed text holds some 25 bytes for each of its text.
+		Weigher: func(k planKey, _ *plan) uint32 { return uint32(25*len(k.sql) + 1024) },
 	})}
 }
 

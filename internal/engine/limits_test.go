@@ -3,6 +3,8 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -146,4 +148,36 @@ func TestWriteOfAClientThatIsGone(t *testing.T) {
 		t.Error("an endless write succeeded")
 	}
 	do(t, e, alice, "INSERT INTO app.t VALUES (1)")
+}
+
+// TestPlansStayWithinTheirBytes runs statements that are all different, as a
+// program does that writes values into its texts, and looks at what is kept.
+func TestPlansStayWithinTheirBytes(t *testing.T) {
+	const limit = 1 << 20
+	e := start(t, engine.Options{PlanBytes: limit}, nil)
+	do(t, e, root, "CREATE NAMESPACE app")
+	do(t, e, root, "CREATE USER TABLE app.notes (id BIGINT PRIMARY KEY, body TEXT, at TIMESTAMP)")
+	held := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	run := func(from, to int) {
+		for i := from; i < to; i++ {
+			do(t, e, alice, fmt.Sprintf(`SELECT a.id AS n%d, count(*) AS n, sum(b.id + a.id) AS s, min(upper(b.body)), max(lower(a.body) || b.body)
+				FROM app.notes a JOIN app.notes b ON a.id = b.id LEFT JOIN app.notes c ON c.body = b.body AND c.id > a.id
+				WHERE a.body LIKE '%%x%%' OR b.at > TIMESTAMP '2024-01-01 00:00:00' AND EXISTS (SELECT 1 FROM app.notes d WHERE d.id = a.id AND d.body <> c.body)
+				GROUP BY a.id HAVING count(*) > 0 ORDER BY a.id DESC LIMIT 10`, i))
+		}
+	}
+	run(0, 600) // more prepared statements than a connection keeps
+	before := held()
+	run(600, 2000)
+	if grown := held() - before; grown > 4*limit {
+		t.Errorf("%d KiB more are held after 1,400 statements more, with a limit of %d KiB", grown>>10, limit>>10)
+	}
+	if e.Plans() == 0 {
+		t.Error("no plan is kept")
+	}
 }
