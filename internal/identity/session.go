@@ -101,8 +101,9 @@ func findSession(tx *store.Tx, id string) (*session, error) {
 	return c, err
 }
 
-// insertSession adds a session and removes some that are over by their age, so
-// that their number is bounded by the logins of some days.
+// insertSession adds a session and removes some that nobody has refreshed for the
+// idle limit, whoever they were of, so that their number is bounded by the logins
+// of such a time.
 func (s *Service) insertSession(tx *store.Tx, c *session) error {
 	now := s.now()
 	if _, err := tx.Exec(deleteOldSessions, wire.IntValue(now-s.options.IdleTTL.Microseconds()), wire.IntValue(now)); err != nil {

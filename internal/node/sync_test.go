@@ -72,7 +72,8 @@ func readTrace(t *testing.T, path string) []*call {
 
 // TestNobodyIsAnsweredBeforeTheSync watches the system calls of the real server:
 // between the last write of a request's data to the write-ahead log and the
-// answer to that request the log is synced. A commit is one write and one sync.
+// answer to that request the log is synced. A small commit is
+// one write and one sync.
 func TestNobodyIsAnsweredBeforeTheSync(t *testing.T) {
 	t.Parallel()
 	strace, err := exec.LookPath("strace")

@@ -11,11 +11,12 @@ import (
 )
 
 // gathered is SQLite's log file as the writing connection sees it: what it
-// writes is gathered in memory and goes to the file in one piece before the file
-// is read or synced. SQLite itself makes two system calls for each page, a fifth
-// of what a commit of ten pages costs. Others read no page of the log before the
-// commit that wrote it has synced it. What a rolled back transaction leaves here
-// means nothing, in the file or not; drop forgets it.
+// writes is gathered in memory and goes to the file, 64 KiB at a time, before the
+// file is read or synced; a commit of a few rows is one write. SQLite itself
+// makes two system calls for each page, a fifth of what a commit of ten pages
+// costs. With synchronous=FULL, on which this rests, every commit syncs the log
+// before others read its pages. What a rolled back transaction leaves here means
+// nothing, in the file or not; drop forgets it.
 type gathered struct {
 	write   transferFunc // of the file itself
 	methods uintptr      // what the engine calls instead of the file's own
