@@ -161,6 +161,7 @@ test('the socket is cut by a proxy', async () => {
   const stop = await client.live(room('cut'), (now) => { rows = now; calls++; });
   const seen = [];
   const stopRaw = await client.subscribeWithSql(room('cut'), (e) => seen.push(e));
+  await until('the snapshot', () => seen.some((e) => e.type === 'initial_data_batch')); // a cut before it begins it anew
   for (let i = 0; i < 5; i++) {
     proxy.open = false;
     proxy.cut();
