@@ -86,6 +86,9 @@ func writeBackup(ctx context.Context, config *node.Config, path string) (size in
 	if err := addFolder(t, filepath.Join(dir, "keys"), "keys"); err != nil {
 		return 0, err
 	}
+	if err := addFile(t, filepath.Join(dir, node.DemoMark), node.DemoMark); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err // a copy of a demo is one too
+	}
 	if err := addContents(t, copied, dir); err != nil {
 		return 0, err
 	}

@@ -20,11 +20,11 @@ import (
 
 type serveCmd struct {
 	Listen  string `placeholder:"HOST:PORT" help:"Address to listen on; localhost means every loopback address (default localhost:8080)."`
-	Data    string `placeholder:"DIR" help:"Data folder, made if there is none (default ./data)."`
+	Data    string `placeholder:"DIR" help:"Data folder, made if there is none (default ./data, with --demo ./demo)."`
 	Config  string `placeholder:"FILE" help:"Configuration file (TOML)."`
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate with its chain (PEM): serve https."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"Key of the certificate (PEM)."`
-	Demo    bool   `help:"Make demo users and a demo table: alice, bob and admin, each with password Secret123!. Loopback only."`
+	Demo    bool   `help:"Serve demo users and a demo table from a folder of their own: alice, bob and admin, each with password Secret123!. Loopback only."`
 }
 
 // Help is what kalam serve --help says beside the flags.
@@ -104,7 +104,9 @@ func (c *serveCmd) config() (*node.Config, error) {
 			return nil, errors.New("--tls-cert and --tls-key: one needs the other")
 		}
 	}
-	if config.Storage.DataPath == "" {
+	if config.Storage.DataPath == "" && c.Demo {
+		config.Storage.DataPath = "demo"
+	} else if config.Storage.DataPath == "" {
 		config.Storage.DataPath = "data"
 	}
 	return config, nil
@@ -115,7 +117,7 @@ func (c *serveCmd) greet(ctx context.Context, w io.Writer, n *node.Node, config 
 	fmt.Fprintf(w, "KalamDB %s serves %s with the data in %s\n", version, n.URL(), config.Storage.DataPath)
 	if c.Demo {
 		fmt.Fprintf(w, `
-Demo users: alice, bob (role user) and admin (role dba), password %[2]s.
+Demo users: alice, bob (role user) and admin (role dba), created with password %[2]s.
 Try, in another terminal:
 
   kalam login --url %[1]s alice

@@ -37,7 +37,8 @@ type Options struct {
 	// (identity.ServeHashes); without it the server makes them itself.
 	HashCommand []string
 	// Demo makes the users and the table of the documentation when they are not
-	// there. It needs a loopback address.
+	// there. It needs a loopback address, and a data folder that is new or was
+	// created by the demo.
 	Demo bool
 }
 
@@ -115,6 +116,9 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	driver, err := sqlite.Open(dir)
 	if err != nil {
 		return err
+	}
+	if err := checkDemo(dir, o.Demo, loopback, o.Logger); err != nil {
+		return errors.Join(err, driver.Close())
 	}
 	driver.MemoryLimit = c.Limits.MaxMemory
 	n.db, err = store.Open(ctx, driver, store.Options{

@@ -25,9 +25,9 @@ func BackupFile(ctx context.Context, dir, path string) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("backup: %w", context.Cause(ctx))
 	}
-	from := filepath.Join(dir, fileName)
+	from := filepath.Join(dir, FileName)
 	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("backup: %s is no data folder: it has no %s", dir, fileName)
+		return fmt.Errorf("backup: %s is no data folder: it has no %s", dir, FileName)
 	}
 	c, err := openConn(from, false)
 	if err != nil {

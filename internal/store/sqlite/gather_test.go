@@ -22,7 +22,7 @@ import (
 // compares what it and a copy of the files hold with a model. Savepoints and
 // whole transactions are thrown away now and then.
 func TestGatheredLog(t *testing.T) {
-	path := filepath.Join(t.TempDir(), fileName)
+	path := filepath.Join(t.TempDir(), FileName)
 	c, put := smallCache(t, path)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -65,7 +65,7 @@ func TestGatheredLog(t *testing.T) {
 // reads, behind one whose pages are gathered. The transaction goes on without
 // it, and the disk has room again when it commits.
 func TestGatheredPagesOutliveAFullDisk(t *testing.T) {
-	c, put := smallCache(t, filepath.Join(t.TempDir(), fileName))
+	c, put := smallCache(t, filepath.Join(t.TempDir(), FileName))
 	mustRun(t, c, "BEGIN IMMEDIATE")
 	model := make(map[int64]string)
 	for id := range int64(12) {
@@ -93,7 +93,7 @@ func TestGatheredPagesOutliveAFullDisk(t *testing.T) {
 // TestFullDiskTakesWhatFits rolls a transaction back that the disk had no room
 // for. The next one is smaller.
 func TestFullDiskTakesWhatFits(t *testing.T) {
-	c, put := smallCache(t, filepath.Join(t.TempDir(), fileName))
+	c, put := smallCache(t, filepath.Join(t.TempDir(), FileName))
 	c.pool = &pool{writer: make(chan *conn, 2)}
 	own := c.log.write
 	c.log.write = func(tls *libc.TLS, file, data uintptr, n int32, at int64) int32 {
@@ -188,7 +188,7 @@ func wantRows(t *testing.T, c *conn, want map[int64]string) {
 // copyFiles copies the data file and its log as they are on disk.
 func copyFiles(t *testing.T, path string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), fileName)
+	to := filepath.Join(t.TempDir(), FileName)
 	for _, end := range []string{"", "-wal"} {
 		b, err := os.ReadFile(path + end)
 		if err == nil {

@@ -30,7 +30,8 @@ var _ = sqlite.Driver{}
 //go:embed schema/*.sql
 var schema embed.FS
 
-const fileName = "kalam.db"
+// FileName is the name of the database in a data folder.
+const FileName = "kalam.db"
 
 // Driver is an open data folder. It implements store.Driver.
 type Driver struct {
@@ -65,7 +66,7 @@ func Open(dir string) (*Driver, error) {
 		}
 		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}
-	if err := checkFile(filepath.Join(dir, fileName)); err != nil {
+	if err := checkFile(filepath.Join(dir, FileName)); err != nil {
 		lock.Close()
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (d *Driver) Migrate(ctx context.Context) error {
 	return d.pool.open(d.path(), d.dog)
 }
 
-func (d *Driver) path() string { return filepath.Join(d.dir, fileName) }
+func (d *Driver) path() string { return filepath.Join(d.dir, FileName) }
 
 func (d *Driver) migrate(ctx context.Context) error {
 	steps, err := fs.Sub(schema, "schema")
