@@ -140,6 +140,7 @@ func (c *Client) Login(ctx context.Context) (*wire.LoginResponse, error) {
 		if l, err = c.postLogin(ctx, cred); err != nil {
 			return err
 		}
+		c.session.renewed.begin(l.RefreshToken)
 		c.session.set(newToken(l.AccessToken, time.Now(), true), l.RefreshToken, cred)
 		return nil
 	})
@@ -147,7 +148,9 @@ func (c *Client) Login(ctx context.Context) (*wire.LoginResponse, error) {
 }
 
 // RefreshToken exchanges a refresh token for the next pair of tokens, which the
-// client uses from here on.
+// client uses from here on. For a token that the client has already replaced it
+// uses the one that came of it, so a token kept since Login stays good while the
+// client renews itself.
 func (c *Client) RefreshToken(ctx context.Context, refreshToken string) (*wire.LoginResponse, error) {
 	var l *wire.LoginResponse
 	err := c.authCall(ctx, func(ctx context.Context) error {
@@ -178,7 +181,8 @@ func (c *Client) authCall(ctx context.Context, fn func(ctx context.Context) erro
 	if err := fn(ctx); err != nil {
 		return err
 	}
-	c.session.state.report(c.session.current(), nil)
+	t, refresh := c.session.pair()
+	c.session.state.report(t, refresh, nil)
 	c.socket.tokenChanged()
 	return nil
 }

@@ -114,6 +114,13 @@ func (s *session) current() token {
 	return s.token
 }
 
+// pair is the token of the session and its refresh token, "" for none.
+func (s *session) pair() (token, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.token, s.refresh
+}
+
 // hold keeps the socket connected. It gives nil when it is already, else a
 // channel for the outcome of the next attempt.
 func (s *socket) hold() (<-chan error, error) {

@@ -188,3 +188,65 @@ func TestProviderThatBecomesAnotherUser(t *testing.T) {
 		break
 	}
 }
+
+// The server ends a session whose replaced refresh token is used again, so the
+// client uses the one that came of it.
+func TestReplacedRefreshTokenEndsNoSession(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	ctx := within(t)
+	c, err := client.New(s.URL, auth.Static(auth.Basic("alice", servertest.Password)), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	kept, err := c.Login(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		if _, err := c.RefreshToken(ctx, kept.RefreshToken); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admin, err := client.New(s.URL, auth.Static(auth.Basic("admin", servertest.Password)), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	row, err := admin.QueryRow(ctx, `SELECT count(*) FILTER (WHERE state = 'open') AS n,
+		(SELECT count(*) FROM system.audit_log WHERE action = 'REFRESH_REUSED') AS alarms FROM system.sessions WHERE user_id = 'alice'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open, alarms int
+	if err := row.Scan(&open, &alarms); err != nil || open != 1 || alarms != 0 {
+		t.Errorf("%d open sessions of alice, %d alarms: %v", open, alarms, err)
+	}
+}
+
+func TestExecAsTakesTheUserAsAnArgument(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, servertest.Options{})
+	ctx := within(t)
+	admin, err := client.New(s.URL, auth.Static(auth.Basic("admin", servertest.Password)), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	for _, sql := range []string{
+		"SELECT CURRENT_USER() AS me, $1::INT AS n",
+		"SELECT CURRENT_USER() AS me, $1::INT AS n;",
+		"SELECT CURRENT_USER() AS me, $1::INT AS n -- who am I",
+		"SELECT CURRENT_USER() AS me, $1::INT AS n; -- who am I",
+		"SELECT CURRENT_USER() AS me, $1::INT AS n /* who am I */",
+	} {
+		r, err := admin.ExecAs(ctx, "alice", sql, 7)
+		if err != nil || r.AsUser != "alice" || len(r.Rows()) != 1 {
+			t.Errorf("%s: %v, %v", sql, r, err)
+		}
+	}
+	if _, err := admin.ExecAs(ctx, "alice' (SELECT 1); DROP USER bob; --", "SELECT 1"); !errors.Is(err, client.ErrForbidden) {
+		t.Errorf("a name that is SQL: %v", err)
+	}
+}

@@ -79,6 +79,15 @@ func (c *Client) Exec(ctx context.Context, sql string, args ...any) (int64, erro
 	return n, err
 }
 
+// ExecAs runs one statement as another user, for a role that may, with arguments
+// for $1 to $n, and returns its result. The user is an argument too and no part
+// of the text.
+func (c *Client) ExecAs(ctx context.Context, user, sql string, args ...any) (*Result, error) {
+	n := len(args) + 1
+	all := append(args[:n-1:n-1], user)
+	return c.Query(ctx, "EXECUTE AS USER $"+itoa(n)+" ("+sql+"\n)", all...) // a comment may end the sql
+}
+
 // Run runs a text of one or more statements and returns one result for each.
 func (c *Client) Run(ctx context.Context, sql string, args ...any) ([]*Result, error) {
 	params, err := toParams(args)

@@ -21,6 +21,7 @@ type session struct {
 	timeout  time.Duration // of one flight
 	retry    ProviderRetry
 	state    stateHook
+	renewed  renewals
 
 	mu      sync.Mutex
 	token   token
@@ -126,9 +127,10 @@ func (s *session) start(ctx context.Context, n need) *flight {
 		}
 		f.token, f.err = t, err
 		s.flight = nil
+		refresh := s.refresh
 		s.mu.Unlock()
 		close(f.done)
-		s.state.report(f.token, f.err)
+		s.state.report(f.token, refresh, f.err)
 	}) {
 		stop()
 		return nil
@@ -201,6 +203,7 @@ func (s *session) exchange(ctx context.Context, n need, version int, cred auth.A
 	if err != nil {
 		return token{}, err
 	}
+	s.renewed.begin(l.RefreshToken)
 	return s.adopt(version, newToken(l.AccessToken, time.Now(), true), l.RefreshToken, cred), nil
 }
 
@@ -318,9 +321,15 @@ func (c *Client) postLogin(ctx context.Context, cred auth.Auth) (*wire.LoginResp
 	return c.postAuth(ctx, "log in", &request{Method: "POST", URL: c.endpoint.http + "/v1/api/auth/login", Body: body})
 }
 
-// postRefresh exchanges a refresh token for the next pair.
+// postRefresh exchanges a refresh token, or the one that has replaced it, for
+// the next pair.
 func (c *Client) postRefresh(ctx context.Context, refresh string) (*wire.LoginResponse, error) {
-	return c.postAuth(ctx, "refresh the session", &request{Method: "POST", URL: c.endpoint.http + "/v1/api/auth/refresh", Token: refresh})
+	refresh = c.session.renewed.newest(refresh)
+	l, err := c.postAuth(ctx, "refresh the session", &request{Method: "POST", URL: c.endpoint.http + "/v1/api/auth/refresh", Token: refresh})
+	if err == nil {
+		c.session.renewed.replace(refresh, l.RefreshToken)
+	}
+	return l, err
 }
 
 // postAuth does a request of an auth route. What is not an answer of a KalamDB

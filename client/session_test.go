@@ -214,6 +214,42 @@ func TestSessionOutlivesItsTokens(t *testing.T) {
 	})
 }
 
+// A refresh token that the application kept since the login stays good however
+// often the client has renewed its session since.
+func TestKeptRefreshTokenSurvivesSilentRenewals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		var newest string
+		c := scripted(t, n, alice, client.Options{OnAuth: func(e client.AuthEvent) { newest = e.RefreshToken() }})
+		defer c.Close()
+		kept, err := c.Login(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 30 {
+			ask(t, c)
+			time.Sleep(10 * time.Minute)
+		}
+		if n.refreshes == 0 || kept.RefreshToken == n.refresh {
+			t.Fatalf("%d silent renewals", n.refreshes)
+		}
+		for range 2 {
+			l, err := c.RefreshToken(t.Context(), kept.RefreshToken)
+			if err != nil || l.RefreshToken != n.refresh {
+				t.Fatalf("with the token of the login: %v, %v", l, err)
+			}
+			ask(t, c)
+		}
+		synctest.Wait()
+		if newest != n.refresh {
+			t.Errorf("the event has refresh token %q, the newest is %q", newest, n.refresh)
+		}
+		if _, err := c.RefreshToken(t.Context(), "somebody else's"); err == nil {
+			t.Error("a token that nobody made is accepted")
+		}
+	})
+}
+
 func TestLoginWhenTheRefreshTokenIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)

@@ -185,7 +185,7 @@ func (s *socket) run(ctx context.Context) {
 		case err == nil: // idle
 			continue
 		case isFinal(err):
-			s.c.session.state.report(token{}, err)
+			s.c.session.state.report(token{}, "", err)
 			s.letGo()
 			s.endAll(err)
 			continue

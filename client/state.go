@@ -17,6 +17,18 @@ type AuthEvent struct {
 	State AuthState
 	User  string // the subject of the token, if it says one
 	Err   error  // why the session is offline or signed out
+
+	refresh *string // a pointer, so that printing an event shows no secret
+}
+
+// RefreshToken returns the refresh token of the session, which has replaced all
+// earlier ones: the one to keep for RefreshToken of another client. It is "" for
+// a session without one.
+func (e AuthEvent) RefreshToken() string {
+	if e.refresh == nil {
+		return ""
+	}
+	return *e.refresh
 }
 
 // stateHook tells the application about the session. Events come one at a time
@@ -32,11 +44,11 @@ type stateHook struct {
 }
 
 // report notes how the session stands after an attempt to get a token.
-func (h *stateHook) report(t token, err error) {
+func (h *stateHook) report(t token, refresh string, err error) {
 	if h.fn == nil {
 		return
 	}
-	e := AuthEvent{State: StateSignedIn, User: t.subject, Err: err}
+	e := AuthEvent{State: StateSignedIn, User: t.subject, Err: err, refresh: &refresh}
 	if err != nil {
 		if e.State = StateOffline; isFinal(err) {
 			e.State = StateSignedOut

@@ -33,8 +33,8 @@ func main() {
 // host is {settle, provider, request, WebSocket, onAuth}: settle(call, good,
 // value) takes the answer of a call; provider(reason, rejected, signal) gives a
 // promise of {type: 'basic', user, password} or {type: 'jwt', token}; request
-// and WebSocket are those of client.Native; onAuth(state, user, failure) is told
-// how the session stands.
+// and WebSocket are those of client.Native; onAuth(state, user, refresh, failure)
+// is told how the session stands and which refresh token is its newest.
 func newClient(_ js.Value, args []js.Value) any {
 	host := args[2]
 	o := client.Options{
@@ -50,10 +50,10 @@ func newClient(_ js.Value, args []js.Value) any {
 	if onAuth := host.Get("onAuth"); onAuth.Type() == js.TypeFunction {
 		o.OnAuth = func(e client.AuthEvent) {
 			if e.Err != nil {
-				onAuth.Invoke(string(e.State), e.User, describe(e.Err))
+				onAuth.Invoke(string(e.State), e.User, e.RefreshToken(), describe(e.Err))
 				return
 			}
-			onAuth.Invoke(string(e.State), e.User)
+			onAuth.Invoke(string(e.State), e.User, e.RefreshToken())
 		}
 	}
 	c, err := client.New(args[0].String(), provider(host.Get("provider")), o)

@@ -48,7 +48,7 @@ func (p *parser) drop() Statement {
 		s.Cascade = p.cascade()
 		return s
 	case p.accept("user"):
-		return &DropUser{at: at, IfExists: p.ifExists(), Name: p.userName()}
+		return p.dropUser(at)
 	case p.accept("index"):
 		return p.dropIndex(at)
 	case p.accept("topic"):

@@ -20,12 +20,7 @@ func (p *parser) primary() Expr {
 		p.advance()
 		return &Typed{at: at, Type: TypeName{Name: "bytea", Pos: at.pos}, Value: p.bytesValue(t)}
 	case tokParam:
-		p.advance()
-		n, err := strconv.Atoi(p.scan.sql[t.start+1 : t.end])
-		if err != nil || n < 1 || n > maxParam {
-			p.failAt(at.pos, "the number of a parameter is 1 to ", strconv.Itoa(maxParam), ", found ", clip(p.scan.sql[t.start:t.end]))
-		}
-		return &Param{at: at, N: n}
+		return &Param{at: at, N: p.paramNumber()}
 	case tokQuoted:
 		return p.reference()
 	case tokWord:
@@ -36,6 +31,16 @@ func (p *parser) primary() Expr {
 	}
 	p.unexpected("an expression")
 	return nil
+}
+
+// paramNumber takes a parameter and returns its number.
+func (p *parser) paramNumber() int {
+	t := p.advance()
+	n, err := strconv.Atoi(p.scan.sql[t.start+1 : t.end])
+	if err != nil || n < 1 || n > maxParam {
+		p.failAt(Pos(t.start), "the number of a parameter is 1 to ", strconv.Itoa(maxParam), ", found ", clip(p.scan.sql[t.start:t.end]))
+	}
+	return n
 }
 
 // paren takes (x), (a, b) or (query).

@@ -131,11 +131,12 @@ func (p *parser) executeAs() Statement {
 	}
 	p.expect("execute", "as")
 	p.accept("user")
+	pos := p.pos()
 	switch p.tok.kind {
-	case tokString:
-		x.User = p.stringValue(p.advance())
+	case tokString, tokParam:
+		x.User = p.textOrParam("a user after EXECUTE AS")
 	case tokWord, tokQuoted:
-		x.User = p.identValue(p.advance())
+		x.User = Text{Value: p.identValue(p.advance()), Pos: pos}
 	default:
 		p.unexpected("a user after EXECUTE AS")
 	}
@@ -147,7 +148,11 @@ func (p *parser) executeAs() Statement {
 		p.failAt(p.pos(), "EXECUTE AS cannot hold another EXECUTE AS")
 	}
 	x.Inner = p.statement()
-	if p.accept(";") && !p.is(")") {
+	ended := false
+	for p.accept(";") {
+		ended = true
+	}
+	if ended && !p.is(")") {
 		p.failAt(p.pos(), "EXECUTE AS takes exactly one statement")
 	}
 	p.expect(")")

@@ -130,8 +130,7 @@ func (p *parser) grant() Statement {
 	switch {
 	case p.accept("role"):
 		s.Role = true
-		at := p.pos()
-		s.To = Ident{Name: p.roleName(), Pos: at}
+		s.To = p.roleName()
 	case p.accept("user"):
 		s.To = p.userName()
 	default:

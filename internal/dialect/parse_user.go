@@ -19,9 +19,10 @@ func (p *parser) createUser(at at) Statement {
 			}
 			p.userAuth(s)
 		case p.accept("role"):
-			s.Role = p.roleName()
+			role := p.roleName()
+			s.Role = &role
 		case p.accept("email"):
-			email := p.text("an address in single quotes after EMAIL")
+			email := p.textOrParam("an address in single quotes after EMAIL")
 			s.Email = &email
 		case p.isAny("storage_mode", "storage_id"):
 			p.unsupported(pos, strings.ToUpper(p.tok.word), " is not supported")
@@ -39,13 +40,15 @@ func (p *parser) userAuth(s *CreateUser) {
 	switch p.advance().word {
 	case "password":
 		s.Auth = "PASSWORD"
-		s.Secret = p.password()
+		secret := p.password()
+		s.Secret = &secret
 	case "internal":
 		s.Auth = "INTERNAL"
 	default:
 		s.Auth = "OIDC"
-		if p.tok.kind == tokString {
-			s.Secret = p.stringValue(p.advance())
+		if p.tok.kind == tokString || p.tok.kind == tokParam {
+			secret := p.textOrParam("")
+			s.Secret = &secret
 		}
 	}
 }
@@ -69,7 +72,7 @@ func (p *parser) alterUser(at at) Statement {
 	case p.accept("role"):
 		s.Action, s.Value = "ROLE", p.roleName()
 	case p.accept("email"):
-		s.Action, s.Value = "EMAIL", p.text("an address in single quotes after EMAIL")
+		s.Action, s.Value = "EMAIL", p.textOrParam("an address in single quotes after EMAIL")
 	case p.isAny("storage_mode", "storage_id"):
 		p.unsupported(p.pos(), strings.ToUpper(p.tok.word), " is not supported")
 	default:
@@ -78,36 +81,58 @@ func (p *parser) alterUser(at at) Statement {
 	return s
 }
 
-// userName takes the name of a user: bare, then folded to lower case, or in
-// quotes of any kind.
-func (p *parser) userName() Ident {
-	if p.tok.kind != tokString {
-		return p.ident("the name of a user")
+// dropUser takes what follows DROP USER.
+func (p *parser) dropUser(at at) Statement {
+	s := &DropUser{at: at, IfExists: p.ifExists(), Name: p.userName()}
+	s.Cascade = p.accept("cascade")
+	return s
+}
+
+// textOrParam takes a text in single quotes or a parameter; what names it in an
+// error.
+func (p *parser) textOrParam(what string) Text {
+	pos := p.pos()
+	if p.tok.kind == tokParam {
+		return Text{Param: p.paramNumber(), Pos: pos}
 	}
-	t := p.advance()
-	id := Ident{Name: p.stringValue(t), Quoted: true, Pos: Pos(t.start)}
-	if id.Name == "" {
-		p.failAt(id.Pos, "the name of a user cannot be empty")
+	return Text{Value: p.text(what), Pos: pos}
+}
+
+// userName takes the name of a user: bare, then folded to lower case, in quotes
+// of any kind, or a parameter.
+func (p *parser) userName() Text {
+	switch p.tok.kind {
+	case tokString, tokParam:
+	default:
+		id := p.ident("the name of a user")
+		return Text{Value: id.Name, Pos: id.Pos}
 	}
-	return id
+	t := p.textOrParam("the name of a user")
+	if t == (Text{Pos: t.Pos}) {
+		p.failAt(t.Pos, "the name of a user cannot be empty")
+	}
+	return t
 }
 
 // password takes a password. The error shows nothing of what stands there.
-func (p *parser) password() string {
-	if p.tok.kind != tokString {
-		p.failAt(p.pos(), "expected the password in single quotes")
+func (p *parser) password() Text {
+	if p.tok.kind != tokString && p.tok.kind != tokParam {
+		p.failAt(p.pos(), "expected the password in single quotes, or a parameter")
 	}
-	return p.stringValue(p.advance())
+	return p.textOrParam("")
 }
 
-// roleName takes a role, bare or in quotes, in lower case.
-func (p *parser) roleName() string {
+// roleName takes a role, bare or in quotes, in lower case, or a parameter.
+func (p *parser) roleName() Text {
+	pos := p.pos()
 	switch p.tok.kind {
-	case tokString:
-		return strings.ToLower(p.stringValue(p.advance()))
+	case tokString, tokParam:
+		t := p.textOrParam("a role")
+		t.Value = strings.ToLower(t.Value)
+		return t
 	case tokWord, tokQuoted:
-		return strings.ToLower(p.identValue(p.advance()))
+		return Text{Value: strings.ToLower(p.identValue(p.advance())), Pos: pos}
 	}
 	p.unexpected("a role")
-	return ""
+	return Text{}
 }

@@ -1,5 +1,7 @@
 package dialect
 
+import "strconv"
+
 func (p *printer) statement(s Statement) {
 	switch s := s.(type) {
 	case *Insert:
@@ -30,20 +32,21 @@ func (p *printer) statement(s Statement) {
 		p.createUser(s)
 	case *AlterUser:
 		p.put("ALTER USER ")
-		p.ident(s.Name)
+		p.userName(s.Name)
 		if s.Action == "DISABLE" || s.Action == "ENABLE" {
 			p.put(" ", s.Action)
 			return
 		}
 		p.put(" SET ", s.Action, " ")
-		p.string(s.Value)
+		p.text(s.Value)
 	case *DropUser:
 		p.put("DROP USER ")
 		p.when(s.IfExists, "IF EXISTS ")
-		p.ident(s.Name)
+		p.userName(s.Name)
+		p.when(s.Cascade, " CASCADE")
 	case *ExecuteAs:
 		p.put("EXECUTE AS ")
-		p.string(s.User)
+		p.text(s.User)
 		p.put(" (")
 		p.node(s.Inner)
 		p.put(")")
@@ -218,18 +221,34 @@ func (p *printer) constraint(c TableConstraint) {
 func (p *printer) createUser(s *CreateUser) {
 	p.put("CREATE USER ")
 	p.when(s.IfNotExists, "IF NOT EXISTS ")
-	p.ident(s.Name)
+	p.userName(s.Name)
 	p.put(" WITH ", s.Auth)
-	if s.Auth == "PASSWORD" || s.Secret != "" {
+	if s.Secret != nil {
 		p.put(" ")
-		p.string(s.Secret)
+		p.text(*s.Secret)
 	}
-	if s.Role != "" {
+	if s.Role != nil {
 		p.put(" ROLE ")
-		p.string(s.Role)
+		p.text(*s.Role)
 	}
 	if s.Email != nil {
 		p.put(" EMAIL ")
-		p.string(*s.Email)
+		p.text(*s.Email)
 	}
+}
+
+func (p *printer) text(t Text) {
+	if t.Param > 0 {
+		p.put("$", strconv.Itoa(t.Param))
+		return
+	}
+	p.string(t.Value)
+}
+
+func (p *printer) userName(t Text) {
+	if t.Param > 0 {
+		p.text(t)
+		return
+	}
+	p.ident(Ident{Name: t.Value})
 }

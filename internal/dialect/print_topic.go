@@ -69,11 +69,11 @@ func (p *printer) grant(s *Grant) {
 	p.put(to)
 	if s.Role {
 		p.put("ROLE ")
-		p.string(s.To.Name)
+		p.text(s.To)
 		return
 	}
 	p.put("USER ")
-	p.ident(s.To)
+	p.userName(s.To)
 }
 
 // number prints a clause with a number, or nothing.

@@ -64,34 +64,43 @@ type Option struct {
 	At    Pos
 }
 
+// Text is a text in a statement about users: as written, or a parameter.
+type Text struct {
+	Value string
+	Param int // $n, counted from 1; 0: Value stands
+	Pos   Pos
+}
+
 type (
 	// CreateUser is CREATE USER u WITH PASSWORD 'p' | OIDC '{..}' | INTERNAL [ROLE r] [EMAIL 'e'].
+	// Each of the texts, the name included, may be a parameter.
 	CreateUser struct {
 		at
 		IfNotExists bool
-		Name        Ident
+		Name        Text
 		Auth        string // "PASSWORD", "OIDC", "INTERNAL"
-		Secret      string // the password, or the JSON text after OIDC
-		Role        string // as written, lower case; "" when absent
-		Email       *string
+		Secret      *Text  // the password, or the JSON text after OIDC
+		Role        *Text  // in lower case when it is written
+		Email       *Text
 	}
 	// AlterUser is ALTER USER u SET PASSWORD|ROLE|EMAIL 'v', or DISABLE or ENABLE.
 	AlterUser struct {
 		at
-		Name   Ident
+		Name   Text
 		Action string // "PASSWORD", "ROLE", "EMAIL", "DISABLE", "ENABLE"
-		Value  string
+		Value  Text
 	}
-	// DropUser is DROP USER [IF EXISTS] u.
+	// DropUser is DROP USER [IF EXISTS] u [CASCADE].
 	DropUser struct {
 		at
-		Name     Ident
+		Name     Text
 		IfExists bool
+		Cascade  bool
 	}
-	// ExecuteAs is EXECUTE AS [USER] 'u' ( statement ).
+	// ExecuteAs is EXECUTE AS [USER] 'u' ( statement ). The user may be a parameter.
 	ExecuteAs struct {
 		at
-		User  string
+		User  Text
 		Inner Statement
 	}
 	// Begin is BEGIN or START TRANSACTION; Commit and Rollback end it.

@@ -61,7 +61,7 @@ type (
 		Revoke bool
 		Topic  Name
 		Role   bool // To is a role
-		To     Ident
+		To     Text
 	}
 )
 

@@ -13,7 +13,7 @@ import (
 // authorise checks, before anything of the request runs, whether the role may
 // run a statement. What depends on a table is checked for tables that exist
 // already, and again when the statement runs.
-func (r *run) authorise(source string, s dialect.Statement) error {
+func (r *run) authorise(source string, s dialect.Statement, params []wire.Value) error {
 	need, what, err := classify(source, s)
 	if err != nil {
 		return err
@@ -23,12 +23,16 @@ func (r *run) authorise(source string, s dialect.Statement) error {
 	}
 	switch s := s.(type) {
 	case *dialect.Explain:
-		return r.authorise(source, s.Inner)
+		return r.authorise(source, s.Inner, params)
 	case *dialect.ExecuteAs:
 		if !inTransaction(s.Inner) {
 			return noExecuteAs(source, s.Inner)
 		}
-		target, err := r.target(source, s)
+		name, err := textOf(source, s.User, params)
+		if err != nil {
+			return err
+		}
+		target, err := r.target(source, s.Pos(), name)
 		if err != nil {
 			return err
 		}
@@ -36,7 +40,7 @@ func (r *run) authorise(source string, s dialect.Statement) error {
 			return err
 		}
 		inner := &run{e: r.e, who: target, namespace: r.namespace}
-		return inner.authorise(source, s.Inner)
+		return inner.authorise(source, s.Inner, params)
 	case *dialect.Query, *dialect.Insert, *dialect.Update, *dialect.Delete:
 		return r.authoriseTables(source, s)
 	case *dialect.AlterTable:
@@ -152,19 +156,19 @@ func lookup(s *catalog.Snapshot, namespace string, name dialect.Name) *catalog.T
 }
 
 // mayRun checks the right to the tables of a plan.
-func (r *run) mayRun(p *plan) error {
+func (r *run) mayRun(p *plan, params []wire.Value) error {
 	role := r.who.Role
 	if e := has(role, anyone, ""); e != nil {
 		return e
 	}
-	if p.asUser != "" {
-		if _, err := r.target(p.source, p.stmt.(*dialect.ExecuteAs)); err != nil {
+	if p.as != nil {
+		if _, err := r.target(p.source, p.as.Pos(), p.subject(params)); err != nil {
 			return err
 		}
 		role = identity.RoleUser
 	}
 	for _, t := range p.tables {
-		if p.asUser != "" && t.Kind == catalog.Shared {
+		if p.as != nil && t.Kind == catalog.Shared {
 			return errShared()
 		}
 		if e := mayUse(role, t, t == p.table); e != nil {
@@ -176,15 +180,15 @@ func (r *run) mayRun(p *plan) error {
 
 // target is the principal that EXECUTE AS runs as: the named user with the role
 // user. Whatever is wrong, the refusal reads the same.
-func (r *run) target(source string, s *dialect.ExecuteAs) (*identity.Principal, error) {
-	if s.User != r.who.UserID {
-		role, err := r.e.users.Role(context.Background(), s.User)
+func (r *run) target(source string, pos dialect.Pos, name string) (*identity.Principal, error) {
+	if name != r.who.UserID {
+		role, err := r.e.users.Role(context.Background(), name)
 		if err != nil || !identity.MayImpersonate(r.who.Role, role) {
-			r.e.users.ImpersonationDenied(context.Background(), r.who, s.User)
-			return nil, at(source, s.Pos(), wire.NewError(wire.CodePermissionDenied, "permission denied: role ", r.who.Role, " is not authorized to execute as this user"))
+			r.e.users.ImpersonationDenied(context.Background(), r.who, name)
+			return nil, at(source, pos, wire.NewError(wire.CodePermissionDenied, "permission denied: role ", r.who.Role, " is not authorized to execute as this user"))
 		}
 	}
 	target := *r.who
-	target.UserID, target.Role = s.User, identity.RoleUser
+	target.UserID, target.Role = name, identity.RoleUser
 	return &target, nil
 }

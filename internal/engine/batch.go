@@ -28,7 +28,7 @@ func (r *run) text(ctx context.Context, sql string, src *dialect.Source) ([]wire
 		return nil, err
 	}
 	for i, s := range src.Statements {
-		if err := r.authorise(sql, s); err != nil {
+		if err := r.authorise(sql, s, nil); err != nil {
 			return nil, numbered(err, i+1)
 		}
 	}
@@ -184,7 +184,7 @@ func (r *run) transaction(ctx context.Context, list []wire.Statement) ([]wire.Re
 		if !inTransaction(stmt) && !isSavepoint(stmt) {
 			return nil, numbered(wire.NewError(wire.CodeUnsupported, "\"statements\" is one transaction: it takes SELECT, INSERT, UPDATE, DELETE and savepoints"), i+1)
 		}
-		if err := r.authorise(s.SQL, stmt); err != nil {
+		if err := r.authorise(s.SQL, stmt, s.Params); err != nil {
 			return nil, numbered(err, i+1)
 		}
 		parts[i] = part{sql: s.SQL, stmt: stmt, params: s.Params, number: i + 1}

@@ -1,14 +1,12 @@
 package engine
 
 import (
-	"context"
 	"encoding/json"
 	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
-	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -25,15 +23,11 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire
 	case *dialect.DropTable:
 		p.other = does((*run).dropTable, s)
 	case *dialect.CreateUser:
-		r.createUser(p, s)
+		return r.createUser(b, p, *s, params)
 	case *dialect.AlterUser:
-		r.alterUser(p, s)
+		return r.alterUser(b, p, *s, params)
 	case *dialect.DropUser:
-		p.before = func(ctx context.Context, r *run) error {
-			p.state = identity.ClientOf(ctx)
-			return nil
-		}
-		p.other = does((*run).dropUser, s)
+		return r.dropUser(b, p, *s, params)
 	case *dialect.AlterTable:
 		p.other = does((*run).alterTable, s)
 	case *dialect.CreateIndex:
@@ -54,7 +48,7 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire
 		return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "SET ", s.Name[len(s.Name)-1].Name,
 			" is not supported: a request has no settings of its own, and those of the server are in its configuration (SHOW ALL)"))
 	default:
-		return r.defineTopic(b, p, s)
+		return r.defineTopic(b, p, s, params)
 	}
 	return nil
 }

@@ -3,17 +3,73 @@ package engine
 import (
 	"context"
 
+	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
+// textOf is what a text of a statement about users says: what is written, or
+// the parameter. The error shows nothing of the parameter.
+func textOf(source string, t dialect.Text, params []wire.Value) (string, error) {
+	if t.Param == 0 {
+		return t.Value, nil
+	}
+	var e *wire.Error
+	switch {
+	case t.Param > len(params):
+		e = wire.NewError(wire.CodeParameterCount, "parameter $", itoa(t.Param), " has no value: ", itoa(len(params)), " given")
+	case params[t.Param-1].Tag() != wire.TagText:
+		e = wire.NewError(wire.CodeInvalidParameter, "parameter $", itoa(t.Param), " must be a text here")
+	default:
+		return params[t.Param-1].Text(), nil
+	}
+	return "", at(source, t.Pos, e)
+}
+
+// bindTexts puts the values of parameters into the texts of a statement about
+// users. A nil text is one that the statement does not have.
+func bindTexts(source string, types *expr.Params, params []wire.Value, texts ...*dialect.Text) error {
+	for _, t := range texts {
+		if t == nil || t.Param == 0 {
+			continue
+		}
+		value, err := textOf(source, *t, params)
+		if err != nil {
+			return err
+		}
+		types.Used = max(types.Used, t.Param)
+		*t = dialect.Text{Value: value, Pos: t.Pos}
+	}
+	return nil
+}
+
+// ownText is a copy of an optional text, which may be bound.
+func ownText(t *dialect.Text) *dialect.Text {
+	if t == nil {
+		return nil
+	}
+	own := *t
+	return &own
+}
+
+func textOr(t *dialect.Text, or string) string {
+	if t == nil {
+		return or
+	}
+	return t.Value
+}
+
 // createUser plans CREATE USER: the password is hashed before the transaction.
-func (r *run) createUser(p *plan, s *dialect.CreateUser) {
-	n := identity.NewUser{Name: s.Name.Name, Auth: s.Auth, Secret: s.Secret, Role: s.Role}
-	if s.Email != nil {
-		n.Email = *s.Email
+func (r *run) createUser(b *bind.Binder, p *plan, s dialect.CreateUser, params []wire.Value) error {
+	s.Secret, s.Role, s.Email = ownText(s.Secret), ownText(s.Role), ownText(s.Email)
+	if err := bindTexts(p.source, b.Params, params, &s.Name, s.Secret, s.Role, s.Email); err != nil {
+		return err
+	}
+	n := identity.NewUser{
+		Name: s.Name.Value, Auth: s.Auth, Secret: textOr(s.Secret, ""), Role: textOr(s.Role, ""), Email: textOr(s.Email, ""),
 	}
 	p.before = func(ctx context.Context, r *run) error {
 		u, err := r.e.users.PrepareUser(ctx, r.who, n)
@@ -23,14 +79,19 @@ func (r *run) createUser(p *plan, s *dialect.CreateUser) {
 	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
 		err := r.e.users.CreateUser(tx, p.state.(*identity.PreparedUser))
 		if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeAlreadyExists && s.IfNotExists {
-			return r.done("User '" + s.Name.Name + "' already exists"), nil
+			return r.done("User '" + n.Name + "' already exists"), nil
 		}
-		return r.done("User '" + s.Name.Name + "' created"), placedAt(p.source, s.Name.Pos, err)
+		return r.done("User '" + n.Name + "' created"), placedAt(p.source, s.Name.Pos, err)
 	}
+	return nil
 }
 
-func (r *run) alterUser(p *plan, s *dialect.AlterUser) {
-	c := identity.UserChange{Name: s.Name.Name, Action: s.Action, Value: s.Value}
+// alterUser plans ALTER USER, whose password is hashed before the transaction.
+func (r *run) alterUser(b *bind.Binder, p *plan, s dialect.AlterUser, params []wire.Value) error {
+	if err := bindTexts(p.source, b.Params, params, &s.Name, &s.Value); err != nil {
+		return err
+	}
+	c := identity.UserChange{Name: s.Name.Value, Action: s.Action, Value: s.Value.Value}
 	p.before = func(ctx context.Context, r *run) error {
 		u, err := r.e.users.PrepareChange(ctx, r.who, c)
 		p.state = u
@@ -38,18 +99,31 @@ func (r *run) alterUser(p *plan, s *dialect.AlterUser) {
 	}
 	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
 		err := r.e.users.AlterUser(tx, p.state.(*identity.PreparedChange))
-		return r.done("User '" + s.Name.Name + "' altered"), placedAt(p.source, s.Name.Pos, err)
+		return r.done("User '" + c.Name + "' altered"), placedAt(p.source, s.Name.Pos, err)
 	}
+	return nil
 }
 
-func (r *run) dropUser(tx *store.Tx, p *plan, s *dialect.DropUser) (wire.Result, error) {
-	addr, _ := p.state.(string)
-	err := r.e.users.DropUser(tx, r.who, s.Name.Name, addr)
-	if err == nil {
-		err = ungrant(tx, s.Name.Name)
+// dropUser plans DROP USER.
+func (r *run) dropUser(b *bind.Binder, p *plan, s dialect.DropUser, params []wire.Value) error {
+	if err := bindTexts(p.source, b.Params, params, &s.Name); err != nil {
+		return err
 	}
-	if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeUserNotFound && s.IfExists {
-		return r.done("User '" + s.Name.Name + "' does not exist"), nil
+	name := s.Name.Value
+	p.before = func(ctx context.Context, r *run) error {
+		p.state = identity.ClientOf(ctx)
+		return nil
 	}
-	return r.done("User '" + s.Name.Name + "' dropped"), placedAt(p.source, s.Name.Pos, err)
+	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
+		addr, _ := p.state.(string)
+		err := r.e.users.DropUser(tx, r.who, name, addr)
+		if err == nil {
+			err = ungrant(tx, name)
+		}
+		if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeUserNotFound && s.IfExists {
+			return r.done("User '" + name + "' does not exist"), nil
+		}
+		return r.done("User '" + name + "' dropped"), placedAt(p.source, s.Name.Pos, err)
+	}
+	return nil
 }

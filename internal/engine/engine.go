@@ -129,7 +129,7 @@ func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Req
 	if isTransaction(src.Statements[0]) || isSavepoint(src.Statements[0]) {
 		return r.text(ctx, req.SQL, src)
 	}
-	if err := r.authorise(req.SQL, src.Statements[0]); err != nil {
+	if err := r.authorise(req.SQL, src.Statements[0], req.Params); err != nil {
 		return nil, numbered(err, 1)
 	}
 	if use, ok := src.Statements[0].(*dialect.Use); ok {
@@ -193,8 +193,8 @@ type run struct {
 // env is what the expressions of a plan are evaluated in.
 func (r *run) env(p *plan, params []wire.Value) (*expr.Env, error) {
 	env := &expr.Env{User: r.who.UserID, Role: r.who.Role, Now: r.now, NextID: r.e.db.NextID}
-	if p.asUser != "" {
-		env.User, env.Role = p.asUser, identity.RoleUser
+	if p.as != nil {
+		env.User, env.Role = p.subject(params), identity.RoleUser
 	}
 	if p.own != nil {
 		params = p.own
@@ -215,13 +215,13 @@ func (r *run) env(p *plan, params []wire.Value) (*expr.Env, error) {
 
 // single runs one statement in a transaction of its own.
 func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Result, error) {
-	if err := r.mayRun(p); err != nil {
+	if err := r.mayRun(p, params); err != nil {
 		return wire.Result{}, err
 	}
-	if p.asUser != "" && p.asUser != r.who.UserID {
+	if user := p.subject(params); user != "" && user != r.who.UserID {
 		r.addr = identity.ClientOf(ctx)
 		if p.read() {
-			r.e.users.ImpersonatedToRead(ctx, r.who, p.asUser, dialect.Redact(p.source))
+			r.e.users.ImpersonatedToRead(ctx, r.who, user, dialect.Redact(p.source))
 		}
 	}
 	var res wire.Result
@@ -271,5 +271,5 @@ func (r *run) fresh(tx *store.Tx, p *plan, params []wire.Value) (*plan, error) {
 		return nil, err
 	}
 	q.state = p.state
-	return q, r.mayRun(q)
+	return q, r.mayRun(q, params)
 }

@@ -22,8 +22,8 @@ func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, err
 	if err != nil {
 		return wire.Result{}, err
 	}
-	if p.asUser != "" && p.asUser != r.who.UserID {
-		if err := r.e.users.Impersonated(tx, r.who, p.asUser, r.addr, dialect.Redact(p.source)); err != nil {
+	if user := p.subject(params); user != "" && user != r.who.UserID {
+		if err := r.e.users.Impersonated(tx, r.who, user, r.addr, dialect.Redact(p.source)); err != nil {
 			return wire.Result{}, err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
-	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -167,7 +166,7 @@ func (e *Engine) File(ctx context.Context, who *identity.Principal, name FileNam
 		user = who.UserID
 		if name.User != "" && name.User != user {
 			r := &run{e: e, who: who, now: e.db.Now()}
-			if _, err := r.target("", &dialect.ExecuteAs{User: name.User}); err != nil {
+			if _, err := r.target("", 0, name.User); err != nil {
 				return nil, err
 			}
 			e.users.ImpersonatedToRead(ctx, who, name.User, "GET file of "+t.FullName())

@@ -35,10 +35,10 @@ type plan struct {
 	source  string
 	stmt    dialect.Statement
 	params  []wire.Type
-	asUser  string           // of EXECUTE AS, else ""
-	table   *catalog.Table   // that is written, nil for none
-	tables  []*catalog.Table // that are read or written
-	files   []bind.Upload    // that it asks for
+	as      *dialect.ExecuteAs // that the statement is inside, else nil
+	table   *catalog.Table     // that is written, nil for none
+	tables  []*catalog.Table   // that are read or written
+	files   []bind.Upload      // that it asks for
 
 	query *bind.Select // a SELECT, or
 	in    *bind.Insert // an INSERT, or
@@ -63,6 +63,16 @@ type plan struct {
 // read reports whether the plan changes nothing.
 func (p *plan) read() bool { return p.query != nil || p.reads }
 
+// subject is the user that EXECUTE AS names, "" for a statement of the caller's
+// own. That the parameter is a text was seen when the plan was bound.
+func (p *plan) subject(params []wire.Value) string {
+	if p.as == nil {
+		return ""
+	}
+	name, _ := textOf(p.source, p.as.User, params)
+	return name
+}
+
 // keep reports whether the plan may be used again.
 func (p *plan) keep() bool { return p.other == nil && p.own == nil }
 
@@ -79,7 +89,11 @@ func (r *run) plan(source string, s dialect.Statement, params []wire.Value) (*pl
 		types.Types[i] = kindByForm(v)
 	}
 	if as, ok := s.(*dialect.ExecuteAs); ok {
-		p.asUser = as.User
+		p.as = as
+		user := as.User
+		if err := bindTexts(source, types, params, &user); err != nil {
+			return nil, err
+		}
 		s = as.Inner
 	}
 	b := &bind.Binder{Catalog: snapshot, Namespace: r.namespace, Params: types, Source: source}
@@ -144,7 +158,7 @@ func (r *run) bind(b *bind.Binder, p *plan, s dialect.Statement, params []wire.V
 		p.print(p.ch.Printed(r.e.db.Target()))
 		p.ask(p.ch.Returning, r.e.db.Target())
 	default:
-		if p.asUser != "" {
+		if p.as != nil {
 			return noExecuteAs(p.source, s)
 		}
 		return r.define(b, p, s, params)

@@ -84,7 +84,7 @@ func (b *block) statement(s part) (wire.Result, error) {
 	if err != nil {
 		return wire.Result{}, err
 	}
-	if err := b.r.mayRun(p); err != nil {
+	if err := b.r.mayRun(p, s.params); err != nil {
 		return wire.Result{}, err
 	}
 	if p.streamWrite() {

@@ -23,7 +23,7 @@ const (
 )
 
 // defineTopic plans a statement on topics.
-func (r *run) defineTopic(b *bind.Binder, p *plan, s dialect.Statement) error {
+func (r *run) defineTopic(b *bind.Binder, p *plan, s dialect.Statement, params []wire.Value) error {
 	switch s := s.(type) {
 	case *dialect.CreateTopic:
 		p.other = does((*run).createTopic, s)
@@ -41,7 +41,11 @@ func (r *run) defineTopic(b *bind.Binder, p *plan, s dialect.Statement) error {
 	case *dialect.ResetGroup:
 		p.other = does((*run).resetGroup, s)
 	case *dialect.Grant:
-		p.other = does((*run).grant, s)
+		grant := *s
+		if err := bindTexts(p.source, b.Params, params, &grant.To); err != nil {
+			return err
+		}
+		p.other = does((*run).grant, &grant)
 	default:
 		return b.Unsupported(s.Pos(), "this statement")
 	}
@@ -240,7 +244,7 @@ func (r *run) grant(tx *store.Tx, p *plan, s *dialect.Grant) (wire.Result, error
 	if err != nil {
 		return wire.Result{}, err
 	}
-	g := catalog.Grant{Role: s.Role, To: s.To.Name}
+	g := catalog.Grant{Role: s.Role, To: s.To.Value}
 	what := "user '" + g.To + "'"
 	if g.Role {
 		role, ok := identity.ParseRole(g.To)

@@ -166,7 +166,10 @@ export class KalamDBClient {
     return JSON.parse(json) as LoginResponse;
   }
 
-  /** Exchanges a refresh token for a new pair, which the client uses from here on. */
+  /**
+   * Exchanges a refresh token for a new pair, which the client uses from here on. For a token that the client has already
+   * replaced it uses the one that came of it, so `login.refresh_token` stays good while the client renews itself.
+   */
   async refreshToken(refreshToken: string, options?: CallOptions): Promise<LoginResponse> {
     const { wasm } = await this.#session.start();
     const json = await this.#session.call<string>((id) => wasm.refresh(id, refreshToken), options?.signal);
@@ -198,11 +201,11 @@ export class KalamDBClient {
 
   /** Runs one statement as another user, if the role allows it. */
   async executeAsUser(sql: string, user: string, params?: readonly Param[], options?: CallOptions): Promise<QueryResponse> {
-    const statement = sql.trim().replace(/;+\s*$/, '').trim();
     const name = user.trim();
-    if (statement === '') throw invalid('executeAsUser: sql is required');
+    if (sql.trim() === '') throw invalid('executeAsUser: sql is required');
     if (name === '') throw invalid('executeAsUser: user is required');
-    return this.query(`EXECUTE AS USER '${name.replaceAll("'", "''")}' (${statement})`, params, options);
+    const all = [...(params ?? []), name];
+    return this.query(`EXECUTE AS USER $${all.length} (${sql}\n)`, all, options); // a comment may end the sql
   }
 
   /** The first row, or null. */

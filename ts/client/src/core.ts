@@ -39,7 +39,7 @@ export interface CoreHost {
   provider(reason: string, rejected: string, signal: AbortSignal): Promise<unknown>;
   request: RequestFunction;
   WebSocket: WebSocketConstructor;
-  onAuth(state: string, user: string, failure?: Failure): void;
+  onAuth(state: string, user: string, refresh: string, failure?: Failure): void;
 }
 
 /** What cmd/kalamwasm leaves in its global object. */

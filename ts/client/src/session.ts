@@ -22,6 +22,11 @@ export interface AuthStateEvent {
   state: AuthState;
   /** Who is signed in, as the token says. */
   user?: string;
+  /**
+   * The newest refresh token of the session, if it has one: what an app that keeps `login.refresh_token` has to keep
+   * instead. It is not enumerable, so that logging an event shows no secret.
+   */
+  refreshToken?: string;
   /** Why the session is offline or signed out. */
   error?: KalamError;
 }
@@ -202,7 +207,7 @@ export class Session {
         provider: (reason, rejected, signal) => this.#credentials(reason, rejected, signal),
         request,
         WebSocket: watched(socket, this.#observer()),
-        onAuth: (state, user, failure) => this.#authChanged(state as AuthState, user, failure),
+        onAuth: (state, user, refresh, failure) => this.#authChanged(state as AuthState, user, refresh, failure),
       },
     );
     if (wasm.failure) {
@@ -270,8 +275,9 @@ export class Session {
     }
   }
 
-  #authChanged(state: AuthState, user: string, failure: Failure | undefined): void {
+  #authChanged(state: AuthState, user: string, refresh: string, failure: Failure | undefined): void {
     const event: AuthStateEvent = { state };
+    if (refresh !== '') Object.defineProperty(event, 'refreshToken', { value: refresh, enumerable: false });
     if (user !== '') event.user = user;
     if (failure) event.error = toKalamError(failure);
     if (state === 'signed-in') this.authType = 'jwt';

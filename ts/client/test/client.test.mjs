@@ -88,6 +88,10 @@ describe('queries', () => {
     assert.deepEqual([row.data, row.cell('a').asString(), row.typedData.a.asString(), row.file('a')], [{ a: 'x' }, 'x', 'x', null]);
     const admin = newClient({ authProvider: async () => Auth.basic('admin', password) });
     assert.equal((await admin.executeAsUser('SELECT CURRENT_USER() AS me; ', " alice ")).results[0].named_rows[0].me, 'alice');
+    for (const end of ['-- who', '; -- who', '/* who */', ' ;; ']) {
+      assert.equal((await admin.executeAsUser(`SELECT CURRENT_USER() AS me, $1 AS n ${end}`, 'alice', [7])).results[0].named_rows[0].me, 'alice', end);
+    }
+    await assert.rejects(admin.executeAsUser('SELECT 1', "alice' (SELECT 1); DROP USER bob; --"), /not authorized/);
     await assert.rejects(client.executeAsUser(' ', 'alice'), /sql is required/);
     const named = newClient({ namespace: 'chat' });
     assert.equal((await named.queryAll('SELECT key FROM things LIMIT 1')).length, 1);
