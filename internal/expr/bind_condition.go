@@ -120,25 +120,26 @@ func (b *binder) bindIn(x *dialect.In) (Node, error) {
 	}
 	tests := make([]*comparison, len(items))
 	asOne := true
+	refs, wrap := once(left)
 	for i, item := range items {
-		c, err := newComparison("=", left, item)
+		c, err := newComparison("=", refs[0], item)
 		if err != nil {
 			return nil, place(err, x.List[i].Pos())
 		}
 		tests[i] = c
-		asOne = asOne && c.l == left
+		asOne = asOne && c.l == refs[0]
 	}
 	if asOne {
 		return negate(&in{left, tests}, x.Not), nil
 	}
 	if len(tests) == 1 {
-		return negate(tests[0], x.Not), nil
+		return negate(wrap(tests[0], noNative), x.Not), nil
 	}
 	j := &junction{op: "OR", args: make([]Node, len(tests))}
 	for i, c := range tests {
 		j.args[i] = c
 	}
-	return negate(j, x.Not), nil
+	return negate(wrap(j, noNative), x.Not), nil
 }
 
 // bindBetween writes BETWEEN as the comparisons that it stands for.
@@ -156,29 +157,37 @@ func (b *binder) bindBetween(x *dialect.Between) (Node, error) {
 			return nil, err
 		}
 	}
-	within := func(lo, hi Node) (Node, error) {
-		l, err := newComparison(">=", nodes[0], lo)
+	if !x.Symmetric {
+		refs, wrap := once(nodes[0])
+		n, err := within(refs[0], nodes[1], nodes[2])
 		if err != nil {
 			return nil, err
 		}
-		h, err := newComparison("<=", nodes[0], hi)
-		if err != nil {
-			return nil, err
-		}
-		return And(l, h), nil
+		return negate(wrap(n, nativeBetween), x.Not), nil
 	}
-	n, err := within(nodes[1], nodes[2])
+	refs, wrap := once(nodes...)
+	up, err := within(refs[0], refs[1], refs[2])
 	if err != nil {
 		return nil, err
 	}
-	if x.Symmetric {
-		m, err := within(nodes[2], nodes[1])
-		if err != nil {
-			return nil, err
-		}
-		n = &junction{"OR", []Node{n, m}}
+	down, err := within(refs[0], refs[2], refs[1])
+	if err != nil {
+		return nil, err
 	}
-	return negate(n, x.Not), nil
+	return negate(wrap(&junction{"OR", []Node{up, down}}, noNative), x.Not), nil
+}
+
+// within is x >= lo AND x <= hi.
+func within(x, lo, hi Node) (Node, error) {
+	l, err := newComparison(">=", x, lo)
+	if err != nil {
+		return nil, err
+	}
+	h, err := newComparison("<=", x, hi)
+	if err != nil {
+		return nil, err
+	}
+	return And(l, h), nil
 }
 
 func (b *binder) bindLike(x *dialect.Like) (Node, error) {
@@ -210,12 +219,15 @@ func (b *binder) bindLike(x *dialect.Like) (Node, error) {
 func (b *binder) bindCase(x *dialect.Case) (Node, error) {
 	c := &choice{}
 	var operand Node
+	wrap := func(body Node, _ nativeForm) Node { return body }
 	if x.Operand != nil {
 		n, err := b.bind(x.Operand)
 		if err != nil {
 			return nil, err
 		}
-		operand = n
+		var refs []Node
+		refs, wrap = once(n)
+		operand = refs[0]
 	}
 	for _, w := range x.Whens {
 		cond, err := b.when(operand, w.Cond)
@@ -244,7 +256,7 @@ func (b *binder) bindCase(x *dialect.Case) (Node, error) {
 	if x.Else != nil {
 		c.other = results[len(x.Whens)]
 	}
-	return c, nil
+	return wrap(c, nativeCase), nil
 }
 
 func (b *binder) when(operand Node, x dialect.Expr) (Node, error) {

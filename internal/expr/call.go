@@ -208,6 +208,8 @@ func bindNullif(_ *binder, name string, args []Node) (Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	refs, wrap := once(a)
+	a = refs[0]
 	c, err := newComparison("=", a, r)
 	if err != nil {
 		return nil, err
@@ -219,15 +221,16 @@ func bindNullif(_ *binder, name string, args []Node) (Node, error) {
 			return nil, err
 		}
 	}
-	return &choice{
+	return wrap(&choice{
 		conds: []Node{c},
 		thens: []Node{&constant{t: a.Type()}},
 		other: a,
 		t:     a.Type(),
-	}, nil
+	}, noNative), nil
 }
 
-// bindExtreme takes GREATEST and LEAST two by two.
+// bindExtreme takes GREATEST and LEAST two by two, nested to the logarithm of
+// the number of arguments.
 func bindExtreme(_ *binder, name string, args []Node) (Node, error) {
 	if err := needArgs(name, args, 1); err != nil {
 		return nil, err
@@ -236,17 +239,14 @@ func bindExtreme(_ *binder, name string, args []Node) (Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := args[0]
-	for _, a := range args[1:] {
-		f, _ := choose(extremes[name], []wire.Kind{t.Kind, t.Kind})
-		if f == nil {
-			return nil, errNoFunction(name, args, false)
-		}
-		if n, err = newCall(f, []Node{n, a}); err != nil {
-			return nil, err
-		}
+	if len(args) == 1 {
+		return args[0], nil
 	}
-	return n, nil
+	f, _ := choose(extremes[name], []wire.Kind{t.Kind, t.Kind})
+	if f == nil {
+		return nil, errNoFunction(name, args, false)
+	}
+	return halved(f, args)
 }
 
 // extremes are greatest and least of two, NULL only if both are.
@@ -293,26 +293,31 @@ func concatPart(a Node) (Node, error) {
 	if kindOf(a) != wire.Boolean {
 		return convert(a, text, explicit)
 	}
-	return &choice{
-		conds: []Node{a, &not{a}},
+	refs, wrap := once(a)
+	return wrap(&choice{
+		conds: []Node{refs[0], &not{refs[0]}},
 		thens: []Node{&constant{wire.TextValue("t"), text}, &constant{wire.TextValue("f"), text}},
 		t:     text,
-	}, nil
+	}, noNative), nil
 }
 
-// joinAll nests to the logarithm of the number of parts.
-func joinAll(parts []Node) (Node, error) {
-	if len(parts) == 1 {
-		return parts[0], nil
+// joinAll joins texts.
+func joinAll(parts []Node) (Node, error) { return halved(concatText, parts) }
+
+// halved applies f, for which the order of its calls does not matter, to all of
+// args. It nests to the logarithm of their number.
+func halved(f *function, args []Node) (Node, error) {
+	if len(args) == 1 {
+		return args[0], nil
 	}
-	half := len(parts) / 2
-	l, err := joinAll(parts[:half])
+	half := len(args) / 2
+	l, err := halved(f, args[:half])
 	if err != nil {
 		return nil, err
 	}
-	r, err := joinAll(parts[half:])
+	r, err := halved(f, args[half:])
 	if err != nil {
 		return nil, err
 	}
-	return newCall(concatText, []Node{l, r})
+	return newCall(f, []Node{l, r})
 }

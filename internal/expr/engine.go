@@ -3,6 +3,7 @@ package expr
 import (
 	"sort"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -14,7 +15,15 @@ type Function struct {
 	Args     []wire.Type
 	Result   wire.Type
 	Volatile bool // gives another result at each call
-	Eval     func(args []wire.Value) (wire.Value, error)
+	Eval     func(c *Calls, args []wire.Value) (wire.Value, error)
+}
+
+// Calls is what the calls of registered functions that one connection makes have
+// in common. It belongs to one goroutine.
+type Calls struct {
+	Budget *budget.Budget // of the statement that runs
+
+	lets []wire.Value // of letFunction, by their numbers
 }
 
 // Functions of the engine that no SQL text can name: they change the form of
@@ -28,7 +37,15 @@ const (
 	posFunction  = "k_pos"  // refuses what is not above zero
 	spanFunction = "k_span" // gives an interval the one form of its length
 	natFunction  = "k_nat"  // gives a DECIMAL the least scale that shows it
+
+	letFunction   = "k_let"   // keeps a value of a let under a number
+	slotFunction  = "k_slot"  // gives the value that was kept under a number
+	givenFunction = "k_given" // is NULL unless its first argument is given, else the second
 )
+
+// asStored is the type of an argument or result that goes through in the form
+// that the engine has it in.
+var asStored = wire.Type{}
 
 // engineType is how a kind goes into and out of a registered function: a
 // DECIMAL or INTERVAL as the bytes of its form, which the driver need not know.
@@ -97,7 +114,7 @@ func (f *function) export(name string) Function {
 	for _, k := range f.args {
 		e.Args = append(e.Args, engineType(k))
 	}
-	e.Eval = func(args []wire.Value) (wire.Value, error) {
+	e.Eval = func(c *Calls, args []wire.Value) (wire.Value, error) {
 		for i, k := range f.args {
 			if args[i].IsNull() && !f.nulls {
 				return wire.Null, nil
@@ -121,8 +138,9 @@ func (f *function) export(name string) Function {
 
 func formFunctions() []Function {
 	bytes, number := typeOf(wire.Bytes), typeOf(wire.BigInt)
-	strict := func(fn func(a []wire.Value) (wire.Value, error)) func(a []wire.Value) (wire.Value, error) {
-		return func(a []wire.Value) (wire.Value, error) {
+	type eval = func(c *Calls, a []wire.Value) (wire.Value, error)
+	strict := func(fn func(a []wire.Value) (wire.Value, error)) eval {
+		return func(_ *Calls, a []wire.Value) (wire.Value, error) {
 			if a[0].IsNull() {
 				return wire.Null, nil
 			}
@@ -162,7 +180,7 @@ func formFunctions() []Function {
 			}
 			return wire.BytesValue(encodeOwn(naturalText(v.Text()))), nil
 		})},
-		{Name: posFunction, Args: []wire.Type{number}, Result: number, Eval: func(a []wire.Value) (wire.Value, error) {
+		{Name: posFunction, Args: []wire.Type{number}, Result: number, Eval: func(_ *Calls, a []wire.Value) (wire.Value, error) {
 			if a[0].Int() <= 0 {
 				return wire.Null, wire.NewError(wire.CodeInvalidParameter, "argument of ntile and nth_value must be greater than zero")
 			}
@@ -171,7 +189,7 @@ func formFunctions() []Function {
 		{Name: spanFunction, Args: []wire.Type{bytes}, Result: bytes, Eval: strict(func(a []wire.Value) (wire.Value, error) {
 			return naturalValue(a[0]), nil
 		})},
-		{Name: oneFunction, Args: []wire.Type{number}, Result: boolean, Eval: func(a []wire.Value) (wire.Value, error) {
+		{Name: oneFunction, Args: []wire.Type{number}, Result: boolean, Eval: func(_ *Calls, a []wire.Value) (wire.Value, error) {
 			if a[0].Int() > 1 {
 				return wire.Null, wire.NewError(wire.CodeSQLExecution, "more than one row returned by a sub-query that stands for a value")
 			}
@@ -180,5 +198,22 @@ func formFunctions() []Function {
 		{Name: dimFunction, Args: []wire.Type{bytes, number}, Result: bytes, Eval: strict(func(a []wire.Value) (wire.Value, error) {
 			return fitTo(a[0], wire.Type{Kind: wire.Embedding, Dim: uint16(a[1].Int())})
 		})},
+		{Name: letFunction, Args: []wire.Type{number, asStored}, Result: boolean, Volatile: true, Eval: func(c *Calls, a []wire.Value) (wire.Value, error) {
+			n := int(a[0].Int())
+			for len(c.lets) <= n {
+				c.lets = append(c.lets, wire.Null)
+			}
+			c.lets[n] = a[1]
+			return wire.BoolValue(true), nil
+		}},
+		{Name: slotFunction, Args: []wire.Type{number}, Result: asStored, Volatile: true, Eval: func(c *Calls, a []wire.Value) (wire.Value, error) {
+			return c.lets[a[0].Int()], nil
+		}},
+		{Name: givenFunction, Args: []wire.Type{asStored, asStored}, Result: asStored, Eval: func(_ *Calls, a []wire.Value) (wire.Value, error) {
+			if a[0].IsNull() {
+				return wire.Null, nil
+			}
+			return a[1], nil
+		}},
 	}
 }

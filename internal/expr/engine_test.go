@@ -82,8 +82,9 @@ func testEnv(t testing.TB, params ...wire.Value) *expr.Env {
 
 // engine is SQLite with the table and the functions.
 type engine struct {
-	mu   sync.Mutex
-	conn *sqlite.Conn
+	mu    sync.Mutex
+	conn  *sqlite.Conn
+	calls expr.Calls
 	// raised is the first error of a function in the running statement. The
 	// binding loses the code of such an error, and SQLite goes on.
 	raised error
@@ -111,7 +112,7 @@ func openEngine(t testing.TB) *engine {
 				for i, a := range args {
 					in[i] = fromSQLite(a, f.Args[i])
 				}
-				v, err := f.Eval(in)
+				v, err := f.Eval(&e.calls, in)
 				if err != nil {
 					return sqlite.Value{}, e.raise(err)
 				}

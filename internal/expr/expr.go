@@ -39,6 +39,8 @@ type Env struct {
 	// Files are the references of the files that came with the statement, by
 	// the names that FILE("name") calls them.
 	Files map[string]wire.Value
+
+	lets *frameOf // the values that are in force
 }
 
 // Names resolves what an expression may refer to.

@@ -389,6 +389,8 @@ func bindConcatWS(_ *binder, name string, args []Node) (Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	refs, wrap := once(sep)
+	sep = refs[0]
 	empty := &constant{wire.TextValue(""), text}
 	parts := make([]Node, len(args)-1)
 	for i, a := range args[1:] {
@@ -415,7 +417,10 @@ func bindConcatWS(_ *binder, name string, args []Node) (Node, error) {
 		return nil, err
 	}
 	sub, _ := choose(functions["substring"], []wire.Kind{wire.Text, wire.Int})
-	return newCall(sub, []Node{all, n})
+	if n, err = newCall(sub, []Node{all, n}); err != nil {
+		return nil, err
+	}
+	return wrap(n, noNative), nil
 }
 
 // bindNumNulls is num_nulls and num_nonnulls.
@@ -424,18 +429,13 @@ func bindNumNulls(_ *binder, name string, args []Node) (Node, error) {
 		return nil, err
 	}
 	plus, _ := choose(operators["+"], []wire.Kind{wire.Int, wire.Int})
-	var sum Node
-	for _, a := range args {
+	parts := make([]Node, len(args))
+	for i, a := range args {
 		a, err := settle(a)
 		if err != nil {
 			return nil, err
 		}
-		n := Node(&choice{conds: []Node{&is{a, name == "num_nonnulls", "NULL"}}, thens: []Node{intConst(1)}, other: intConst(0), t: typeOf(wire.Int)})
-		if sum == nil {
-			sum = n
-		} else if sum, err = newCall(plus, []Node{sum, n}); err != nil {
-			return nil, err
-		}
+		parts[i] = &choice{conds: []Node{&is{a, name == "num_nonnulls", "NULL"}}, thens: []Node{intConst(1)}, other: intConst(0), t: typeOf(wire.Int)}
 	}
-	return sum, nil
+	return halved(plus, parts)
 }

@@ -41,7 +41,7 @@ func Ungrouped(n Node, keys []Node) *Column {
 
 func ungrouped(n Node, keys []fingerprint) *Column {
 	switch n.(type) {
-	case *aggregateCall, *constant, *param:
+	case *aggregateCall, *constant, *param, *slot:
 		return nil
 	}
 	if len(keys) > 0 {
@@ -118,6 +118,10 @@ func scaleOf(n Node) (int, bool) {
 		return oneScale(list)
 	case *coalesce:
 		return oneScale(n.args)
+	case *let:
+		return scaleOf(n.body)
+	case *slot:
+		return scaleOf(n.node())
 	case *aggregateCall:
 		switch {
 		case n.a.name == "min", n.a.name == "max", n.a.name == "sum" && n.a.arg == wire.Decimal:

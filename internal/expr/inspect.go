@@ -35,6 +35,8 @@ func children(n Node) []Node {
 		return n.args
 	case *natural:
 		return []Node{n.x}
+	case *let:
+		return append(n.values[:len(n.values):len(n.values)], n.body)
 	case *inQuery:
 		var out []Node
 		for _, t := range n.tests {

@@ -94,8 +94,10 @@ func (a Arg) Resolve(env *Env) wire.Value {
 // Printer writes SQL for an engine. Expressions print without text constants
 // or what differs from run to run: these become arguments, ?1, ?2, and so on.
 type Printer struct {
-	b    strings.Builder
-	args []Arg
+	b     strings.Builder
+	args  []Arg
+	lets  map[*let]int // around the place that is printed, with the number of their first value
+	slots int          // how many values these have
 }
 
 // NewPrinter makes an empty Printer.
@@ -325,9 +327,14 @@ func (n *in) print(p *Printer) {
 
 func (c *choice) print(p *Printer) {
 	p.Raw("CASE")
+	c.printWhens(p, p.Node)
+}
+
+// printWhens writes what stands behind CASE, the conditions by print.
+func (c *choice) printWhens(p *Printer, print func(cond Node)) {
 	for i := range c.conds {
 		p.Raw(" WHEN ")
-		p.Node(c.conds[i])
+		print(c.conds[i])
 		p.Raw(" THEN ")
 		p.Node(c.thens[i])
 	}

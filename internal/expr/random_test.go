@@ -34,7 +34,7 @@ func (d *drawer) expr(kind string, depth int) string {
 		return d.leaf(kind)
 	}
 	e := func(k string) string { return d.expr(k, depth-1) }
-	switch rapid.IntRange(0, 6).Draw(d.t, "common") {
+	switch rapid.IntRange(0, 7).Draw(d.t, "common") {
 	case 0:
 		return fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s END", e("bool"), e(kind), e(kind))
 	case 1:
@@ -43,6 +43,9 @@ func (d *drawer) expr(kind string, depth int) string {
 		if kind != "bool" {
 			return fmt.Sprintf("%s(%s, %s)", d.pick("greatest", "least", "nullif"), e(kind), e(kind))
 		}
+	case 3:
+		k := d.pick("int", "dec", "double", "text", "date", "bool")
+		return fmt.Sprintf("CASE %s WHEN %s THEN %s WHEN %s THEN %s END", e(k), e(d.like(k)), e(kind), e(d.like(k)), e(kind))
 	}
 	switch kind {
 	case "bool":
@@ -87,7 +90,8 @@ func (d *drawer) expr(kind string, depth int) string {
 			fmt.Sprintf("replace(%s, %s, %s)", e("text"), e("text"), e("text")),
 			fmt.Sprintf("%s(%s, %s)", d.pick("left", "right"), e("text"), d.pick("2", "-2", "0")),
 			fmt.Sprintf("%s::text", e(d.pick("int", "dec", "double", "bool", "date", "ts"))),
-			fmt.Sprintf("concat(%s, %s)", e("text"), e("int")),
+			fmt.Sprintf("concat(%s, %s)", e("text"), e(d.pick("int", "bool"))),
+			fmt.Sprintf("concat_ws(%s, %s, %s)", e("text"), e("int"), e("bool")),
 			fmt.Sprintf("(j ->> %s)", d.pick("'a'", "0", "'x'")),
 			fmt.Sprintf("%s(%s, %s, %s)", d.pick("lpad", "rpad", "split_part"), e("text"), d.pick("3", "-1", "'a'"), d.pick("'xy'", "2")),
 			fmt.Sprintf("regexp_replace(%s, %s, %s, 'g')", e("text"), d.pick("'[a-z]+'", "'.'", "'l*'"), e("text")),
@@ -121,13 +125,7 @@ func (d *drawer) expr(kind string, depth int) string {
 func (d *drawer) condition(depth int) string {
 	e := func(k string) string { return d.expr(k, depth-1) }
 	k := d.pick("int", "dec", "double", "text", "date", "ts", "bool", "span")
-	other := k
-	switch k {
-	case "int", "dec", "double":
-		other = d.pick("int", "dec", "double")
-	case "date":
-		other = d.pick("date", "ts")
-	}
+	other := d.like(k)
 	list := []string{
 		fmt.Sprintf("(%s %s %s)", e(k), d.pick("=", "<>", "<", "<=", ">", ">="), e(other)),
 		fmt.Sprintf("(%s IS %sDISTINCT FROM %s)", e(k), d.pick("", "NOT "), e(other)),
@@ -140,9 +138,22 @@ func (d *drawer) condition(depth int) string {
 		list = append(list,
 			fmt.Sprintf("(%s %s %s)", e("bool"), d.pick("AND", "OR"), e("bool")),
 			fmt.Sprintf("(%s %sIN (%s, %s))", e(k), d.pick("", "NOT "), e(other), e(k)),
-			fmt.Sprintf("(%s %sBETWEEN %s AND %s)", e(k), d.pick("", "NOT "), e(other), e(k)))
+			fmt.Sprintf("((%s, %s) %s (%s, %s))", e(k), e("int"), d.pick("=", "<>", "<", "<=", ">", ">="), e(other), e("dec")),
+			fmt.Sprintf("((%s, %s) %sIN ((%s, 1), (%s, 2)))", e(k), e("int"), d.pick("", "NOT "), e(other), e(k)),
+			fmt.Sprintf("(%s %sBETWEEN %s%s AND %s)", e(k), d.pick("", "NOT "), d.pick("", "SYMMETRIC "), e(other), e(k)))
 	}
 	return d.pick(list...)
+}
+
+// like draws a kind that compares with k.
+func (d *drawer) like(k string) string {
+	switch k {
+	case "int", "dec", "double":
+		return d.pick("int", "dec", "double")
+	case "date":
+		return d.pick("date", "ts")
+	}
+	return k
 }
 
 func (d *drawer) leaf(kind string) string {

@@ -56,41 +56,52 @@ func tupleComparison(op string, l, r []Node) (Node, error) {
 	}
 	// (a, b) < (c, d) is a < c OR a = c AND b < d.
 	last := len(l) - 1
+	refs, wrap := once(append(l[:last:last], r[:last]...)...)
 	out, err := newComparison(op, l[last], r[last])
 	if err != nil {
 		return nil, err
 	}
 	n := Node(out)
 	for i := last - 1; i >= 0; i-- {
-		strict, err := newComparison(strings.TrimSuffix(op, "="), l[i], r[i])
+		a, b := refs[i], refs[last+i]
+		strict, err := newComparison(strings.TrimSuffix(op, "="), a, b)
 		if err != nil {
 			return nil, err
 		}
-		equal, err := newComparison("=", l[i], r[i])
+		equal, err := newComparison("=", a, b)
 		if err != nil {
 			return nil, err
 		}
 		n = &junction{"OR", []Node{strict, And(equal, n)}}
 	}
-	return n, nil
+	return wrap(n, noNative), nil
 }
 
 // bindInTuples is (a, b) IN ((1, 2), ...).
 func (b *binder) bindInTuples(x *dialect.In, left *dialect.Tuple) (Node, error) {
+	nodes, err := b.bindAll(left.Items)
+	if err != nil {
+		return nil, err
+	}
+	refs, wrap := once(nodes...)
 	j := &junction{op: "OR"}
 	for _, item := range x.List {
-		l, r, _, err := tuples(left, item)
+		_, r, _, err := tuples(left, item)
 		if err != nil {
 			return nil, place(err, item.Pos())
 		}
-		n, err := b.compareTuples("=", l, r)
+		items, err := b.bindAll(r)
+		if err != nil {
+			return nil, place(err, item.Pos())
+		}
+		n, err := tupleComparison("=", refs, items)
 		if err != nil {
 			return nil, place(err, item.Pos())
 		}
 		j.args = append(j.args, n)
 	}
 	if len(j.args) == 1 {
-		return negate(j.args[0], x.Not), nil
+		return negate(wrap(j.args[0], noNative), x.Not), nil
 	}
-	return negate(j, x.Not), nil
+	return negate(wrap(j, noNative), x.Not), nil
 }

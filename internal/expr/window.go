@@ -288,11 +288,11 @@ func (w *windowCall) printArg(p *Printer, i int, a Node) {
 		return
 	case i == 2:
 		if _, ok := w.args[1].(*constant); !ok {
-			p.Raw("CASE WHEN ")
+			p.Raw(givenFunction + "(")
 			p.Node(w.args[1])
-			p.Raw(" IS NOT NULL THEN ")
+			p.Raw(", ")
 			p.Node(a)
-			p.Raw(" END")
+			p.Raw(")")
 			return
 		}
 	}

@@ -23,6 +23,7 @@ type functions struct {
 	tls  *libc.TLS
 	db   uintptr // the engine's connection
 	args []wire.Value
+	call expr.Calls
 	accs []expr.Accumulator // of the running statements, by their number - 1; nil: free
 	out  uintptr            // where a small text or blob is copied to
 	free uintptr            // the function that frees a large one
@@ -88,7 +89,7 @@ func (f *functions) scalar(s expr.Function) error {
 		in, err := f.values(tls, args, s.Args)
 		if err == nil {
 			var out wire.Value
-			if out, err = s.Eval(in); err == nil {
+			if out, err = s.Eval(&f.call, in); err == nil {
 				f.result(tls, ctx, out, s.Result)
 				return
 			}
