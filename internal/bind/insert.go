@@ -201,7 +201,7 @@ func (b *Binder) conflict(t *catalog.Table, s *dialect.Insert) (*Conflict, error
 		c.Target = append(c.Target, i)
 	}
 	if len(c.Target) > 0 && !decides(t, c.Target) {
-		return nil, b.fail(wire.CodeInvalidSQL, oc.Pos(), "ON CONFLICT needs the columns of the primary key or of a UNIQUE column")
+		return nil, b.fail(wire.CodeInvalidSQL, oc.Pos(), "ON CONFLICT needs the columns of the primary key or of a UNIQUE constraint")
 	}
 	if oc.Nothing {
 		return c, nil
@@ -250,9 +250,6 @@ func values0(set []Assignment) []expr.Node {
 
 // decides reports whether the columns are the key of t or a unique column.
 func decides(t *catalog.Table, cols []int) bool {
-	if len(cols) == 1 && t.Columns[cols[0]].Unique {
-		return true
-	}
 	if same(cols, t.Key) {
 		return true
 	}
@@ -278,11 +275,6 @@ func Unique(t *catalog.Table) [][]int {
 	var out [][]int
 	if len(t.Key) > 0 {
 		out = append(out, t.Key)
-	}
-	for i := range t.Columns {
-		if t.Columns[i].Unique {
-			out = append(out, []int{i})
-		}
 	}
 	for i := range t.Indexes {
 		if t.Indexes[i].Unique {

@@ -27,11 +27,8 @@ func (b *Binder) relation(table *catalog.Table, as *dialect.Ident) *relation {
 		f := wire.Field{Name: c.Name, Type: c.Type}
 		if table.IsKey(i) {
 			f.Flags |= wire.FlagPrimaryKey
-			if len(table.Key) == 1 {
-				f.Flags |= wire.FlagUnique
-			}
 		}
-		if c.Unique {
+		if table.IsUnique(i) {
 			f.Flags |= wire.FlagUnique
 		}
 		r.add(f, r.sql+"."+c.Physical(), notNull)

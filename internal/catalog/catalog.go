@@ -54,8 +54,7 @@ type Column struct {
 	SQLType string    `json:"sql_type"` // the type as SQL writes it
 	NotNull bool      `json:"not_null,omitempty"`
 	Default string    `json:"default,omitempty"` // SQL text of the expression, "" for none
-	Unique  bool      `json:"unique,omitempty"`
-	Serial  int       `json:"serial,omitempty"` // of a SERIAL, the number of its counter; 0 for others
+	Serial  int       `json:"serial,omitempty"`  // of a SERIAL, the number of its counter; 0 for others
 }
 
 // Physical is the column's name in the engine.
@@ -95,11 +94,31 @@ type Table struct {
 	rows func() [][]wire.Value
 }
 
-// Index is a secondary index.
+// Index is a secondary index. A UNIQUE constraint is one that is Unique.
 type Index struct {
 	Name    string `json:"name"`
 	Columns []int  `json:"columns"` // ids of the columns
 	Unique  bool   `json:"unique,omitempty"`
+	Engine  string `json:"engine,omitempty"` // its name in the engine, where older versions gave it another than Physical does
+}
+
+// Physical is the index's name in the engine.
+func (ix *Index) Physical(t *Table) string {
+	if ix.Engine != "" {
+		return ix.Engine
+	}
+	return t.Physical() + "_i_" + ix.Name
+}
+
+// IsUnique reports whether no two rows of a scope have the same value in the
+// column with that index.
+func (t *Table) IsUnique(i int) bool {
+	if len(t.Key) == 1 && t.Key[0] == i {
+		return true
+	}
+	return slices.ContainsFunc(t.Indexes, func(ix Index) bool {
+		return ix.Unique && len(ix.Columns) == 1 && ix.Columns[0] == t.Columns[i].ID
+	})
 }
 
 // Index returns the index of that name, nil if there is none.

@@ -120,6 +120,11 @@ func (a *altering) addColumn(s *dialect.AddColumn) (string, error) {
 	if err := a.r.addColumn(a.p, &s.Def, a.new); err != nil {
 		return "", err
 	}
+	for _, k := range columnConstraints(&s.Def) {
+		if err := a.r.constraint(a.tx, a.p, k, a.new); err != nil {
+			return "", err
+		}
+	}
 	c := &a.new.Columns[i]
 	if c.Serial > 0 {
 		return "", a.fail(name, wire.CodeUnsupported, "adding a column that counts is not supported; BIGSERIAL gives the rows that are there ids of 64 bits")
@@ -141,10 +146,8 @@ func (a *altering) addColumn(s *dialect.AddColumn) (string, error) {
 			return "", err
 		}
 	}
-	if c.Unique {
-		if err := a.r.conflictIn(a.new, a.tx.CreateUnique(a.new, i)); err != nil {
-			return "", err
-		}
+	if err := a.addIndexes(); err != nil {
+		return "", err
 	}
 	return "added column " + name.Name, a.checkRows(a.new.Checks[len(a.old.Checks):])
 }
@@ -177,15 +180,8 @@ func (a *altering) dropColumn(s *dialect.DropColumn) (string, error) {
 		return "", a.fail(s.Column, wire.CodeInvalidSQL, "column ", s.Column.Name, " is part of the primary key and cannot be dropped")
 	}
 	id := a.new.Columns[i].ID
-	for _, ix := range a.new.Indexes {
-		if slices.Contains(ix.Columns, id) {
-			return "", a.fail(s.Column, wire.CodeInvalidSQL, "column ", s.Column.Name, " is in index ", ix.Name, "; drop the index first")
-		}
-	}
-	if a.new.Columns[i].Unique {
-		if err := a.tx.DropUnique(a.new, i); err != nil {
-			return "", err
-		}
+	if err := a.dropDependent(i); err != nil {
+		return "", err
 	}
 	if a.new.Columns[i].Type.Kind == wire.File {
 		if err := a.tx.DropFiles(a.old, a.old.ByID(id)); err != nil {
@@ -201,6 +197,31 @@ func (a *altering) dropColumn(s *dialect.DropColumn) (string, error) {
 		}
 	}
 	return "dropped column " + s.Column.Name, nil
+}
+
+// dropDependent drops the indexes and constraints that column i is part of.
+func (a *altering) dropDependent(i int) error {
+	c := a.new.Columns[i]
+	for k := range a.new.Indexes {
+		if slices.Contains(a.new.Indexes[k].Columns, c.ID) {
+			if err := a.tx.DropIndex(a.new, &a.new.Indexes[k]); err != nil {
+				return err
+			}
+		}
+	}
+	a.new.Indexes = slices.DeleteFunc(a.new.Indexes, func(ix catalog.Index) bool { return slices.Contains(ix.Columns, c.ID) })
+	var kept []catalog.Check
+	for _, check := range a.new.Checks {
+		x, err := dialect.ParseExpr(check.Expr)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(columnsOf(x), c.Name) {
+			kept = append(kept, check)
+		}
+	}
+	a.new.Checks = kept
+	return nil
 }
 
 // modifyColumn changes a type: the rows' values are converted into a column of
@@ -222,8 +243,8 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 		if typ.Kind == wire.File || c.Type.Kind == wire.File {
 			return "", a.fail(s.Column, wire.CodeUnsupported, "changing the type of a column to or from FILE is not supported; add a column and drop the old one")
 		}
-		if a.new.IsKey(i) || c.Unique {
-			return "", a.fail(s.Column, wire.CodeUnsupported, "changing the type of a key or UNIQUE column is not supported")
+		if a.new.IsKey(i) {
+			return "", a.fail(s.Column, wire.CodeUnsupported, "changing the type of a key column is not supported")
 		}
 		for _, ix := range a.new.Indexes {
 			if slices.Contains(ix.Columns, c.ID) {
@@ -365,22 +386,23 @@ func (a *altering) addConstraint(k dialect.TableConstraint) (string, error) {
 	if k.Kind == "PRIMARY KEY" {
 		return "", at(a.p.source, k.At, wire.NewError(wire.CodeUnsupported, "changing the primary key is not supported"))
 	}
-	if err := a.r.constraint(a.p, k, a.new); err != nil {
+	if err := a.r.constraint(a.tx, a.p, k, a.new); err != nil {
 		return "", err
 	}
-	for i := len(a.old.Indexes); i < len(a.new.Indexes); i++ {
-		if err := a.r.conflictIn(a.new, a.tx.CreateIndex(a.new, &a.new.Indexes[i])); err != nil {
-			return "", err
-		}
-	}
-	for i := range a.new.Columns {
-		if a.new.Columns[i].Unique && !a.old.Columns[i].Unique {
-			if err := a.r.conflictIn(a.new, a.tx.CreateUnique(a.new, i)); err != nil {
-				return "", err
-			}
-		}
+	if err := a.addIndexes(); err != nil {
+		return "", err
 	}
 	return "added a constraint", a.checkRows(a.new.Checks[len(a.old.Checks):])
+}
+
+// addIndexes makes the engine's indexes for those that are new in the definition.
+func (a *altering) addIndexes() error {
+	for i := len(a.old.Indexes); i < len(a.new.Indexes); i++ {
+		if err := a.r.conflictIn(a.new, a.tx.CreateIndex(a.new, &a.new.Indexes[i])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *altering) dropConstraint(s *dialect.DropConstraint) (string, error) {

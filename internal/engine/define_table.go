@@ -98,7 +98,7 @@ func (r *run) newTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (t *catalo
 	if err := r.columns(p, s, t); err != nil {
 		return nil, false, err
 	}
-	if err := r.constraints(p, s, t); err != nil {
+	if err := r.constraints(tx, p, s, t); err != nil {
 		return nil, false, err
 	}
 	if len(t.Key) == 0 && t.Kind != catalog.Stream {
@@ -207,7 +207,7 @@ func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
 	t.LastID++
 	c := catalog.Column{
 		ID: t.LastID, Name: d.Name.Name, Type: typ, SQLType: expr.TypeName(typ),
-		NotNull: d.NotNull || d.PrimaryKey, Unique: d.Unique && !d.PrimaryKey,
+		NotNull: d.NotNull || d.PrimaryKey,
 	}
 	switch {
 	case typ.Kind == wire.File && t.Kind == catalog.Stream:
@@ -236,25 +236,75 @@ func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
 		}
 		t.Key = []int{len(t.Columns) - 1}
 	}
-	for _, x := range d.Check {
-		t.Checks = append(t.Checks, catalog.Check{Name: checkConstraint(t, t.Name+"_"+c.Name+"_check"), Expr: dialect.Print(x)})
-	}
 	return nil
 }
 
-// checkConstraint is a name that no constraint of t has, from a wish.
-func checkConstraint(t *catalog.Table, wish string) string {
+// columnConstraints are the constraints without a name that a column definition
+// holds, as those of the table.
+func columnConstraints(d *dialect.ColumnDef) []dialect.TableConstraint {
+	var list []dialect.TableConstraint
+	if d.Unique {
+		list = append(list, dialect.TableConstraint{At: d.Name.Pos, Kind: "UNIQUE", Columns: []dialect.Ident{d.Name}})
+	}
+	for _, x := range d.Check {
+		list = append(list, dialect.TableConstraint{At: x.Pos(), Kind: "CHECK", Check: x})
+	}
+	return list
+}
+
+// columnsOf are the names of the columns in an expression, each once.
+func columnsOf(x dialect.Expr) []string {
+	var names []string
+	dialect.Walk(x, func(n dialect.Node) bool {
+		if c, ok := n.(*dialect.Column); ok && !slices.Contains(names, c.Name[len(c.Name)-1].Name) {
+			names = append(names, c.Name[len(c.Name)-1].Name)
+		}
+		return true
+	})
+	return names
+}
+
+// nameTaken reports whether a constraint of t, or an index of its namespace when
+// a constraint of its own makes one, has that name.
+func nameTaken(c *catalog.Snapshot, t *catalog.Table, name string, index bool) bool {
+	if name == t.Name+"_pkey" && len(t.Key) > 0 || t.Index(name) != nil {
+		return true
+	}
+	if slices.ContainsFunc(t.Checks, func(c catalog.Check) bool { return c.Name == name }) {
+		return true
+	}
+	if !index {
+		return false
+	}
+	other := indexTable(c, t.Namespace, name)
+	return other != nil && other.ID != t.ID
+}
+
+// constraintName is the name that a constraint is given, or else the wish with a
+// number behind it where that is taken.
+func (r *run) constraintName(tx *store.Tx, p *plan, k dialect.TableConstraint, t *catalog.Table, wish string) (string, error) {
+	taken := func(name string) bool { return nameTaken(tx.Catalog(), t, name, k.Kind == "UNIQUE") }
+	if k.Name != nil {
+		if taken(k.Name.Name) {
+			return "", at(p.source, k.Name.Pos, wire.NewError(wire.CodeAlreadyExists, "a constraint or an index of the name ", k.Name.Name, " already exists"))
+		}
+		return k.Name.Name, nil
+	}
 	name := wish
-	for n := 1; slices.ContainsFunc(t.Checks, func(c catalog.Check) bool { return c.Name == name }) || t.Index(name) != nil; n++ {
+	for n := 1; taken(name); n++ {
 		name = wish + itoa(n)
 	}
-	return name
+	return name, nil
 }
 
 // constraints reads PRIMARY KEY (..), UNIQUE (..) and CHECK (..).
-func (r *run) constraints(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
-	for _, k := range s.Constraints {
-		if err := r.constraint(p, k, t); err != nil {
+func (r *run) constraints(tx *store.Tx, p *plan, s *dialect.CreateTable, t *catalog.Table) error {
+	var list []dialect.TableConstraint
+	for i := range s.Columns {
+		list = append(list, columnConstraints(&s.Columns[i])...)
+	}
+	for _, k := range append(list, s.Constraints...) {
+		if err := r.constraint(tx, p, k, t); err != nil {
 			return err
 		}
 	}
@@ -263,15 +313,12 @@ func (r *run) constraints(p *plan, s *dialect.CreateTable, t *catalog.Table) err
 		case wire.JSON, wire.Embedding, wire.File:
 			return at(p.source, s.Columns[i].Name.Pos, wire.NewError(wire.CodeInvalidSQL, "a column of type ", t.Columns[i].SQLType, " cannot be a primary key"))
 		}
-		if len(t.Key) == 1 {
-			t.Columns[i].Unique = false
-		}
 	}
 	return nil
 }
 
 // constraint adds one constraint to a definition.
-func (r *run) constraint(p *plan, k dialect.TableConstraint, t *catalog.Table) error {
+func (r *run) constraint(tx *store.Tx, p *plan, k dialect.TableConstraint, t *catalog.Table) error {
 	var cols, ids []int
 	names := ""
 	for _, id := range k.Columns {
@@ -296,21 +343,21 @@ func (r *run) constraint(p *plan, k dialect.TableConstraint, t *catalog.Table) e
 			t.Columns[i].NotNull = true
 		}
 	case "UNIQUE":
-		if len(cols) == 1 && k.Name == nil {
-			t.Columns[cols[0]].Unique = true
-			return nil
+		name, err := r.constraintName(tx, p, k, t, t.Name+names+"_key")
+		if err != nil {
+			return err
 		}
-		wish := t.Name + names + "_key"
-		if k.Name != nil {
-			wish = k.Name.Name
-		}
-		t.Indexes = append(t.Indexes, catalog.Index{Name: checkConstraint(t, wish), Columns: ids, Unique: true})
+		t.Indexes = append(t.Indexes, catalog.Index{Name: name, Columns: ids, Unique: true})
 	case "CHECK":
 		wish := t.Name + "_check"
-		if k.Name != nil {
-			wish = k.Name.Name
+		if of := columnsOf(k.Check); len(of) == 1 {
+			wish = t.Name + "_" + of[0] + "_check"
 		}
-		t.Checks = append(t.Checks, catalog.Check{Name: checkConstraint(t, wish), Expr: dialect.Print(k.Check)})
+		name, err := r.constraintName(tx, p, k, t, wish)
+		if err != nil {
+			return err
+		}
+		t.Checks = append(t.Checks, catalog.Check{Name: name, Expr: dialect.Print(k.Check)})
 	}
 	return nil
 }

@@ -164,6 +164,9 @@ func (db *DB) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
+	if err := db.enforceUnique(ctx); err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
 	db.clock.raise(newest)
 	db.ring.floor, db.ring.newest = newest, newest
 	return nil

@@ -163,11 +163,6 @@ func constraints(t *catalog.Table) []constraint {
 	if len(t.Key) > 0 {
 		out = append(out, constraint{t.Name + "_pkey", "PRIMARY KEY", t.Key})
 	}
-	for i := range t.Columns {
-		if t.Columns[i].Unique {
-			out = append(out, constraint{t.Name + "_" + t.Columns[i].Name + "_key", "UNIQUE", []int{i}})
-		}
-	}
 	for _, ix := range t.Indexes {
 		if !ix.Unique {
 			continue

@@ -280,7 +280,8 @@ func (tx *Tx) RaiseSerial(t *catalog.Table, user string, id int, n int64) error 
 }
 
 // createSQL is the engine's definition of a table: clustered by user and key,
-// with an index that gives the rows of a scope in the order of their versions.
+// with an index that gives the rows of a scope in the order of their versions,
+// and every index of the definition.
 func createSQL(t *catalog.Table) []string {
 	var cols []string
 	scope := ""
@@ -297,9 +298,6 @@ func createSQL(t *catalog.Table) []string {
 			def += " NOT NULL"
 		}
 		cols = append(cols, def)
-		if c.Unique {
-			sqls = append(sqls, "CREATE UNIQUE INDEX "+uniqueName(t, c)+" ON "+name+"("+scope+c.Physical()+")")
-		}
 	}
 	cols = append(cols, catalog.SeqColumn+" INTEGER NOT NULL", "PRIMARY KEY("+strings.Join(keyColumns(t), ",")+")")
 	sqls[0] = "CREATE TABLE " + name + "(" + strings.Join(cols, ",") + ") STRICT, WITHOUT ROWID"
@@ -308,6 +306,9 @@ func createSQL(t *catalog.Table) []string {
 	}
 	if t.Kind == catalog.Stream { // to find what has lived its time; rows come in at its end
 		sqls = append(sqls, "CREATE INDEX "+name+"_ttl ON "+name+"("+catalog.SeqColumn+")")
+	}
+	for i := range t.Indexes {
+		sqls = append(sqls, indexSQL(t, &t.Indexes[i]))
 	}
 	return sqls
 }
@@ -357,7 +358,7 @@ func decodeTable(definition string) (*catalog.Table, error) {
 	if err := json.Unmarshal([]byte(definition), t); err != nil {
 		return nil, fmt.Errorf("definition of a table: %w", err)
 	}
-	return t, nil
+	return t, markedUnique(t, definition)
 }
 
 // useCatalog makes next the current catalog.

@@ -185,7 +185,7 @@ func (d *Driver) Reason(err error) store.Reason {
 	switch {
 	case code == zs.ResultConstraintPrimaryKey:
 		return store.ReasonKey
-	case code == zs.ResultConstraintUnique:
+	case code == zs.ResultConstraintUnique, code == zs.ResultConstraintTrigger: // see store.Tx.guard
 		return store.ReasonUnique
 	case code.ToPrimary() == zs.ResultInterrupt:
 		return store.ReasonInterrupted

@@ -114,7 +114,8 @@ func catalogReopen(t *testing.T, h *harness) {
 	def.Kind, def.Owner, def.TTL, def.Access = catalog.Stream, "alice", 60, "public"
 	def.Options = map[string]string{"ttl_seconds": "60"}
 	def.Checks = []catalog.Check{{Name: "types_check", Expr: "id > 0"}}
-	def.Columns[1].Default, def.Columns[1].Unique = "'x'", true
+	def.Columns[1].Default = "'x'"
+	unique(def, 1)
 	def.Key = []int{3, 0}
 	want := h.create(def)
 	h.reopen()
@@ -188,7 +189,7 @@ func catalogForgotten(t *testing.T, h *harness) {
 
 func catalogDrop(t *testing.T, h *harness) {
 	def := definition("t", catalog.User)
-	def.Columns[1].Unique = true
+	unique(def, 1)
 	tbl := h.create(def)
 	h.write(insert(tbl, "alice", pair(1, "x")))
 	h.write(func(tx *store.Tx) error { return tx.DropTable(tbl) })

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -25,9 +26,18 @@ func (s suite) rows(t *testing.T) {
 	)
 }
 
+// unique adds a UNIQUE constraint on some columns.
+func unique(t *catalog.Table, cols ...int) {
+	ix := catalog.Index{Name: t.Name + "_key" + strconv.Itoa(len(t.Indexes)), Unique: true}
+	for _, i := range cols {
+		ix.Columns = append(ix.Columns, t.Columns[i].ID)
+	}
+	t.Indexes = append(t.Indexes, ix)
+}
+
 func perUser(t *testing.T, h *harness) {
 	def := definition("t", catalog.User)
-	def.Columns[1].Unique = true
+	unique(def, 1)
 	tbl := h.create(def)
 	h.write(insert(tbl, "alice", pair(1, "x")))
 	h.write(insert(tbl, "bob", pair(1, "x")))
@@ -72,8 +82,8 @@ func conflicts(t *testing.T, h *harness) {
 	for _, kind := range []catalog.Kind{catalog.Shared, catalog.User} {
 		def := everyType()
 		def.Name, def.Kind, def.Key = kind.String(), kind, []int{0, 1}
-		def.Columns[2].Unique = true  // c3: its name is the start of others'
-		def.Columns[12].Unique = true // c13
+		unique(def, 2)  // c3: its name is the start of others'
+		unique(def, 12) // c13
 		tbl := h.create(def)
 		row := func(id int64, body string, c3 bool, c13 string) []wire.Value {
 			r := make([]wire.Value, len(tbl.Columns))

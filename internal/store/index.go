@@ -1,0 +1,216 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// CreateIndex makes the engine's index for ix, per user in a private table.
+func (tx *Tx) CreateIndex(t *catalog.Table, ix *catalog.Index) error {
+	return tx.script(indexSQL(t, ix))
+}
+
+// DropIndex removes the engine's index for ix.
+func (tx *Tx) DropIndex(t *catalog.Table, ix *catalog.Index) error {
+	if err := tx.script("DROP INDEX IF EXISTS " + quoted(ix.Physical(t))); err != nil {
+		return err
+	}
+	return tx.unguard(t, ix)
+}
+
+func indexSQL(t *catalog.Table, ix *catalog.Index) string {
+	kind := "CREATE INDEX "
+	if ix.Unique {
+		kind = "CREATE UNIQUE INDEX "
+	}
+	return kind + quoted(ix.Physical(t)) + " ON " + t.Physical() + "(" + strings.Join(indexColumns(t, ix), ",") + ")"
+}
+
+// indexColumns are the physical columns of an index.
+func indexColumns(t *catalog.Table, ix *catalog.Index) []string {
+	var cols []string
+	if t.Kind.Private() {
+		cols = append(cols, userColumn)
+	}
+	for _, id := range ix.Columns {
+		cols = append(cols, "c"+strconv.Itoa(id))
+	}
+	return cols
+}
+
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// markedUnique reads the columns that definitions of older versions marked as
+// unique as the constraints that they are.
+func markedUnique(t *catalog.Table, definition string) error {
+	var old struct {
+		Columns []struct {
+			Unique bool `json:"unique"`
+		} `json:"columns"`
+	}
+	if err := json.Unmarshal([]byte(definition), &old); err != nil {
+		return fmt.Errorf("definition of a table: %w", err)
+	}
+	for i, c := range old.Columns {
+		if c.Unique {
+			id := t.Columns[i].ID
+			t.Indexes = append(t.Indexes, catalog.Index{
+				Name: t.Name + "_" + t.Columns[i].Name + "_key", Columns: []int{id}, Unique: true,
+				Engine: t.Physical() + "_u" + strconv.Itoa(id),
+			})
+		}
+	}
+	return nil
+}
+
+var indexAll = &Stmt{SQL: "SELECT name FROM sqlite_schema WHERE type = 'index' AND name GLOB 't[0-9]*'", Cols: types(wire.Text)}
+
+// unenforced lists the indexes that definitions claim and the engine lacks:
+// CREATE TABLE of older versions made none for UNIQUE (a, b).
+func (tx *Tx) unenforced() (map[*catalog.Table][]*catalog.Index, error) {
+	made := make(map[string]bool)
+	err := tx.Query(indexAll, nil, func(row []wire.Value) error {
+		made[row[0].Text()] = true
+		return nil
+	})
+	missing := make(map[*catalog.Table][]*catalog.Index)
+	for _, t := range tx.Catalog().All() {
+		if t.Kind == catalog.System {
+			continue
+		}
+		for i := range t.Indexes {
+			if ix := &t.Indexes[i]; !made[ix.Physical(t)] {
+				missing[t] = append(missing[t], ix)
+			}
+		}
+	}
+	return missing, err
+}
+
+// enforceUnique makes the indexes that are missing, before the writer starts
+// and without its time limit. Where rows conflict already, it refuses further
+// ones and logs which they are.
+func (db *DB) enforceUnique(ctx context.Context) error {
+	var missing map[*catalog.Table][]*catalog.Index
+	err := db.Read(ctx, func(tx *Tx) (err error) {
+		missing, err = tx.unenforced()
+		return err
+	})
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	session, err := db.driver.Begin(ctx, Write)
+	if err != nil {
+		return err
+	}
+	tx := &Tx{db: db, session: session, write: &write{ctx: ctx}}
+	for t, list := range missing {
+		for _, ix := range list {
+			if err == nil {
+				err = tx.enforce(t, ix)
+			}
+		}
+	}
+	return errors.Join(err, session.End(err == nil))
+}
+
+// enforce makes the engine's index for ix, or guards it.
+func (tx *Tx) enforce(t *catalog.Table, ix *catalog.Index) error {
+	err := tx.Savepoint(func() error {
+		if err := tx.CreateIndex(t, ix); err != nil {
+			return err
+		}
+		return tx.unguard(t, ix)
+	})
+	if tx.db.driver.Reason(err) == ReasonUnique {
+		err = tx.guard(t, ix)
+	}
+	if err != nil {
+		err = fmt.Errorf("index %s of %s: %w", ix.Name, t.FullName(), err)
+	}
+	return err
+}
+
+// guards are the triggers that stand in for a unique index.
+var guards = []string{"INSERT", "UPDATE"}
+
+func guardName(t *catalog.Table, ix *catalog.Index, on string) string {
+	return quoted(ix.Physical(t) + "_" + strings.ToLower(on))
+}
+
+// guard refuses rows that conflict with others by ix, whose index cannot be
+// made because of the rows that are there.
+func (tx *Tx) guard(t *catalog.Table, ix *catalog.Index) error {
+	cols := indexColumns(t, ix)
+	same, changed, named := make([]string, len(cols)), make([]string, len(cols)), make([]string, len(cols))
+	for i, c := range cols {
+		same[i] = c + " = NEW." + c
+		changed[i] = "NEW." + c + " IS NOT OLD." + c
+		named[i] = t.Physical() + "." + c
+	}
+	lookup := quoted(ix.Physical(t) + "_lookup")
+	if err := tx.script("CREATE INDEX IF NOT EXISTS " + lookup + " ON " + t.Physical() + "(" + strings.Join(cols, ",") + ")"); err != nil {
+		return err
+	}
+	for _, on := range guards {
+		when := "EXISTS (SELECT 1 FROM " + t.Physical() + " WHERE " + strings.Join(same, " AND ") + ")"
+		if on == "UPDATE" {
+			when = "(" + strings.Join(changed, " OR ") + ") AND " + when
+		}
+		err := tx.script("CREATE TRIGGER IF NOT EXISTS " + guardName(t, ix, on) + " BEFORE " + on + " ON " + t.Physical() + " WHEN " + when +
+			" BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: " + strings.Join(named, ", ") + "'); END")
+		if err != nil {
+			return err
+		}
+	}
+	versions, err := tx.conflicting(t, cols)
+	if err != nil {
+		return err
+	}
+	tx.db.options.Logger.Warn("rows conflict with a UNIQUE constraint that was not enforced before; it is enforced for new rows now, "+
+		"and for all once these are mended and the server is started again",
+		"table", t.FullName(), "constraint", ix.Name, "_seq", versions)
+	return nil
+}
+
+// unguard removes what guard has made, if it has.
+func (tx *Tx) unguard(t *catalog.Table, ix *catalog.Index) error {
+	for _, on := range guards {
+		if err := tx.script("DROP TRIGGER IF EXISTS " + guardName(t, ix, on)); err != nil {
+			return err
+		}
+	}
+	return tx.script("DROP INDEX IF EXISTS " + quoted(ix.Physical(t)+"_lookup"))
+}
+
+// maxConflicting bounds how many rows the log names.
+const maxConflicting = 100
+
+// conflicting are the versions of rows that have the same values in cols. They
+// tell which rows they are without what is in them.
+func (tx *Tx) conflicting(t *catalog.Table, cols []string) ([]Seq, error) {
+	var same []string
+	for _, c := range cols {
+		same = append(same, "a."+c+" = b."+c)
+	}
+	s := &Stmt{
+		SQL: "SELECT _seq FROM " + t.Physical() + " AS a WHERE EXISTS (SELECT 1 FROM " + t.Physical() + " AS b WHERE " +
+			strings.Join(same, " AND ") + " AND a._seq <> b._seq) LIMIT " + strconv.Itoa(maxConflicting),
+		Cols: types(wire.BigInt),
+	}
+	var out []Seq
+	err := tx.Query(s, nil, func(row []wire.Value) error {
+		out = append(out, row[0].Int())
+		return nil
+	})
+	slices.Sort(out)
+	return out, err
+}
