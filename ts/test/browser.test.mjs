@@ -8,6 +8,7 @@ import { Auth, createClient } from '@kalamdb/client';
 import { plainPage, serveFiles, startBrowser } from './support/browser.mjs';
 import { compilePage } from './support/page.mjs';
 import { root, startServer } from './support/server.mjs';
+import { table } from './support/values.mjs';
 
 const packages = { '/packages/client/': join(root, 'ts/client'), '/packages/consumer/': join(root, 'ts/consumer') };
 
@@ -21,6 +22,7 @@ before(async () => {
   files = await serveFiles({
     ...packages,
     '/page/': join(dir, 'page/out'),
+    '/support/': join(root, 'ts/test/support'),
     '/run/': (path) => ({ body: plainPage(`import('/page/${path.slice(5)}').then(() => { window.result = 'good'; }, (e) => { window.result = String(e.stack ?? e); });`) }),
     '/empty': () => ({ body: plainPage(`window.kalam = await import('@kalamdb/client'); window.result = 'good';`) }),
   });
@@ -50,6 +52,20 @@ describe('the blocks of the page in Chromium', () => {
       await page.close();
     });
   }
+});
+
+test('each JavaScript value is stored as the documentation says, or refused', async () => {
+  const admin = createClient({ url: server.url, authProvider: async () => Auth.basic('admin', 'Secret123!') });
+  await admin.query(table);
+  await admin.shutdown();
+  const page = await open('/empty');
+  const { wrong, count } = await page.evaluate(async (url) => {
+    const { check } = await import('/support/values.mjs');
+    return check(kalam, kalam.createClient({ url, authProvider: async () => kalam.Auth.basic('alice', 'Secret123!') }));
+  }, server.url);
+  assert.deepEqual(wrong, []);
+  assert.ok(count > 100, String(count));
+  await page.close();
 });
 
 test('nothing is left on globalThis', async () => {

@@ -9,7 +9,7 @@ import type { LoginResponse, QueryResponse } from './messages.js';
 import type {
   CallOptions, ClientOptions, OnConnectCallback, OnDisconnectCallback, OnErrorCallback, OnReceiveCallback, OnSendCallback,
 } from './options.js';
-import { batchBody, checkTable, keyCondition, quoteName, requestBody, type BatchStatement, type Param, type RowKey } from './params.js';
+import { batchBody, cellsOf, checkTable, keyOf, requestBody, type BatchStatement, type Param, type RowKey } from './params.js';
 import { KalamChange, KalamRow, wrapRows } from './row.js';
 import type { SeqId } from './seqid.js';
 import { Session, type AuthStateEvent, type ClientEvents } from './session.js';
@@ -230,28 +230,38 @@ export class KalamDBClient {
     return new KalamRow(row, this.#context(tableName));
   }
 
-  /** Inserts a row. */
+  /** Inserts a row. A column that is undefined gets its DEFAULT. */
   async insert(table: string, data: { readonly [column: string]: Param }, options?: CallOptions): Promise<QueryResponse> {
-    const columns = Object.keys(data);
-    if (columns.length === 0) throw invalid('insert: the row has no columns');
+    if (Object.keys(data).length === 0) throw invalid('insert: the row has no columns');
+    const { columns, values, names } = cellsOf(table, data);
     const places = columns.map((_, i) => `$${i + 1}`);
-    const sql = `INSERT INTO ${checkTable(table)} (${columns.map(quoteName).join(', ')}) VALUES (${places.join(', ')})`;
-    return this.query(sql, Object.values(data), options);
+    const row = columns.length === 0 ? 'DEFAULT VALUES' : `(${columns.join(', ')}) VALUES (${places.join(', ')})`;
+    return this.#change(`INSERT INTO ${checkTable(table)} ${row}`, values, names, options);
   }
 
-  /** Updates the row with a key; the key column is `id` unless the key or the last argument names it. */
+  /**
+   * Updates the row with a key; the key column is `id` unless the key or the
+   * last argument names it. A column that is undefined stays as it is.
+   */
   async update(table: string, key: RowKey, data: { readonly [column: string]: Param }, keyColumn = 'id'): Promise<QueryResponse> {
-    const columns = Object.keys(data);
-    if (columns.length === 0) throw invalid('update: there is nothing to set');
-    const where = keyCondition(key, keyColumn, columns.length);
-    const set = columns.map((c, i) => `${quoteName(c)} = $${i + 1}`).join(', ');
-    return this.query(`UPDATE ${checkTable(table)} SET ${set} WHERE ${where.sql}`, [...Object.values(data), ...where.params]);
+    if (Object.keys(data).length === 0) throw invalid('update: there is nothing to set');
+    const { columns, values, names } = cellsOf(table, data);
+    const where = keyOf(table, key, keyColumn);
+    const set = columns.length === 0 ? where.columns.map((c) => `${c} = ${c}`) : columns.map((c, i) => `${c} = $${i + 1}`);
+    const condition = where.columns.map((c, i) => `${c} = $${columns.length + i + 1}`);
+    const sql = `UPDATE ${checkTable(table)} SET ${set.join(', ')} WHERE ${condition.join(' AND ')}`;
+    return this.#change(sql, [...values, ...where.values], [...names, ...where.names]);
   }
 
   /** Deletes the row with a key; see {@link KalamDBClient.update}. */
   async delete(table: string, key: RowKey, keyColumn = 'id'): Promise<void> {
-    const where = keyCondition(key, keyColumn, 0);
-    await this.query(`DELETE FROM ${checkTable(table)} WHERE ${where.sql}`, where.params);
+    const { columns, values, names } = keyOf(table, key, keyColumn);
+    await this.#change(`DELETE FROM ${checkTable(table)} WHERE ${columns.map((c, i) => `${c} = $${i + 1}`).join(' AND ')}`, values, names);
+  }
+
+  /** Runs a statement whose parameters are the cells of a row. */
+  async #change(sql: string, values: readonly Param[], names: readonly string[], options?: CallOptions): Promise<QueryResponse> {
+    return this.#send(requestBody(sql, values, this.#options.namespace, names), options?.signal);
   }
 
   /**

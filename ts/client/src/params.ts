@@ -1,77 +1,42 @@
-import { KalamCellValue } from './cell.js';
+import type { KalamCellValue } from './cell.js';
 import { KalamError } from './errors.js';
-import { FileRef } from './file.js';
-import { SeqId } from './seqid.js';
+import type { FileRef } from './file.js';
+import type { SeqId } from './seqid.js';
+import { encodeValue } from './value.js';
 
 /**
  * What can be bound to `$1` and so on. A bigint keeps all its digits, a Date is
- * a timestamp, a Uint8Array is bytes, and an object or an array is JSON text.
+ * a timestamp, a Uint8Array or an ArrayBuffer is bytes, an object with
+ * `toJSON()` is what that returns, any other object and an array are JSON text.
  */
 export type Param =
-  | string | number | bigint | boolean | null | undefined | Date | Uint8Array | SeqId | FileRef | KalamCellValue
-  | readonly unknown[] | { readonly [key: string]: unknown };
+  | string | number | bigint | boolean | null | undefined | Date | ArrayBufferLike | ArrayBufferView | SeqId | FileRef | KalamCellValue
+  | readonly unknown[] | { toJSON(key?: string): unknown } | { readonly [key: string]: unknown };
 
 /** One statement of a batch: its text, or its text and parameters. */
 export type BatchStatement = string | readonly [sql: string, params?: readonly Param[]];
 
 /** What tells one row: the value of its key column, or the values of several. */
-export type RowKey = string | number | bigint | { readonly [column: string]: Param };
+export type RowKey = string | number | bigint | Date | Uint8Array | SeqId | KalamCellValue | { readonly [column: string]: Param };
 
-/** The JSON of parameters. */
-export function encodeParams(params: readonly unknown[]): string {
-  return `[${params.map(encodeParam).join(',')}]`;
-}
-
-function encodeParam(value: unknown, index: number): string {
-  switch (typeof value) {
-    case 'undefined':
-      return 'null';
-    case 'string':
-    case 'boolean':
-      return JSON.stringify(value);
-    case 'bigint':
-      return value.toString();
-    case 'number':
-      if (Number.isFinite(value)) return JSON.stringify(value);
-      throw badParam(index, `${value} is not a number that SQL knows`);
-    case 'object':
-      break;
-    default:
-      throw badParam(index, `a ${typeof value} is not a value`);
-  }
-  if (value === null) return 'null';
-  if (value instanceof KalamCellValue) return encodeParam(value.toJson(), index);
-  if (value instanceof SeqId) return value.toString();
-  if (value instanceof FileRef) return JSON.stringify(value.toJson());
-  if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw badParam(index, 'it is not a valid date');
-    return JSON.stringify(value.toISOString());
-  }
-  if (value instanceof Uint8Array) {
-    let hex = '"\\\\x';
-    for (const b of value) hex += b.toString(16).padStart(2, '0');
-    return `${hex}"`;
-  }
-  return JSON.stringify(JSON.stringify(value));
-}
-
-function badParam(index: number, why: string): KalamError {
-  return new KalamError({ code: 'INVALID_PARAMETER', message: `parameter $${index + 1}: ${why}` });
+/** The JSON of parameters; names[i] says in an error which one it is. */
+export function encodeParams(params: readonly unknown[], names: readonly string[] = [], statement = ''): string {
+  return `[${Array.from(params, (value, i) => encodeValue(value, statement + (names[i] ?? `parameter $${i + 1}`))).join(',')}]`;
 }
 
 /** The body of a request. */
-export function requestBody(sql: string, params: readonly unknown[] | undefined, namespace: string | undefined): string {
-  return `${statement(sql, params)}${tail(namespace)}`;
+export function requestBody(sql: string, params: readonly unknown[] | undefined, namespace: string | undefined, names?: readonly string[]): string {
+  return `${statement(sql, params, names)}${tail(namespace)}`;
 }
 
 /** The body of a request of statements in one transaction. */
 export function batchBody(statements: readonly BatchStatement[], namespace: string | undefined): string {
-  const all = statements.map((s) => (typeof s === 'string' ? statement(s, undefined) : statement(s[0], s[1])));
+  const all = statements.map((s, i) => (typeof s === 'string' ? statement(s, undefined) : statement(s[0], s[1], undefined, `statement ${i + 1}, `)));
   return `{"statements":[${all.map((s) => `${s}}`).join(',')}]${tail(namespace)}`;
 }
 
-function statement(sql: string, params: readonly unknown[] | undefined): string {
-  const bound = params === undefined || params.length === 0 ? '' : `,"params":${encodeParams(params)}`;
+function statement(sql: string, params: readonly unknown[] | undefined, names?: readonly string[], prefix?: string): string {
+  const bound = params === undefined || params.length === 0 ? '' : `,"params":${encodeParams(params, names, prefix)}`;
   return `{"sql":${JSON.stringify(sql)}${bound}`;
 }
 
@@ -98,12 +63,32 @@ export function checkTable(table: string): string {
   });
 }
 
-/** The condition that a row has a key; its parameters begin after those already there. */
-export function keyCondition(key: RowKey, column: string, before: number): { sql: string; params: Param[] } {
-  const cells: [string, Param][] = typeof key === 'object' ? Object.entries(key) : [[column, key]];
-  if (cells.length === 0) throw new KalamError({ code: 'INVALID_ARGUMENT', message: 'the key has no columns' });
+/** Cells of a row: quoted columns, their values, and what errors call them. */
+interface Cells {
+  columns: string[];
+  values: Param[];
+  names: string[];
+}
+
+/** The cells of a row; a column that is undefined is none of them. */
+export function cellsOf(table: string, data: { readonly [column: string]: Param }): Cells {
+  const entries = Object.entries(data).filter(([, value]) => value !== undefined);
   return {
-    sql: cells.map(([name], i) => `${quoteName(name)} = $${before + i + 1}`).join(' AND '),
-    params: cells.map(([, value]) => value),
+    columns: entries.map(([column]) => quoteName(column)),
+    values: entries.map(([, value]) => value),
+    names: entries.map(([column]) => `column ${column} of ${table}`),
   };
+}
+
+/** The cells of a key. NULL is the key of no row, so it is refused. */
+export function keyOf(table: string, key: RowKey, column: string): Cells {
+  const named = typeof key === 'object' && Object.prototype.toString.call(key) === '[object Object]' && !('toJSON' in key);
+  const cells = (named ? key : { [column]: key }) as { readonly [column: string]: Param };
+  const names = Object.keys(cells);
+  if (names.length === 0) throw new KalamError({ code: 'INVALID_ARGUMENT', message: `the key of a row of ${table} has no columns` });
+  for (const name of names) {
+    if (encodeValue(cells[name], `column ${name} of ${table}`) !== 'null') continue;
+    throw new KalamError({ code: 'INVALID_ARGUMENT', message: `the key of a row of ${table} is NULL or undefined in column ${name}` });
+  }
+  return cellsOf(table, cells);
 }
