@@ -9,8 +9,8 @@ import (
 )
 
 // Consume asks once for messages of a topic. Package consumer has the loop
-// around it, and the rest of what a worker needs. The request may wait at the
-// server for r.Timeout seconds.
+// around it, and the rest of what a worker needs. A request that names its
+// Consumer, or that peeks, waits at the server for up to r.Timeout seconds.
 func (c *Client) Consume(ctx context.Context, r *wire.ConsumeRequest) (*wire.ConsumeResponse, error) {
 	var answer *wire.ConsumeResponse
 	body := wire.AppendConsumeRequest(nil, r)

@@ -20,7 +20,7 @@ type ConsumeRequest struct {
 	Start     TopicStart
 	Limit     int // messages at most; the default is 100
 	Partition int
-	Timeout   int // seconds to wait for a message; 0: answer at once
+	Timeout   int // seconds to wait for a message; 0: answer at once. The server waits only for a named Consumer or a Peek
 
 	AllPartitions bool       // in place of Partition
 	Consumer      string     // names one member of the group: what it leases is its own

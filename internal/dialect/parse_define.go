@@ -22,6 +22,9 @@ func (p *parser) create() Statement {
 	case p.accept("topic"):
 		return p.createTopic(at)
 	}
+	if p.is("storage") {
+		return p.commandOnly(at, "CREATE ")
+	}
 	p.unsupportedObject(at.pos, "CREATE")
 	p.unexpected("TABLE, INDEX, NAMESPACE, TOPIC or USER after CREATE")
 	return nil
@@ -54,6 +57,9 @@ func (p *parser) drop() Statement {
 	case p.accept("topic"):
 		return &DropTopic{at: at, IfExists: p.ifExists(), Name: p.name("a topic")}
 	}
+	if p.is("storage") {
+		return p.commandOnly(at, "DROP ")
+	}
 	p.unsupportedObject(at.pos, "DROP")
 	p.unexpected("TABLE, INDEX, NAMESPACE, TOPIC or USER after DROP")
 	return nil
@@ -72,6 +78,9 @@ func (p *parser) alter() Statement {
 		return p.alterNamespace(at)
 	case p.accept("topic"):
 		return p.alterTopic(at)
+	}
+	if p.is("storage") {
+		return p.commandOnly(at, "ALTER ")
 	}
 	p.unsupportedObject(at.pos, "ALTER")
 	p.unexpected("TABLE, NAMESPACE, TOPIC or USER after ALTER")
@@ -97,7 +106,7 @@ func (p *parser) unsupportedObject(pos Pos, verb string) {
 		verb += " " + strings.ToUpper(p.advance().word)
 	}
 	switch p.tok.word {
-	case "view", "policy", "storage", "index", "type", "domain", "procedure", "function", "trigger", "schedule",
+	case "view", "policy", "index", "type", "domain", "procedure", "function", "trigger", "schedule",
 		"role", "sequence", "extension", "database", "aggregate", "operator", "cast", "rule", "server", "publication",
 		"subscription", "table", "statistics", "language", "collation", "conversion", "tablespace", "group", "system",
 		"owned", "default", "search", "data":

@@ -73,6 +73,10 @@ func (p *parser) statement() Statement {
 		}
 	case "grant", "revoke":
 		return p.grant()
+	case "storage":
+		return p.storage()
+	case "backup", "restore", "export":
+		return p.commandOnly(at, "")
 	}
 	if name := p.knownStatement(); name != "" {
 		p.unsupported(at.pos, name, " is not supported")
@@ -168,7 +172,7 @@ func (p *parser) knownStatement() string {
 		two += " " + strings.ToUpper(second.word)
 	}
 	switch first {
-	case "storage", "cluster", "kill", "backup", "restore", "export", "refresh", "reset", "clear", "import":
+	case "cluster", "kill", "refresh", "reset", "clear", "import":
 		return two
 	case "replace":
 		return "REPLACE (write INSERT ... ON CONFLICT (key) DO UPDATE SET column = EXCLUDED.column)"

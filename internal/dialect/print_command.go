@@ -45,6 +45,29 @@ func (p *printer) command(s Statement) {
 	case *KillLive:
 		p.put("KILL LIVE QUERY ")
 		p.string(s.ID)
+	case *Storage:
+		p.storage(s)
+	case *CommandOnly:
+		p.put(s.Verb)
+	}
+}
+
+func (p *printer) storage(s *Storage) {
+	p.put("STORAGE ", s.Verb)
+	switch {
+	case s.ID != nil:
+		p.put(" ")
+		p.ident(*s.ID)
+		p.when(s.Extended, " EXTENDED")
+	case s.Table != nil:
+		p.put(" TABLE ")
+		p.name(s.Table)
+	default:
+		p.put(" ALL")
+		if s.Namespace != nil {
+			p.put(" IN NAMESPACE ")
+			p.ident(*s.Namespace)
+		}
 	}
 }
 

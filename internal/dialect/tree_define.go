@@ -276,6 +276,23 @@ type (
 		at
 		ID string
 	}
+	// Storage is STORAGE FLUSH|COMPACT TABLE t, STORAGE FLUSH|COMPACT ALL [IN ns]
+	// or STORAGE CHECK id [EXTENDED].
+	Storage struct {
+		at
+		Verb      string // FLUSH, COMPACT or CHECK
+		Table     Name   // nil for ALL and for CHECK
+		Namespace *Ident // of ALL
+		ID        *Ident // of CHECK
+		Extended  bool
+	}
+	// CommandOnly is a statement of KalamDB 0.4 that a command of the program
+	// replaces: BACKUP, RESTORE, EXPORT, and CREATE, ALTER and DROP STORAGE. Only
+	// its name is kept.
+	CommandOnly struct {
+		at
+		Verb string
+	}
 )
 
 func (*CreateNamespace) statement() {}
@@ -301,6 +318,8 @@ func (*SetVar) statement()          {}
 func (*Savepoint) statement()       {}
 func (*Release) statement()         {}
 func (*KillLive) statement()        {}
+func (*Storage) statement()         {}
+func (*CommandOnly) statement()     {}
 
 func (*AddColumn) alterAction()      {}
 func (*DropColumn) alterAction()     {}

@@ -247,6 +247,7 @@ var nodeTypes = []reflect.Type{
 	reflect.TypeFor[dialect.DropConstraint](), reflect.TypeFor[dialect.Explain](), reflect.TypeFor[dialect.Describe](),
 	reflect.TypeFor[dialect.Show](), reflect.TypeFor[dialect.SetVar](), reflect.TypeFor[dialect.Savepoint](),
 	reflect.TypeFor[dialect.Release](), reflect.TypeFor[dialect.KillLive](),
+	reflect.TypeFor[dialect.Storage](), reflect.TypeFor[dialect.CommandOnly](),
 	reflect.TypeFor[dialect.CreateTopic](), reflect.TypeFor[dialect.AlterTopic](), reflect.TypeFor[dialect.DropTopic](),
 	reflect.TypeFor[dialect.ClearTopic](), reflect.TypeFor[dialect.Consume](), reflect.TypeFor[dialect.Ack](),
 	reflect.TypeFor[dialect.ResetGroup](), reflect.TypeFor[dialect.Grant](), reflect.TypeFor[dialect.AddSource](),

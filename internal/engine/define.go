@@ -44,6 +44,10 @@ func (r *run) define(b *bind.Binder, p *plan, s dialect.Statement, params []wire
 		return r.show(p, s)
 	case *dialect.KillLive:
 		r.kill(p, s)
+	case *dialect.Storage:
+		return r.storage(p, s)
+	case *dialect.CommandOnly:
+		return commandOnly(p, s)
 	case *dialect.SetVar:
 		return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "SET ", s.Name[len(s.Name)-1].Name,
 			" is not supported: a request has no settings of its own, and those of the server are in its configuration (SHOW ALL)"))

@@ -159,7 +159,11 @@ func (r *run) alterOptions(p *plan, t *catalog.Table, list []dialect.Option) err
 			default:
 				return refuse(o, "ACCESS_LEVEL is PUBLIC, PRIVATE, RESTRICTED or DBA, not '", text, "'")
 			}
-		case "STORAGE_ID", "USE_USER_STORAGE", "FLUSH_POLICY", "DELETED_RETENTION_HOURS", "COMPRESSION", "EVICTION_STRATEGY", "MAX_STREAM_SIZE_BYTES":
+		case "STORAGE_ID":
+			if text != localStorage {
+				return at(p.source, o.At, noStorage(text))
+			}
+		case "USE_USER_STORAGE", "FLUSH_POLICY", "DELETED_RETENTION_HOURS", "COMPRESSION", "EVICTION_STRATEGY", "MAX_STREAM_SIZE_BYTES":
 			// They belong to the storage of other servers: kept and shown, without
 			// an effect here.
 		default:

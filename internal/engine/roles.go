@@ -13,6 +13,7 @@ type right uint8
 const (
 	anyone        right = iota // SHOW, DESCRIBE TABLE, USE, transactions
 	administer                 // namespaces, users, EXPLAIN, SET, and what shows the whole server
+	maintain                   // STORAGE FLUSH and COMPACT
 	createPrivate              // CREATE USER|STREAM TABLE
 	createShared               // CREATE SHARED TABLE
 	definePrivate              // ALTER, CREATE|DROP INDEX and DROP of a USER or STREAM table; see mayDefine for owners
@@ -50,7 +51,8 @@ var matrix = [...]struct {
 	what string // how a refusal names it
 }{
 	anyone:        {everyone, "run this statement"},
-	administer:    {admins, "run"}, // followed by the statement
+	administer:    {admins, "run"},    // followed by the statement
+	maintain:      {serviceUp, "run"}, // followed by the statement
 	createPrivate: {everyone, "create USER and STREAM tables"},
 	createShared:  {serviceUp, "create SHARED tables"},
 	definePrivate: {serviceUp, "change the definition of"},
@@ -134,6 +136,15 @@ func classify(source string, s dialect.Statement) (right, string, error) {
 		return administer, "SET", nil
 	case *dialect.KillLive:
 		return administer, "KILL LIVE QUERY", nil
+	case *dialect.Storage:
+		if s.ID != nil {
+			return administer, "STORAGE CHECK", nil
+		}
+		return maintain, "STORAGE " + s.Verb, nil
+	case *dialect.CommandOnly:
+		if s.Verb != "EXPORT USER DATA" {
+			return administer, s.Verb, nil
+		}
 	case *dialect.Describe:
 		if !s.Table {
 			return administer, "DESCRIBE without TABLE", nil

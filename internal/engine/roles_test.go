@@ -44,6 +44,9 @@ var cells = []struct{ may, sql, prepare string }{
 	{"yyynn", "ACK app.topic@ GROUP 'g' UPTO OFFSET 0", "CREATE TOPIC app.topic@; ALTER TOPIC app.topic@ ADD SOURCE app.mine ON INSERT; " +
 		"GRANT CONSUME ON TOPIC app.topic@ TO ROLE service; INSERT INTO app.mine VALUES (-@, 'x'); CONSUME FROM app.topic@ GROUP 'g' FROM EARLIEST"},
 
+	{"yyynn", "STORAGE FLUSH TABLE app.mine", ""},
+	{"yyynn", "STORAGE COMPACT ALL IN app", ""},
+
 	{"yyyyn", "SHOW NAMESPACES", ""},
 	{"yyyyn", "SHOW TABLES IN app", ""},
 	{"yyyyn", "USE app", ""},

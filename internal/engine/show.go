@@ -29,6 +29,9 @@ func (r *run) own(p *plan, sql string, params ...wire.Value) error {
 	return nil
 }
 
+// showTables is SHOW TABLES; generators of KalamDB 0.4 read table_id.
+const showTables = "SELECT *, namespace_id || ':' || table_name AS table_id FROM system.tables"
+
 // show plans SHOW.
 func (r *run) show(p *plan, s *dialect.Show) error {
 	switch s.What {
@@ -36,16 +39,20 @@ func (r *run) show(p *plan, s *dialect.Show) error {
 		return r.own(p, "SELECT * FROM system.namespaces ORDER BY name")
 	case "TABLES":
 		if s.Namespace == nil {
-			return r.own(p, "SELECT * FROM system.tables ORDER BY namespace_id, table_name")
+			return r.own(p, showTables+" ORDER BY table_type = 'system', namespace_id, table_name")
 		}
 		if r.e.db.Catalog().Namespace(s.Namespace.Name) == nil {
 			return at(p.source, s.Namespace.Pos, noNamespace(s.Namespace.Name))
 		}
-		return r.own(p, "SELECT * FROM system.tables WHERE namespace_id = $1 ORDER BY table_name", wire.TextValue(s.Namespace.Name))
+		return r.own(p, showTables+" WHERE namespace_id = $1 ORDER BY table_name", wire.TextValue(s.Namespace.Name))
 	case "COLUMNS":
 		return r.describe(p, s.Name, false)
 	case "ALL":
 		return r.own(p, "SELECT * FROM system.settings ORDER BY name")
+	case "STORAGES":
+		return r.showStorages(p)
+	case "MANIFEST":
+		return r.own(p, "SELECT * FROM system.manifest ORDER BY cache_key")
 	case "STATS":
 		t := lookup(r.e.db.Catalog(), r.namespace, s.Name)
 		if t == nil {

@@ -16,19 +16,21 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// addSystem makes system.live, system.settings, system.stats and those of
-// package identity.
+// addSystem makes the tables of the server's own that are not the store's.
 func (n *Node) addSystem(ctx context.Context, c *Config, o Options) error {
 	settings := settings(c)
 	text := func(name string) catalog.Column { return catalog.Col(name, wire.Text, true) }
-	return n.db.AddSystem(ctx, append(n.users.System(),
-		n.hub.System(),
+	tables := append(n.users.System(), n.storageTables(c.Storage.DataPath)...)
+	tables = append(tables, n.clusterTables(o.Version)...)
+	tables = append(tables, emptyTables()...)
+	return n.db.AddSystem(ctx, append(tables, datatypes(), n.hub.System(),
 		catalog.NewSystem(catalog.SystemNamespace, "settings",
 			[]catalog.Column{text("name"), text("value"), text("description"), text("category")}, "",
 			func() [][]wire.Value { return settings }),
 		catalog.NewSystem(catalog.SystemNamespace, "stats",
 			[]catalog.Column{text("metric_name"), text("metric_value")},
-			"SELECT 'total_users', CAST(count(*) AS TEXT) FROM users WHERE deleted_at IS NULL",
+			"SELECT 'total_users', CAST(count(*) AS TEXT) FROM users WHERE deleted_at IS NULL "+
+				"UNION ALL SELECT 'total_jobs', CAST(count(*) AS TEXT) FROM jobs",
 			func() [][]wire.Value { return n.stats(o.Version) }))...)
 }
 
@@ -100,10 +102,11 @@ func (n *Node) stats(version string) [][]wire.Value {
 	add("total_namespaces", len(snapshot.Namespaces()))
 	add("total_tables", tables)
 	add("total_storages", 1)
-	for _, name := range []string{"total_jobs", "jobs_running", "jobs_queued", "jobs_failed"} {
+	for _, name := range []string{"jobs_running", "jobs_queued", "jobs_failed"} {
 		add(name, 0)
 	}
 	add("schema_cache_size", len(snapshot.All()))
+	add("schema_registry_size", len(snapshot.All()))
 	add("plan_cache_size", plans)
 	add("running_requests", n.engine.Running())
 	add("active_connections", sockets)

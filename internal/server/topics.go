@@ -39,6 +39,11 @@ func (s *Server) consume(w http.ResponseWriter, r *http.Request) {
 		s.writeTopicError(w, bad)
 		return
 	}
+	if req.Consumer == "" && !req.Peek {
+		// KalamDB 0.4 never waits here, and its clients, which do not name a
+		// consumer, give up at the moment that they ask the server to wait until.
+		req.Timeout = 0
+	}
 	var denied error
 	resp, err := s.engine.Consume(r.Context(), who, req, func() (*identity.Principal, error) {
 		who, err := s.principal(r) // it may have ended meanwhile

@@ -66,6 +66,7 @@ type DB struct {
 	done    sync.WaitGroup
 	once    sync.Once
 
+	opened   time.Time
 	system   []*catalog.Table // the server's own tables; the writer's
 	logTotal int64            // bytes ever written to the change log; the writer's
 	pace     pace             // the writer's
@@ -107,6 +108,7 @@ func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
 		closing: make(chan struct{}),
 	}
 	db.clock.now = o.Now
+	db.opened = o.Now()
 	db.ring.limit = o.RingBytes
 	db.system = db.ownTables()
 	if err := db.start(ctx); err != nil {

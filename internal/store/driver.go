@@ -30,6 +30,9 @@ type Driver interface {
 	Reason(err error) Reason
 	// Backup writes a consistent copy of the database to a new file.
 	Backup(ctx context.Context, path string) error
+	// Flush moves what the engine keeps in a log of its own into its data files,
+	// as far as running sessions permit.
+	Flush(ctx context.Context) error
 	// Close ends all sessions. No session may be in use.
 	Close() error
 }

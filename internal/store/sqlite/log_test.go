@@ -150,3 +150,36 @@ func TestSnapshotHoldsWhatWasKnown(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFlushMovesTheLogToTheDataFile opens a copy of the data file alone, without
+// the log: it has the row only after a flush, whatever idle readers keep.
+func TestFlushMovesTheLogToTheDataFile(t *testing.T) {
+	l := newLogged(t)
+	write(t, l.db, func(tx *store.Tx) error {
+		_, err := tx.Insert(l.table, "", []wire.Value{wire.IntValue(7), wire.TextValue("seven")})
+		return err
+	})
+	l.readTogether(4)
+	if err := l.db.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(l.dir, dataFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := t.TempDir()
+	if err := os.WriteFile(filepath.Join(alone, dataFile), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := (&logged{t: t, db: mustOpen(t, alone), table: l.table}).last(); got != 7 {
+		t.Errorf("the newest row of the data file is %d, want 7", got)
+	}
+	// The log goes on after that.
+	write(t, l.db, func(tx *store.Tx) error {
+		_, err := tx.Insert(l.table, "", []wire.Value{wire.IntValue(8), wire.TextValue("eight")})
+		return err
+	})
+	if got := l.last(); got != 8 {
+		t.Errorf("after another write a reader sees %d", got)
+	}
+}

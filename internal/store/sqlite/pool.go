@@ -152,23 +152,33 @@ func (p *pool) trimLog(writer *conn) {
 		return
 	}
 	p.sized = now
-	var pages, moved int64
+	var pages int64
 	size := func(row []wire.Value) error { // busy, pages in the log, pages moved
-		pages, moved = row[1].Int(), row[2].Int()
+		pages = row[1].Int()
 		return nil
 	}
 	// An error here is no loss: the log is as good as the file, and the next
 	// commit will say what is wrong.
-	if writer.Query(logSize, nil, size) != nil || pages < logPages {
-		return
+	if writer.Query(logSize, nil, size) == nil && pages >= logPages {
+		p.moveLog(writer)
 	}
+}
+
+// moveLog moves the log to the data file as far as running readers permit.
+func (p *pool) moveLog(writer *conn) error {
+	var pages, moved int64
 	p.forget()
-	if writer.Query(logMove, nil, size) == nil && moved == pages {
+	err := writer.Query(logMove, nil, func(row []wire.Value) error {
+		pages, moved = row[1].Int(), row[2].Int()
+		return nil
+	})
+	if err == nil && moved == pages {
 		// From now on snapshots do without the log. Those that are kept do not:
 		// none of them may be there when the next commit wants to begin it anew.
 		p.commits.Add(2)
 		p.moved = true
 	}
+	return err
 }
 
 // committing is called by the writer before it commits.

@@ -179,6 +179,16 @@ func (d *Driver) Begin(ctx context.Context, mode store.Mode) (store.Session, err
 	return c, nil
 }
 
+// Flush moves the log to the data file between two writing transactions.
+func (d *Driver) Flush(ctx context.Context) error {
+	c, err := d.pool.take(ctx, true, d.closed)
+	if err != nil {
+		return err
+	}
+	defer d.pool.give(c)
+	return d.pool.moveLog(c)
+}
+
 // Reason classifies an error of SQLite by its result code.
 func (d *Driver) Reason(err error) store.Reason {
 	code := zs.ErrCode(err)
