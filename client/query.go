@@ -170,18 +170,32 @@ func (c *Client) withToken(ctx context.Context, fn func(ctx context.Context, tok
 	if err != nil {
 		return err
 	}
-	err = fn(ctx, t.text)
-	if !errors.Is(err, ErrUnauthenticated) || isFinal(err) {
+	if err = c.use(ctx, t, fn); !errors.Is(err, ErrUnauthenticated) || isFinal(err) {
 		return err
 	}
-	t, renewErr := c.session.get(ctx, need{rejected: t.text})
-	if renewErr != nil {
-		return renewErr
+	if t, err = c.session.get(ctx, need{rejected: t.text}); err != nil {
+		return err
 	}
-	if err = fn(ctx, t.text); err == nil {
-		c.session.works(t.text)
+	if err = c.use(ctx, t, fn); errors.Is(err, ErrUnauthenticated) {
+		c.session.state.report(token{}, "", err)
 	}
 	return err
+}
+
+// use runs fn with a token and notes whether the server has accepted it: it
+// has when a statement failed, too.
+func (c *Client) use(ctx context.Context, t token, fn func(ctx context.Context, token string) error) error {
+	err := fn(ctx, t.text)
+	if err == nil || statementFailed(err) {
+		c.session.accepted(t)
+	}
+	return err
+}
+
+// statementFailed reports whether the server ran a statement that failed.
+func statementFailed(err error) bool {
+	var e *wire.Error
+	return errors.As(err, &e) && e.Statement > 0
 }
 
 func (c *Client) postSQL(ctx context.Context, token string, body []byte) (*response, error) {

@@ -70,7 +70,7 @@ func (s *session) get(ctx context.Context, n need) (token, error) {
 	have := s.token.text != "" && s.token.text != s.bad
 	switch {
 	case n.rejected != "" && n.rejected == s.token.text:
-		s.bad = n.rejected
+		s.bad, s.token.agreed = n.rejected, false
 	case n.rejected != "" && have:
 		n.rejected = "" // it was renewed meanwhile
 	}
@@ -101,12 +101,22 @@ func (s *session) get(ctx context.Context, n need) (token, error) {
 	return f.token, f.err
 }
 
-// works notes that the server accepted a token.
-func (s *session) works(text string) {
+// accepted notes that the server has accepted a token, and reports it.
+func (s *session) accepted(t token) {
+	if t.agreed {
+		return
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.bad == text {
+	if s.bad == t.text {
 		s.bad = ""
+	}
+	current, refresh := s.token.text == t.text, s.refresh
+	if current {
+		s.token.agreed = true
+	}
+	s.mu.Unlock()
+	if current {
+		s.state.report(t, refresh, nil)
 	}
 }
 
@@ -130,7 +140,9 @@ func (s *session) start(ctx context.Context, n need) *flight {
 		refresh := s.refresh
 		s.mu.Unlock()
 		close(f.done)
-		s.state.report(f.token, refresh, f.err)
+		if f.err != nil || f.token.agreed {
+			s.state.report(f.token, refresh, f.err)
+		}
 	}) {
 		stop()
 		return nil
@@ -218,6 +230,7 @@ func (s *session) adopt(version int, t token, refresh string, from auth.Auth) to
 	if now := time.Now(); t.text == s.token.text && past(t.due, now) {
 		t.postpone(now) // the provider has nothing newer
 	}
+	t.agreed = t.agreed || t.text == s.token.text && s.token.agreed
 	s.token, s.refresh, s.from = t, refresh, from
 	s.version++
 	if s.bad != t.text {

@@ -298,7 +298,7 @@ func (s *socket) accepted(t token) {
 	s.mu.Lock()
 	s.rejected, s.repeats = "", 0
 	s.mu.Unlock()
-	s.c.session.works(t.text)
+	s.c.session.accepted(t)
 }
 
 func authenticate(t token) *wire.ClientFrame {

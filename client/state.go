@@ -1,13 +1,16 @@
 package client
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
 // AuthState is how a session stands.
 type AuthState string
 
 // The states of a session.
 const (
-	StateSignedIn  AuthState = "signed-in"  // there is a token
+	StateSignedIn  AuthState = "signed-in"  // there is a token, and the server has accepted it
 	StateOffline   AuthState = "offline"    // no new token can be had now; what there is stays
 	StateSignedOut AuthState = "signed-out" // the server or the provider refused for good
 )
@@ -43,14 +46,14 @@ type stateHook struct {
 	running bool
 }
 
-// report notes how the session stands after an attempt to get a token.
+// report notes how the session stands after an attempt to get a token, or to use it.
 func (h *stateHook) report(t token, refresh string, err error) {
 	if h.fn == nil {
 		return
 	}
 	e := AuthEvent{State: StateSignedIn, User: t.subject, Err: err, refresh: &refresh}
 	if err != nil {
-		if e.State = StateOffline; isFinal(err) {
+		if e.State = StateOffline; isFinal(err) || errors.Is(err, ErrUnauthenticated) {
 			e.State = StateSignedOut
 		}
 	}

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,6 +98,85 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		defer c.Close()
 		if ask(t, c); calls != 2 || time.Since(began) < 5*time.Second {
 			t.Errorf("asked %d times within %v", calls, time.Since(began))
+		}
+	})
+}
+
+// The provider's word is not the server's: what an application is told to be
+// signed in as, the server has accepted, over HTTP or on the socket.
+func TestSignedInIsReportedWhenTheServerAgreed(t *testing.T) {
+	calls := map[string]func(ctx context.Context, c *client.Client) error{
+		"query":   func(ctx context.Context, c *client.Client) error { _, err := c.Query(ctx, "SELECT 1"); return err },
+		"connect": func(ctx context.Context, c *client.Client) error { return c.Connect(ctx) },
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				var states []string
+				token := jwt("alice", 1, time.Now(), time.Hour)
+				c := scripted(t, n, auth.ProviderFunc(func(context.Context) (auth.Auth, error) { return auth.JWT(token), nil }),
+					client.Options{OnAuth: func(e client.AuthEvent) { states = append(states, string(e.State)+" "+e.User) }})
+				defer c.Close()
+				expect := func(when string, want ...string) {
+					t.Helper()
+					synctest.Wait()
+					if !slices.Equal(states, want) {
+						t.Fatalf("%s: got %q, want %q", when, states, want)
+					}
+					states = nil
+				}
+				ctx := context.Background()
+				if _, err := c.AccessToken(ctx, ""); err != nil {
+					t.Fatal(err)
+				}
+				expect("the provider answered")
+				n.mu.Lock()
+				n.revoked[token] = true
+				n.mu.Unlock()
+				if err := call(ctx, c); !errors.Is(err, client.ErrUnauthenticated) && !errors.Is(err, client.ErrUnavailable) {
+					t.Fatalf("got %v", err)
+				}
+				time.Sleep(time.Minute) // of the bubble: the socket tries again
+				expect("the server refused it", "signed-out ")
+				token = jwt("alice", 2, time.Now(), time.Hour)
+				if err := call(ctx, c); err != nil {
+					t.Fatal(err)
+				}
+				expect("the server accepted another", "signed-in alice")
+				if _, err := c.Query(ctx, "SELECT 1"); err != nil {
+					t.Fatal(err)
+				}
+				expect("the server accepted it again")
+			})
+		})
+	}
+}
+
+// A server that is away has not agreed.
+func TestSignedInIsNotReportedWithoutAServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.broken["/sql"] = errors.New("no route")
+		var states []client.AuthState
+		c := scripted(t, n, auth.Static(auth.JWT(jwt("alice", 1, time.Now(), time.Hour))),
+			client.Options{OnAuth: func(e client.AuthEvent) { states = append(states, e.State) }})
+		defer c.Close()
+		if _, err := c.Query(context.Background(), "SELECT 1"); !errors.Is(err, client.ErrUnavailable) {
+			t.Fatalf("got %v", err)
+		}
+		if synctest.Wait(); len(states) != 0 {
+			t.Fatalf("got %q", states)
+		}
+		n.mu.Lock()
+		delete(n.broken, "/sql")
+		n.refuse["/sql"] = &client.Response{Status: 400, Body: []byte(`{"status":"error","results":[],"error":{"code":"TABLE_NOT_FOUND","message":"Statement 1 failed: no table","statement":1}}`)}
+		n.mu.Unlock()
+		if _, err := c.Query(context.Background(), "SELECT * FROM nothing"); err == nil {
+			t.Fatal("no error")
+		}
+		if synctest.Wait(); !slices.Equal(states, []client.AuthState{client.StateSignedIn}) {
+			t.Fatalf("a statement that failed: got %q", states)
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 type token struct {
 	text    string
 	subject string
+	agreed  bool      // the server has issued it, or accepted it
 	due     time.Time // renew from here on, in the background; zero for never
 	expires time.Time // ask for a new one before using it; zero for never
 }
@@ -20,7 +21,7 @@ type token struct {
 // our own login the life counts from its arrival, so that a wrong clock does
 // not matter; a provider's token may have been issued long ago.
 func newToken(text string, now time.Time, fresh bool) token {
-	t := token{text: text}
+	t := token{text: text, agreed: fresh}
 	c := readClaims(text)
 	if c == nil {
 		return t

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/kalamdb/kalam-go/wire"
@@ -49,29 +48,11 @@ func (c *Client) settle(ctx context.Context, route string, r *wire.AckRequest) (
 // time for a request and what it waits at the server. When the server does not
 // accept the token the session is renewed and the request sent once more.
 func (c *Client) topicCall(ctx context.Context, route string, body []byte, wait time.Duration, decode func([]byte) error) error {
-	if c.isClosed() {
-		return ErrClosed
-	}
-	if err := c.mayTravel(); err != nil {
-		return err
-	}
 	ctx, stop := context.WithTimeout(ctx, c.timeout+wait)
 	defer stop()
-	t, err := c.session.get(ctx, need{})
-	if err != nil {
-		return err
-	}
-	err = c.postTopic(ctx, route, t.text, body, decode)
-	if !errors.Is(err, ErrUnauthenticated) || isFinal(err) {
-		return err
-	}
-	if t, err = c.session.get(ctx, need{rejected: t.text}); err != nil {
-		return err
-	}
-	if err = c.postTopic(ctx, route, t.text, body, decode); err == nil {
-		c.session.works(t.text)
-	}
-	return err
+	return c.withToken(ctx, func(ctx context.Context, token string) error {
+		return c.postTopic(ctx, route, token, body, decode)
+	})
 }
 
 func (c *Client) postTopic(ctx context.Context, route, token string, body []byte, decode func([]byte) error) error {

@@ -14,7 +14,7 @@ import { onWake } from './wake.js';
 
 const fresh = 10_000; // milliseconds for which an answer of the provider may wait for its first use
 
-/** How the session of a client stands. */
+/** How the session of a client stands: `signed-in` once the server has accepted the token. */
 export type AuthState = 'signed-in' | 'offline' | 'signed-out';
 
 /** Tells that the session has another state or another token. */

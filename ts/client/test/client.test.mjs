@@ -151,6 +151,22 @@ describe('credentials', () => {
     off();
   });
 
+  test('signed-in is reported when the server has accepted the token', async () => {
+    const good = (await newClient().login()).access_token;
+    const states = [];
+    let token = `${good.slice(0, -4)}AAAA`;
+    const c = newClient({ authProvider: async () => Auth.jwt(token) });
+    c.onAuthStateChange(({ state, user, error }) => states.push([state, user, error?.code]));
+    await c.initialize();
+    await assert.rejects(c.query('SELECT 1'), (e) => e instanceof KalamAuthError);
+    await until('signed out', () => states.length > 0);
+    assert.deepEqual(states, [['signed-out', undefined, 'INVALID_CREDENTIALS']]);
+    token = good;
+    await c.query('SELECT 1');
+    await until('signed in', () => states.length > 1);
+    assert.deepEqual(states[1], ['signed-in', 'alice', undefined]);
+  });
+
   test('a provider that fails for a while is asked again', async () => {
     let asked = 0;
     const c = newClient({ authProviderInitialBackoffMs: 1, authProvider: async () => { if (++asked < 3) throw new Error('fetch failed'); return alice(); } });
