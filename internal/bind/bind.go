@@ -14,6 +14,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/spell"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -154,35 +155,9 @@ func (b *Binder) Table(name dialect.Name) (*catalog.Table, error) {
 
 // nearest is the hint for a misspelt column.
 func nearest(name string, known []string) string {
-	best, at := 3, ""
-	for _, k := range known {
-		if d := distance(name, k); d < best && 2*d < len(name) {
-			best, at = d, k
-		}
-	}
-	if at == "" {
+	at, edits := spell.Nearest(name, known)
+	if at == "" || edits > 2 || 2*edits >= len(name) {
 		return ""
 	}
 	return "Did you mean " + at + "?"
-}
-
-// distance is the number of single-character edits between two names.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			diagonal = row[j]
-			row[j] = min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -4,13 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
-
-	"github.com/BurntSushi/toml"
 
 	"github.com/kalamdb/kalam-go/internal/identity"
 )
@@ -28,6 +23,8 @@ type Config struct {
 	Topics    TopicsConfig    `toml:"topics"`
 	Files     FilesConfig     `toml:"files"`
 	Logging   LoggingConfig   `toml:"logging"`
+
+	notes []note // what an operator should know of how it was given; Start logs it
 }
 
 // ServerConfig is section [server].
@@ -144,63 +141,15 @@ type LoggingConfig struct {
 	Level string `toml:"level" default:"info" doc:"error, warn, info or debug"`
 }
 
-// shortNames are the variables that do not follow KALAMDB_SECTION_KEY.
-var shortNames = map[string]string{
-	"KALAMDB_DATA_DIR":                                "storage.data_path",
-	"KALAMDB_TOPIC_VISIBILITY_TIMEOUT_SECS":           "topics.visibility_timeout_secs",
-	"KALAMDB_VISIBILITY_TIMEOUT_SECS":                 "topics.visibility_timeout_secs",
-	"KALAMDB_LOG_LEVEL":                               "logging.level",
-	"KALAMDB_JWT_SECRET":                              "auth.jwt_secret",
-	"KALAMDB_ROOT_PASSWORD":                           "auth.root_password",
-	"KALAMDB_ALLOW_REMOTE_SETUP":                      "auth.allow_remote_setup",
-	"KALAMDB_RATE_LIMIT_AUTH_REQUESTS_PER_IP_PER_SEC": "rate_limit.max_auth_requests_per_ip_per_sec",
-}
-
-// LoadConfig reads the file, if path is not "", and then the environment, which
-// wins. getenv is os.Environ in programs.
-func LoadConfig(path string, environ []string) (*Config, error) {
-	c := new(Config)
-	if path != "" {
-		meta, err := toml.DecodeFile(path, c)
-		if err != nil {
-			var parse toml.ParseError
-			if errors.As(err, &parse) {
-				return nil, fmt.Errorf("%s: line %d: %s", path, parse.Position.Line, parse.Message)
-			}
-			if errors.Is(err, os.ErrNotExist) {
-				return nil, fmt.Errorf("the configuration file %s does not exist", path)
-			}
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		if keys := meta.Undecoded(); len(keys) > 0 {
-			return nil, fmt.Errorf("%s: unknown key %s", path, keys[0])
-		}
-	}
-	known := c.keys()
-	for _, entry := range environ {
-		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "KALAMDB_") {
-			continue
-		}
-		key, ok := shortNames[name]
-		if !ok {
-			key = keyOf(name, known)
-		}
-		if f, ok := known[key]; ok {
-			if err := set(f, value); err != nil {
-				return nil, fmt.Errorf("variable %s: %w", name, err)
-			}
-		}
-	}
-	return c, c.check()
-}
-
 // each calls fn for every key, by its dotted name.
 func (c *Config) each(fn func(name string, f reflect.Value, tags reflect.StructTag)) {
 	var section func(v reflect.Value, prefix string)
 	section = func(v reflect.Value, prefix string) {
 		for i := range v.NumField() {
 			f, tags := v.Field(i), v.Type().Field(i).Tag
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
 			if name := prefix + tags.Get("toml"); f.Kind() == reflect.Struct {
 				section(f, name+".")
 			} else {
@@ -230,47 +179,6 @@ func (c *Config) withDefaults() (*Config, error) {
 	return &out, err
 }
 
-// keyOf finds the key that KALAMDB_SECTION_KEY names.
-func keyOf(variable string, known map[string]reflect.Value) string {
-	for key := range known {
-		if variable == "KALAMDB_"+strings.ToUpper(strings.ReplaceAll(key, ".", "_")) {
-			return key
-		}
-	}
-	return ""
-}
-
-func set(f reflect.Value, value string) error {
-	switch f.Kind() {
-	case reflect.String:
-		f.SetString(value)
-	case reflect.Bool:
-		b, err := strconv.ParseBool(value)
-		if err != nil {
-			return fmt.Errorf("%q is not true or false", value)
-		}
-		f.SetBool(b)
-	case reflect.Int, reflect.Int64:
-		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil {
-			return fmt.Errorf("%q is not a whole number", value)
-		}
-		f.SetInt(n)
-	case reflect.Slice:
-		if f.Type().Elem().Kind() != reflect.String {
-			return errors.New("it is set in the configuration file only")
-		}
-		var list []string
-		for _, s := range strings.Split(value, ",") {
-			if s = strings.TrimSpace(s); s != "" {
-				list = append(list, s)
-			}
-		}
-		f.Set(reflect.ValueOf(list))
-	}
-	return nil
-}
-
 // check refuses values that make no sense.
 func (c *Config) check() error {
 	if c.Server.Port < 0 || c.Server.Port > 65535 {
@@ -284,6 +192,9 @@ func (c *Config) check() error {
 		return errors.New("[server] tls_cert and tls_key: one needs the other")
 	}
 	if _, err := c.proxies(); err != nil {
+		return err
+	}
+	if _, err := c.origins(); err != nil {
 		return err
 	}
 	for key, f := range c.keys() {

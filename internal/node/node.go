@@ -69,6 +69,9 @@ func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
+	for _, note := range c.notes {
+		o.Logger.Warn(note.text, "names", note.about)
+	}
 	listeners, loopback, err := listen(c.Server.Host, c.Server.Port)
 	if err != nil {
 		return nil, err
@@ -171,8 +174,12 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	if err != nil {
 		return err
 	}
+	origins, err := c.origins()
+	if err != nil {
+		return err
+	}
 	n.edge = server.New(n.users, e, n.hub, n.files, server.Options{
-		AllowedOrigins: c.Security.CORS.AllowedOrigins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
+		AllowedOrigins: origins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
 		AllowPlaintext: c.Security.AllowPlaintextLogin, TrustedProxies: proxies,
 		MaxBody: c.Security.MaxRequestBodySize, MaxMessage: c.Security.MaxWebSocketMessage,
 		AuthRate: c.RateLimit.MaxAuthRequestsPerIPPerSec, QueryRate: c.RateLimit.MaxQueriesPerSec, MessageRate: c.RateLimit.MaxMessagesPerSec,
