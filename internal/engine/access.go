@@ -182,8 +182,7 @@ func (r *run) mayRun(p *plan, params []wire.Value) error {
 // user. Whatever is wrong, the refusal reads the same.
 func (r *run) target(source string, pos dialect.Pos, name string) (*identity.Principal, error) {
 	if name != r.who.UserID {
-		role, err := r.e.users.Role(context.Background(), name)
-		if err != nil || !identity.MayImpersonate(r.who.Role, role) {
+		if !r.e.users.MayActAs(context.Background(), r.who, name) {
 			r.e.users.ImpersonationDenied(context.Background(), r.who, name)
 			return nil, at(source, pos, wire.NewError(wire.CodePermissionDenied, "permission denied: role ", r.who.Role, " is not authorized to execute as this user"))
 		}

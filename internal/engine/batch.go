@@ -222,7 +222,7 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 	if reads {
 		err = r.e.db.Read(ctx, fn)
 	} else {
-		err = r.e.db.Write(ctx, fn)
+		err = r.audited(ctx, fn)
 	}
 	if err != nil && !errors.Is(err, errRollback) {
 		return nil, r.e.visible(err, !reads)

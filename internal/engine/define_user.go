@@ -77,7 +77,7 @@ func (r *run) createUser(b *bind.Binder, p *plan, s dialect.CreateUser, params [
 		return placedAt(p.source, s.Name.Pos, err)
 	}
 	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
-		err := r.e.users.CreateUser(tx, p.state.(*identity.PreparedUser))
+		err := r.e.users.CreateUser(tx, r.trail, p.state.(*identity.PreparedUser))
 		if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeAlreadyExists && s.IfNotExists {
 			return r.done("User '" + n.Name + "' already exists"), nil
 		}
@@ -98,7 +98,7 @@ func (r *run) alterUser(b *bind.Binder, p *plan, s dialect.AlterUser, params []w
 		return placedAt(p.source, s.Name.Pos, err)
 	}
 	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
-		err := r.e.users.AlterUser(tx, p.state.(*identity.PreparedChange))
+		err := r.e.users.AlterUser(tx, r.trail, p.state.(*identity.PreparedChange))
 		return r.done("User '" + c.Name + "' altered"), placedAt(p.source, s.Name.Pos, err)
 	}
 	return nil
@@ -116,7 +116,7 @@ func (r *run) dropUser(b *bind.Binder, p *plan, s dialect.DropUser, params []wir
 	}
 	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
 		addr, _ := p.state.(string)
-		err := r.e.users.DropUser(tx, r.who, name, addr)
+		err := r.e.users.DropUser(tx, r.trail, r.who, name, addr)
 		if err == nil {
 			err = ungrant(tx, name)
 		}

@@ -186,8 +186,9 @@ type run struct {
 	who       *identity.Principal
 	namespace string
 	now       time.Time
-	addr      string   // of the client, when a statement runs as another user
-	files     *Uploads // of RunWithFiles, else nil
+	addr      string          // of the client, when a statement runs as another user
+	trail     *identity.Trail // of the transaction that runs; nil where nothing is audited
+	files     *Uploads        // of RunWithFiles, else nil
 }
 
 // env is what the expressions of a plan are evaluated in.
@@ -221,7 +222,9 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 	if user := p.subject(params); user != "" && user != r.who.UserID {
 		r.addr = identity.ClientOf(ctx)
 		if p.read() {
-			r.e.users.ImpersonatedToRead(ctx, r.who, user, dialect.Redact(p.source))
+			if err := r.e.users.ImpersonatedToRead(ctx, r.who, user, dialect.Redact(p.source)); err != nil {
+				return wire.Result{}, r.e.visible(err, false)
+			}
 		}
 	}
 	var res wire.Result
@@ -247,7 +250,7 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 			return res, r.e.visible(err, true)
 		}
 	}
-	err := r.e.db.Write(ctx, func(tx *store.Tx) error {
+	write := func(tx *store.Tx) error {
 		q, err := r.fresh(tx, p, params)
 		if err != nil {
 			return err
@@ -256,8 +259,22 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 			return err
 		}
 		return r.route(tx)
-	})
+	}
+	var err error
+	if p.audited() {
+		err = r.audited(ctx, write)
+	} else {
+		err = r.e.db.Write(ctx, write)
+	}
 	return res, r.e.visible(err, true)
+}
+
+// audited runs fn in a transaction whose trail outlives it.
+func (r *run) audited(ctx context.Context, fn func(tx *store.Tx) error) error {
+	return r.e.users.Write(ctx, func(tx *store.Tx, trail *identity.Trail) error {
+		r.trail = trail
+		return fn(tx)
+	})
 }
 
 // fresh returns p, or the same statement bound again when the catalog has

@@ -15,17 +15,15 @@ import (
 
 // exec runs a plan in a transaction.
 func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, error) {
+	if user := p.subject(params); user != "" && user != r.who.UserID {
+		r.e.users.Impersonated(r.trail, r.who, user, r.addr, dialect.Redact(p.source))
+	}
 	if p.other != nil {
 		return p.other(r, tx, p)
 	}
 	env, err := r.env(p, params)
 	if err != nil {
 		return wire.Result{}, err
-	}
-	if user := p.subject(params); user != "" && user != r.who.UserID {
-		if err := r.e.users.Impersonated(tx, r.who, user, r.addr, dialect.Redact(p.source)); err != nil {
-			return wire.Result{}, err
-		}
 	}
 	if err := r.addFiles(tx, p, env); err != nil {
 		return wire.Result{}, err

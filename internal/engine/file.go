@@ -169,7 +169,9 @@ func (e *Engine) File(ctx context.Context, who *identity.Principal, name FileNam
 			if _, err := r.target("", 0, name.User); err != nil {
 				return nil, err
 			}
-			e.users.ImpersonatedToRead(ctx, who, name.User, "GET file of "+t.FullName())
+			if err := e.users.ImpersonatedToRead(ctx, who, name.User, "GET file of "+t.FullName()); err != nil {
+				return nil, e.visible(err, false)
+			}
 			user, role = name.User, identity.RoleUser
 		}
 	}

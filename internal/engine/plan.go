@@ -73,6 +73,10 @@ func (p *plan) subject(params []wire.Value) string {
 	return name
 }
 
+// audited reports whether the plan, which writes, may leave a trail in the audit
+// log.
+func (p *plan) audited() bool { return p.as != nil || p.other != nil }
+
 // keep reports whether the plan may be used again.
 func (p *plan) keep() bool { return p.other == nil && p.own == nil }
 

@@ -143,7 +143,7 @@ func (r *run) explain(p *plan, s *dialect.Explain, params []wire.Value) error {
 	if s.Analyze && inner.query == nil {
 		return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "EXPLAIN ANALYZE of a statement that writes is not supported"))
 	}
-	p.params, p.tables, p.table, p.as, p.reads = inner.params, inner.tables, inner.table, inner.as, true
+	p.params, p.tables, p.table, p.reads = inner.params, inner.tables, inner.table, true
 	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
 		env, err := r.env(inner, params)
 		if err != nil {

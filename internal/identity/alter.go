@@ -83,7 +83,7 @@ func (s *Service) preparePassword(ctx context.Context, name, password string) (s
 // USER_NOT_FOUND. A new role, a new password and DISABLE end the sessions of
 // the user, which takes effect with the commit; who changes their own password
 // keeps the session they do it in.
-func (s *Service) AlterUser(tx *store.Tx, p *PreparedChange) error {
+func (s *Service) AlterUser(tx *store.Tx, trail *Trail, p *PreparedChange) error {
 	u, err := managed(tx, &p.actor, p.name, "alter")
 	if err != nil {
 		return err
@@ -91,9 +91,7 @@ func (s *Service) AlterUser(tx *store.Tx, p *PreparedChange) error {
 	if u.id == Root && (p.action == "DISABLE" || p.action == "ROLE" && p.value != RoleSystem) {
 		return errDenied("permission denied: root can be neither demoted nor disabled")
 	}
-	if err := s.audit(tx, s.by(&p.actor, p.addr, event{action: auditUserAltered, subject: u.id, details: p.describe()})); err != nil {
-		return err
-	}
+	trail.add(s.by(&p.actor, p.addr, event{action: auditUserAltered, subject: u.id, details: p.describe()}))
 	id, now := wire.TextValue(u.id), wire.IntValue(s.now())
 	keep := "" // the session that stays
 	switch p.action {
@@ -140,7 +138,7 @@ func (p *PreparedChange) describe() string {
 // DropUser marks a user as dropped in the caller's transaction and ends their
 // sessions with the commit, or fails with USER_NOT_FOUND. The data stays. addr
 // is the client's, for the audit log.
-func (s *Service) DropUser(tx *store.Tx, actor *Principal, name, addr string) error {
+func (s *Service) DropUser(tx *store.Tx, trail *Trail, actor *Principal, name, addr string) error {
 	id, err := checkName(name)
 	if err != nil {
 		return errUserNotFound(name)
@@ -155,9 +153,7 @@ func (s *Service) DropUser(tx *store.Tx, actor *Principal, name, addr string) er
 	if _, err := tx.Exec(dropUser, wire.TextValue(u.id), wire.IntValue(s.now())); err != nil {
 		return err
 	}
-	if err := s.audit(tx, s.by(actor, addr, event{action: auditUserDropped, subject: u.id})); err != nil {
-		return err
-	}
+	trail.add(s.by(actor, addr, event{action: auditUserDropped, subject: u.id}))
 	_, err = s.endSessions(tx, u.id, "")
 	return err
 }

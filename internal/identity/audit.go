@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
+	"fmt"
 	"strings"
 	"time"
 
@@ -33,12 +34,40 @@ const (
 	auditExecuteAsDenied = "EXECUTE_AS_USER_DENIED"
 )
 
+// kind is what sort of event a row is about, for the bound on their number. It
+// is stored.
+type kind int64
+
+const (
+	kindAct         kind = iota // of an administrator or of the server: kept for its time, whatever their number
+	kindSignIn                  // of somebody who has proved who they are
+	kindAttempt                 // of somebody who has not, or who may not
+	kindImpersonate             // a statement that ran as another user
+)
+
+var kinds = map[string]kind{
+	auditLogin: kindSignIn, auditRefresh: kindSignIn, auditLogout: kindSignIn, auditSessionEnded: kindSignIn,
+	auditPasswordChanged: kindSignIn,
+	auditLoginFailed:     kindAttempt, auditLoginThrottled: kindAttempt, auditPasswordFailed: kindAttempt,
+	auditRefreshReused: kindAttempt, auditExecuteAsDenied: kindAttempt,
+	auditExecuteAs: kindImpersonate,
+}
+
+// outcome is what became of the thing that an event is about.
+type outcome string
+
+const (
+	outcomeOK         outcome = ""
+	outcomeRefused    outcome = "refused"
+	outcomeRolledBack outcome = "rolled back" // it happened in a transaction of which nothing is left
+)
+
 // event is a row of the audit log. A user id appears in it only when a token or
 // a password has proved it or an administrator has named an existing user;
 // what somebody merely typed as a name may be a password and is hashed.
 type event struct {
 	action  string
-	refused bool
+	outcome outcome
 	actor   string // user id
 	subject string // user id, when it is not the actor
 	target  string // what it was done to, in words
@@ -50,9 +79,10 @@ type event struct {
 
 var (
 	insertAudit = &store.Stmt{
-		SQL: `INSERT INTO audit (at, action, outcome, actor, subject, target, method, client_addr, session, details)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`,
-		Args: []wire.Type{integer, text, text, text, text, text, text, text, text, text},
+		SQL: `INSERT INTO audit (at, action, outcome, actor, subject, target, method, client_addr, session, details, kind, n)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+				CASE WHEN ?11 IS NOT NULL THEN coalesce((SELECT max(n) FROM audit WHERE kind = ?11), 0) + 1 END`,
+		Args: []wire.Type{integer, text, text, text, text, text, text, text, text, text, integer},
 	}
 	// Each new row takes two old ones along, so that nothing piles up and no
 	// statement ever has many to delete.
@@ -60,40 +90,114 @@ var (
 		SQL:  "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT 2) AND at < ?1",
 		Args: []wire.Type{integer},
 	}
+	boundAudit = &store.Stmt{
+		SQL: `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE kind = ?1
+			AND n <= (SELECT max(n) FROM audit WHERE kind = ?1) - ?2 ORDER BY n LIMIT 2)`,
+		Args: []wire.Type{integer, integer},
+	}
 )
 
-// minAuditAge is how long the schema keeps every row.
-const minAuditAge = 30 * 24 * time.Hour
+// What the schema keeps of the audit log, whatever is configured.
+const (
+	minAuditAge  = 30 * 24 * time.Hour // every row of no kind
+	minAuditRows = 10_000              // of each kind
+)
 
-// audit records an event with the commit of tx.
-func (s *Service) audit(tx *store.Tx, e event) error {
-	outcome := "ok"
-	if e.refused {
-		outcome = "refused"
-	}
+// write adds an event to the audit log with the commit of tx.
+func (s *Service) write(tx *store.Tx, e event) error {
 	if e.target == "" {
 		e.target = "user:" + e.subject
 		if e.subject == "" {
 			e.target = "user:" + e.actor
 		}
 	}
+	if e.outcome == outcomeOK {
+		e.outcome = "ok"
+	}
 	now := s.now()
 	if _, err := tx.Exec(trimAudit, wire.IntValue(now-s.options.AuditTTL.Microseconds())); err != nil {
 		return err
 	}
-	_, err := tx.Exec(insertAudit, wire.IntValue(now), wire.TextValue(e.action), wire.TextValue(outcome), optional(e.actor),
-		optional(e.subject), wire.TextValue(e.target), optional(e.method), optional(e.addr), optional(e.session), optional(e.details))
+	number := wire.Null
+	if k := kinds[e.action]; k != kindAct {
+		number = wire.IntValue(int64(k))
+	}
+	_, err := tx.Exec(insertAudit, wire.IntValue(now), wire.TextValue(e.action), wire.TextValue(string(e.outcome)), optional(e.actor),
+		optional(e.subject), wire.TextValue(e.target), optional(e.method), optional(e.addr), optional(e.session), optional(e.details), number)
+	if err != nil || number.IsNull() {
+		return err
+	}
+	gone, err := tx.Exec(boundAudit, number, wire.IntValue(int64(s.options.AuditRows)))
+	if gone > 0 && s.once.first("audit is full\x00"+e.action, s.options.Now()) {
+		s.options.Logger.Warn("the audit log is full of events of one kind: the oldest of them are removed before their time (auth.audit_max_rows)", "action", e.action)
+	}
 	return err
 }
 
-// record is audit in a transaction of its own, for what changes nothing else.
-// What it is about goes on without it: a refusal stays one when the disk is
-// full.
-func (s *Service) record(ctx context.Context, e event) {
-	err := s.db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error { return s.audit(tx, e) })
+// record writes events in a transaction of their own.
+func (s *Service) record(ctx context.Context, events ...event) error {
+	err := s.db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		for _, e := range events {
+			if err := s.write(tx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
-		s.options.Logger.Error("an event is missing in the audit log", "action", e.action, "error", err)
+		s.options.Logger.Error("events are missing in the audit log", "count", len(events), "first", events[0].action, "error", err)
+		return fmt.Errorf("record in the audit log: %w", err)
 	}
+	return nil
+}
+
+// Trail is what the audit log says of one transaction.
+type Trail struct {
+	events []event
+	known  map[event]bool
+}
+
+// add notes an event; one that says the same as another is none.
+func (t *Trail) add(e event) {
+	if t.known[e] {
+		return
+	}
+	if t.known == nil {
+		t.known = make(map[event]bool)
+	}
+	t.known[e] = true
+	t.events = append(t.events, e)
+}
+
+// Write runs fn in a transaction, like store.DB.Write. The trail that fn leaves
+// is in the audit log when Write returns, whatever has become of the
+// transaction: with its commit, or in a transaction of its own that says
+// "rolled back". When not even that is possible, the error is about that alone
+// and shows nothing of what fn saw.
+func (s *Service) Write(ctx context.Context, fn func(tx *store.Tx, trail *Trail) error) error {
+	var trail Trail
+	err := s.db.Write(ctx, func(tx *store.Tx) error {
+		trail = Trail{} // fn may run again
+		if err := fn(tx, &trail); err != nil {
+			return err
+		}
+		for _, e := range trail.events {
+			if err := s.write(tx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil || len(trail.events) == 0 {
+		return err
+	}
+	for i := range trail.events {
+		trail.events[i].outcome = outcomeRolledBack
+	}
+	if lost := s.record(ctx, trail.events...); lost != nil {
+		return lost
+	}
+	return err
 }
 
 // maxPending is how many events wait to be recorded. When they are more, who
@@ -126,17 +230,7 @@ func (s *Service) recordPending(ctx context.Context) {
 		if len(batch) == 0 {
 			return
 		}
-		err := s.db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-			for _, e := range batch {
-				if err := s.audit(tx, e); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			s.options.Logger.Error("events are missing in the audit log", "count", len(batch), "error", err)
-		}
+		s.record(ctx, batch...)
 	}
 }
 
@@ -185,26 +279,25 @@ func ClientOf(ctx context.Context) string {
 	return addr
 }
 
-// Impersonated records with the commit of tx that a statement ran as another
-// user. sql has no literals.
-func (s *Service) Impersonated(tx *store.Tx, actor *Principal, subject, addr, sql string) error {
-	return s.audit(tx, s.by(actor, addr, event{action: auditExecuteAs, subject: subject, details: shorten(sql)}))
+// Impersonated notes that a statement of a transaction runs as another user. It
+// is called before the statement reads anything. sql has no literals.
+func (s *Service) Impersonated(trail *Trail, actor *Principal, subject, addr, sql string) {
+	trail.add(s.by(actor, addr, event{action: auditExecuteAs, subject: subject, details: shorten(sql)}))
 }
 
-// ImpersonatedToRead is Impersonated for a statement that changes nothing and
-// so has no transaction to be recorded in: the first of each minute, session and
-// subject is recorded, the others are not worth a disk write each.
-func (s *Service) ImpersonatedToRead(ctx context.Context, actor *Principal, subject, sql string) {
+// ImpersonatedToRead records that a statement without a transaction runs as
+// another user, and returns when that is on disk: only then may the statement
+// show anything. The first of each minute, session and subject is recorded, the
+// others are not worth a disk write each.
+func (s *Service) ImpersonatedToRead(ctx context.Context, actor *Principal, subject, sql string) error {
 	e := s.by(actor, ClientOf(ctx), event{action: auditExecuteAs, subject: subject, details: shorten(sql)})
-	if s.once.first(e.action+"\x00"+e.actor+"\x00"+e.session+"\x00"+subject, s.options.Now()) {
-		s.record(ctx, e)
-	}
+	return s.once.do(e.action+"\x00"+e.actor+"\x00"+e.session+"\x00"+subject, s.options.Now(), func() error { return s.record(ctx, e) })
 }
 
 // ImpersonationDenied records a refused EXECUTE AS, the first of each minute,
-// actor and name.
+// actor and name, and of an actor who tries many names their number.
 func (s *Service) ImpersonationDenied(ctx context.Context, actor *Principal, name string) {
-	e := s.by(actor, ClientOf(ctx), event{action: auditExecuteAsDenied, refused: true, details: "role_not_allowed"})
+	e := s.by(actor, ClientOf(ctx), event{action: auditExecuteAsDenied, outcome: outcomeRefused, details: "role_not_allowed"})
 	if !s.once.first(e.action+"\x00"+e.actor+"\x00"+name, s.options.Now()) {
 		return
 	}
@@ -213,7 +306,7 @@ func (s *Service) ImpersonationDenied(ctx context.Context, actor *Principal, nam
 	} else {
 		e.target = "user:" + s.named(name)
 	}
-	s.record(ctx, e)
+	s.attempted(ctx, e, e.actor)
 }
 
 // shorten keeps a statement's text to a length worth reading.

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/rand"
+	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/store"
 )
@@ -37,4 +38,14 @@ func (s *Service) BeginSession(ctx context.Context, user string) (*Grant, error)
 		return nil, err
 	}
 	return s.grant(u, c, token, now)
+}
+
+// Trailed records sign-ins of a user, for tests of many.
+func (s *Service) Trailed(ctx context.Context, user string, n int) error {
+	return s.Write(ctx, func(_ *store.Tx, trail *Trail) error {
+		for i := range n {
+			trail.add(event{action: auditLogin, actor: user, details: strconv.Itoa(i)})
+		}
+		return nil
+	})
 }

@@ -141,7 +141,7 @@ func (s *server) tryCreate(actor *identity.Principal, n identity.NewUser) error 
 	if err != nil {
 		return err
 	}
-	return s.db.Write(context.Background(), func(tx *store.Tx) error { return s.CreateUser(tx, p) })
+	return s.Write(context.Background(), func(tx *store.Tx, trail *identity.Trail) error { return s.CreateUser(tx, trail, p) })
 }
 
 func (s *server) create(n identity.NewUser) {
@@ -156,7 +156,7 @@ func (s *server) tryAlter(actor *identity.Principal, name, action, value string)
 	if err != nil {
 		return err
 	}
-	return s.db.Write(context.Background(), func(tx *store.Tx) error { return s.AlterUser(tx, p) })
+	return s.Write(context.Background(), func(tx *store.Tx, trail *identity.Trail) error { return s.AlterUser(tx, trail, p) })
 }
 
 func (s *server) alter(actor *identity.Principal, name, action, value string) {
@@ -167,7 +167,7 @@ func (s *server) alter(actor *identity.Principal, name, action, value string) {
 }
 
 func (s *server) drop(actor *identity.Principal, name string) error {
-	return s.db.Write(context.Background(), func(tx *store.Tx) error { return s.DropUser(tx, actor, name, "") })
+	return s.Write(context.Background(), func(tx *store.Tx, trail *identity.Trail) error { return s.DropUser(tx, trail, actor, name, "") })
 }
 
 func (s *server) login(user, password string) *identity.Grant {

@@ -113,7 +113,7 @@ func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 	if email, _ := c.all["email"].(string); c.all["email_verified"] == true && checkEmail(email) == nil {
 		u.email = email
 	}
-	err := s.db.Write(ctx, func(tx *store.Tx) error {
+	err := s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
 		known, err := findUserBySubject(tx, c.Issuer, c.Subject)
 		if err != nil {
 			return err
@@ -133,9 +133,7 @@ func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 		}
 		u.createdAt = s.now()
 		e := event{action: auditProvisioned, subject: u.id, method: AuthOIDC, addr: ClientOf(ctx), details: "issuer " + c.Issuer + ", role " + u.role}
-		if err := s.audit(tx, e); err != nil {
-			return err
-		}
+		trail.add(e)
 		return insertUserRow(tx, u)
 	})
 	return u.id, err

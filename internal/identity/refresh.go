@@ -126,7 +126,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken, clientAddr string) 
 		c       *session
 		refused error // after a commit all the same
 	)
-	err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
+	err := s.Write(ctx, func(tx *store.Tx, trail *Trail) (err error) {
 		refused = nil
 		if c, err = findSession(tx, token.sessionID); err != nil {
 			return err
@@ -144,9 +144,7 @@ func (s *Service) Refresh(ctx context.Context, refreshToken, clientAddr string) 
 		switch c.recognise(token, now, s.options.Grace) {
 		case current:
 			c.generation, c.lastSeenAt, c.rotatedAt = next.generation, now, now
-			if err := s.audit(tx, event{action: auditRefresh, actor: u.id, method: c.method, addr: clientAddr, session: s.ref(c.id)}); err != nil {
-				return err
-			}
+			trail.add(event{action: auditRefresh, actor: u.id, method: c.method, addr: clientAddr, session: s.ref(c.id)})
 			_, err = tx.Exec(rotateSession, wire.TextValue(c.id), wire.IntValue(c.generation), wire.BytesValue(next.hash()),
 				wire.BytesValue(token.hash()), wire.IntValue(now), optional(clientAddr))
 			return err
@@ -157,11 +155,9 @@ func (s *Service) Refresh(ctx context.Context, refreshToken, clientAddr string) 
 			return nil
 		}
 		refused = errInvalid()
-		e := event{action: auditRefreshReused, refused: true, subject: u.id, addr: clientAddr, session: s.ref(c.id),
+		e := event{action: auditRefreshReused, outcome: outcomeRefused, subject: u.id, addr: clientAddr, session: s.ref(c.id),
 			details: fmt.Sprintf("generation %d of %d; the session has ended", token.generation, c.generation)}
-		if err := s.audit(tx, e); err != nil {
-			return err
-		}
+		trail.add(e)
 		return s.end(tx, c.id)
 	})
 	if err != nil {

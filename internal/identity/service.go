@@ -51,6 +51,7 @@ type Options struct {
 	RootPassword      string          // password of root, as long as root has none
 	CachedTokens      int             // verified tokens kept in memory; default 65536
 	AuditTTL          time.Duration   // how long the audit log is kept; default 90 days, at least 30
+	AuditRows         int             // of each kind of event in it; default 1,000,000, at least 10,000
 	Issuers           []IssuerOptions // others whose tokens are good here
 	NoPasswordLogin   bool            // nobody signs in with a password; tokens of other issuers only
 	HashCommand       []string        // starts a process that calls ServeHashes; default: hashes are made in this one
@@ -80,6 +81,10 @@ func (o *Options) setDefaults() {
 		o.AuditTTL = 90 * 24 * time.Hour
 	}
 	o.AuditTTL = max(o.AuditTTL, minAuditAge)
+	if o.AuditRows == 0 {
+		o.AuditRows = 1_000_000
+	}
+	o.AuditRows = max(o.AuditRows, minAuditRows)
 	if o.CachedTokens == 0 {
 		o.CachedTokens = 1 << 16
 	}
@@ -107,6 +112,7 @@ type Service struct {
 	background sync.WaitGroup
 	throttle   *throttle
 	once       *once
+	attempts   *attempts
 	pending    chan event  // to be recorded; see maxPending
 	configured atomic.Bool // root has a password; never false again
 }
@@ -114,7 +120,7 @@ type Service struct {
 // New opens the service on a database, whose first start gets the user root.
 func New(db *store.DB, o Options) (*Service, error) {
 	o.setDefaults()
-	s := &Service{db: db, options: o, hasher: newHasher(&o), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), pending: make(chan event, maxPending)}
+	s := &Service{db: db, options: o, hasher: newHasher(&o), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), pending: make(chan event, maxPending)}
 	var err error
 	if o.JWTSecret != "" {
 		s.keys, err = secretKeys(o.JWTSecret)
@@ -145,6 +151,7 @@ func New(db *store.DB, o Options) (*Service, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	run(s.recordPending)
+	run(s.recordAttempts)
 	if s.keys.dir != "" {
 		run(s.watchKeys)
 	}

@@ -142,7 +142,7 @@ func (s *Service) Login(ctx context.Context, user, password, clientAddr string) 
 	}
 	token := firstRefresh(c.id)
 	c.tokenHash = token.hash()
-	err = s.db.Write(ctx, func(tx *store.Tx) error {
+	err = s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
 		current, err := findUser(tx, u.id)
 		if err != nil {
 			return err
@@ -154,9 +154,7 @@ func (s *Service) Login(ctx context.Context, user, password, clientAddr string) 
 		if _, err := tx.Exec(updateLogin, wire.TextValue(u.id), wire.IntValue(now), wire.TextValue(newHash)); err != nil {
 			return err
 		}
-		if err := s.audit(tx, event{action: auditLogin, actor: u.id, method: byPassword, addr: clientAddr, session: s.ref(c.id)}); err != nil {
-			return err
-		}
+		trail.add(event{action: auditLogin, actor: u.id, method: byPassword, addr: clientAddr, session: s.ref(c.id)})
 		return s.insertSession(tx, c)
 	})
 	if err != nil {
@@ -181,14 +179,14 @@ func (s *Service) checkLogin(ctx context.Context, name, password, clientAddr, ac
 	}
 	account, network := s.keyedHash("name", account), NetworkOf(clientAddr)
 	gate := func() error { return s.mayGuess(ctx, u, account, network) }
-	failed := event{action: action, refused: true, method: byPassword, addr: clientAddr, target: "user:" + s.named(name)}
+	failed := event{action: action, outcome: outcomeRefused, method: byPassword, addr: clientAddr, target: "user:" + s.named(name)}
 	if u != nil && u.deletedAt == 0 {
 		failed.subject, failed.target = u.id, ""
 	}
 	if err := gate(); err != nil {
 		if s.throttle.tell(account, network) {
 			failed.action = auditLoginThrottled
-			s.record(ctx, failed)
+			s.attempted(ctx, failed, network)
 		}
 		return nil, "", err
 	}
@@ -204,7 +202,7 @@ func (s *Service) checkLogin(ctx context.Context, name, password, clientAddr, ac
 	}
 	if !match {
 		s.throttle.fail(account, network, s.options.Now())
-		s.record(ctx, failed)
+		s.attempted(ctx, failed, network)
 		return nil, "", errInvalid()
 	}
 	s.throttle.succeed(account, network)

@@ -97,7 +97,7 @@ func (s *Service) Sessions(ctx context.Context, p *Principal) ([]Session, error)
 // EndSession ends the session that is called id: one's own, or for an
 // administrator anybody's. It reports whether it was open.
 func (s *Service) EndSession(ctx context.Context, p *Principal, id string) (ended bool, err error) {
-	err = s.db.Write(ctx, func(tx *store.Tx) error {
+	err = s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
 		ended = false
 		var key, owner string
 		err := tx.Query(selectSessionByRef, []wire.Value{wire.TextValue(id)}, func(row []wire.Value) error {
@@ -115,9 +115,7 @@ func (s *Service) EndSession(ctx context.Context, p *Principal, id string) (ende
 			e.subject = owner
 		}
 		ended = true
-		if err := s.audit(tx, s.by(p, ClientOf(ctx), e)); err != nil {
-			return err
-		}
+		trail.add(s.by(p, ClientOf(ctx), e))
 		return s.end(tx, key)
 	})
 	return ended, err
@@ -128,11 +126,12 @@ func (s *Service) EndSession(ctx context.Context, p *Principal, id string) (ende
 // many sessions ended.
 func (s *Service) EndOtherSessions(ctx context.Context, p *Principal) (int, error) {
 	n := 0
-	err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
+	err := s.Write(ctx, func(tx *store.Tx, trail *Trail) (err error) {
 		if n, err = s.endSessions(tx, p.UserID, p.SessionID); err != nil {
 			return err
 		}
-		return s.audit(tx, s.by(p, ClientOf(ctx), event{action: auditSessionEnded, details: "all other sessions"}))
+		trail.add(s.by(p, ClientOf(ctx), event{action: auditSessionEnded, details: "all other sessions"}))
+		return nil
 	})
 	return n, err
 }
@@ -193,7 +192,7 @@ func (s *Service) Logout(ctx context.Context, token string) error {
 	if c.check(s.options.Now()) != nil {
 		return nil
 	}
-	return s.db.Write(ctx, func(tx *store.Tx) error {
+	return s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
 		u, err := c.user(tx)
 		if err != nil || u == nil {
 			return err
@@ -204,9 +203,7 @@ func (s *Service) Logout(ctx context.Context, token string) error {
 		tx.AfterCommit(func() { s.registry.cut(tokenKey(c.sum)) })
 		key := tokenKey(c.sum)
 		e := event{action: auditLogout, actor: u.id, method: c.method(), addr: ClientOf(ctx), session: s.ref(key)}
-		if err := s.audit(tx, e); err != nil {
-			return err
-		}
+		trail.add(e)
 		return s.insertSession(tx, &session{
 			id: key, userID: u.id, method: mintedToken, tokenHash: c.sum[:],
 			createdAt: now, expiresAt: c.expiry().UnixMicro(), endedAt: now,
@@ -215,15 +212,13 @@ func (s *Service) Logout(ctx context.Context, token string) error {
 }
 
 func (s *Service) logoutSession(ctx context.Context, id string) error {
-	return s.db.Write(ctx, func(tx *store.Tx) error {
+	return s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
 		c, err := findSession(tx, id)
 		if err != nil || c == nil || c.endedAt != 0 {
 			return err
 		}
 		e := event{action: auditLogout, actor: c.userID, method: c.method, addr: ClientOf(ctx), session: s.ref(id)}
-		if err := s.audit(tx, e); err != nil {
-			return err
-		}
+		trail.add(e)
 		return s.end(tx, id)
 	})
 }
@@ -250,7 +245,7 @@ func (s *Service) ChangePassword(ctx context.Context, p *Principal, current, nex
 	if err != nil {
 		return err
 	}
-	return s.db.Write(ctx, func(tx *store.Tx) error {
+	return s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
 		now, err := findUser(tx, u.id)
 		if err != nil {
 			return err
@@ -261,9 +256,7 @@ func (s *Service) ChangePassword(ctx context.Context, p *Principal, current, nex
 		if _, err := tx.Exec(updatePassword, wire.TextValue(u.id), wire.TextValue(hash), wire.IntValue(s.now())); err != nil {
 			return err
 		}
-		if err := s.audit(tx, s.by(p, clientAddr, event{action: auditPasswordChanged})); err != nil {
-			return err
-		}
+		trail.add(s.by(p, clientAddr, event{action: auditPasswordChanged}))
 		_, err = s.endSessions(tx, u.id, p.SessionID)
 		return err
 	})
@@ -286,13 +279,11 @@ func (s *Service) ResetPassword(ctx context.Context, name, password string) erro
 	if err != nil {
 		return err
 	}
-	return s.db.Write(ctx, func(tx *store.Tx) error {
+	return s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
 		if _, err := tx.Exec(updatePassword, wire.TextValue(u.ID), wire.TextValue(hash), wire.IntValue(s.now())); err != nil {
 			return err
 		}
-		if err := s.audit(tx, event{action: auditPasswordChanged, subject: u.ID, method: "operator", details: "reset on the server's machine"}); err != nil {
-			return err
-		}
+		trail.add(event{action: auditPasswordChanged, subject: u.ID, method: "operator", details: "reset on the server's machine"})
 		_, err := s.endSessions(tx, u.ID, "")
 		return err
 	})

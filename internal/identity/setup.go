@@ -105,7 +105,7 @@ func (s *Service) Setup(ctx context.Context, user, password, rootPassword, email
 	if err != nil {
 		return nil, err
 	}
-	err = s.db.Write(ctx, func(tx *store.Tx) error {
+	err = s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
 		root, err := findUser(tx, Root)
 		if err != nil {
 			return err
@@ -124,9 +124,7 @@ func (s *Service) Setup(ctx context.Context, user, password, rootPassword, email
 			return err
 		}
 		e := event{action: auditSetup, subject: name, method: byPassword, addr: ClientOf(ctx)}
-		if err := s.audit(tx, e); err != nil {
-			return err
-		}
+		trail.add(e)
 		_, err = tx.Exec(updatePassword, wire.TextValue(Root), wire.TextValue(rootHash), wire.IntValue(row.createdAt))
 		return err
 	})

@@ -142,20 +142,56 @@ func NetworkOf(addr string) string {
 // once tells the first of something in each minute from the rest.
 type once struct {
 	mu   sync.Mutex
-	seen map[string]time.Time // mu guards it
+	seen map[string]*firstTime // mu guards it
 }
 
-func newOnce() *once { return &once{seen: make(map[string]time.Time)} }
+// firstTime is the first of something in a minute.
+type firstTime struct {
+	at   time.Time
+	done chan struct{} // closed when what the first had to do is done
+	err  error         // of that
+}
 
+func newOnce() *once { return &once{seen: make(map[string]*firstTime)} }
+
+// first reports whether it is the first time.
 func (o *once) first(key string, now time.Time) bool {
+	f, first := o.enter(key, now)
+	if first {
+		close(f.done)
+	}
+	return first
+}
+
+// do calls fn the first time and waits for it the other times. When fn fails, it
+// fails for all who wait, and the next time is a first one.
+func (o *once) do(key string, now time.Time, fn func() error) error {
+	f, first := o.enter(key, now)
+	if !first {
+		<-f.done
+		return f.err
+	}
+	defer close(f.done)
+	if f.err = fn(); f.err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.seen[key] == f {
+			delete(o.seen, key)
+		}
+	}
+	return f.err
+}
+
+func (o *once) enter(key string, now time.Time) (f *firstTime, first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if at, ok := o.seen[key]; ok && now.Sub(at) < time.Minute && !now.Before(at) {
-		return false
+	if f, ok := o.seen[key]; ok && now.Sub(f.at) < time.Minute && !now.Before(f.at) {
+		return f, false
 	}
 	if len(o.seen) >= 4096 {
 		clear(o.seen) // some are told twice
 	}
-	o.seen[key] = now
-	return true
+	f = &firstTime{at: now, done: make(chan struct{})}
+	o.seen[key] = f
+	return f, true
 }

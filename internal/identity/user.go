@@ -154,16 +154,14 @@ func (s *Service) User(ctx context.Context, id string) (*User, error) {
 	return u.user(), nil
 }
 
-// Role returns the role of a user that is not dropped, or USER_NOT_FOUND.
-func (s *Service) Role(ctx context.Context, id string) (role string, err error) {
-	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		role, err = RoleOf(tx, id)
-		return err
-	})
-	return role, err
+// MayActAs reports whether actor may run a statement as the user of that name.
+// Nobody acts as a user who is not there, or who may not act themselves.
+func (s *Service) MayActAs(ctx context.Context, actor *Principal, name string) bool {
+	u, err := s.readUser(ctx, name)
+	return err == nil && u.active() && MayImpersonate(actor.Role, u.role)
 }
 
-// RoleOf is Role inside a transaction.
+// RoleOf returns the role of a user that is not dropped, or USER_NOT_FOUND.
 func RoleOf(tx *store.Tx, id string) (string, error) {
 	u, err := findUser(tx, id)
 	if err != nil {
@@ -242,7 +240,7 @@ func (s *Service) PrepareUser(ctx context.Context, actor *Principal, n NewUser) 
 // CreateUser creates a prepared user in the caller's transaction, or fails with
 // ALREADY_EXISTS. The name of a dropped user stays taken as long as their rows
 // may be there.
-func (s *Service) CreateUser(tx *store.Tx, p *PreparedUser) error {
+func (s *Service) CreateUser(tx *store.Tx, trail *Trail, p *PreparedUser) error {
 	u := p.row
 	u.createdAt = s.now()
 	known, err := findUser(tx, u.id)
@@ -261,9 +259,7 @@ func (s *Service) CreateUser(tx *store.Tx, p *PreparedUser) error {
 			return err
 		}
 	}
-	if err := s.audit(tx, p.event); err != nil {
-		return err
-	}
+	trail.add(p.event)
 	return insertUserRow(tx, &u)
 }
 

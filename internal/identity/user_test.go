@@ -22,11 +22,6 @@ func TestCreatedUserIsStored(t *testing.T) {
 		u.Disabled || !u.CreatedAt.Equal(now) || !u.UpdatedAt.Equal(now) || !u.LastLoginAt.IsZero() {
 		t.Fatalf("user is %+v", u)
 	}
-	if role, err := s.Role(t.Context(), "svc"); err != nil || role != identity.RoleService {
-		t.Fatalf("role %q, %v", role, err)
-	}
-	_, err = s.Role(t.Context(), "nobody")
-	wantCode(t, err, wire.CodeUserNotFound)
 	_, err = s.User(t.Context(), "nobody")
 	wantCode(t, err, wire.CodeUserNotFound)
 	wantCode(t, s.tryCreate(root, identity.NewUser{Name: "svc", Auth: "INTERNAL"}), wire.CodeAlreadyExists)
@@ -202,8 +197,8 @@ func TestChangeRolledBackRevokesNothing(t *testing.T) {
 	g := s.login("alice", alicePassword)
 	p := s.verify(g.AccessToken)
 	stop := errors.New("stop")
-	err := s.db.Write(t.Context(), func(tx *store.Tx) error {
-		if err := s.DropUser(tx, dba, "alice", ""); err != nil {
+	err := s.Write(t.Context(), func(tx *store.Tx, trail *identity.Trail) error {
+		if err := s.DropUser(tx, trail, dba, "alice", ""); err != nil {
 			return err
 		}
 		return stop
@@ -224,7 +219,7 @@ func TestDroppedUserIsGoneButKeepsTheName(t *testing.T) {
 	}
 	_, err := s.User(t.Context(), "alice")
 	wantCode(t, err, wire.CodeUserNotFound)
-	_, err = s.Role(t.Context(), "alice")
+	_, err = s.User(t.Context(), "alice")
 	wantCode(t, err, wire.CodeUserNotFound)
 	wantCode(t, s.drop(dba, "alice"), wire.CodeUserNotFound)
 	wantCode(t, s.tryAlter(dba, "alice", "ENABLE", ""), wire.CodeUserNotFound)

@@ -136,7 +136,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		KeyDir: filepath.Join(dir, "keys"), JWTSecret: c.Auth.JWTSecret, RootPassword: c.Auth.RootPassword,
 		AccessTTL: time.Duration(c.Auth.JWTExpiryMinutes) * time.Minute, MinPasswordLength: c.Auth.MinPasswordLength, Logger: o.Logger,
 		IdleTTL: time.Duration(c.Auth.SessionIdleDays) * 24 * time.Hour, AbsoluteTTL: time.Duration(c.Auth.SessionMaxDays) * 24 * time.Hour,
-		Grace: time.Duration(c.Auth.RefreshGraceSecs) * time.Second, AuditTTL: time.Duration(c.Auth.AuditDays) * 24 * time.Hour,
+		Grace: time.Duration(c.Auth.RefreshGraceSecs) * time.Second, AuditTTL: time.Duration(c.Auth.AuditDays) * 24 * time.Hour, AuditRows: c.Auth.AuditMaxRows,
 		HashCommand: o.HashCommand, Issuers: c.Auth.issuers(), NoPasswordLogin: c.Auth.NoPasswordLogin,
 	})
 	if err != nil {
