@@ -70,6 +70,7 @@ const (
 	CodeProtocol              Code = "PROTOCOL"
 	CodeSlowConsumer          Code = "SLOW_CONSUMER"
 	CodeLiveQueryKilled       Code = "LIVE_QUERY_KILLED"
+	CodeLiveQueryTooCostly    Code = "LIVE_QUERY_TOO_COSTLY"
 	CodeIdentityChanged       Code = "IDENTITY_CHANGED"
 	CodeSessionEnded          Code = "SESSION_ENDED"
 	CodeAuthTimeout           Code = "AUTH_TIMEOUT"

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
@@ -9,6 +10,14 @@ import (
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// Panicked logs what was recovered from a panic in what, and returns the error
+// that the caller of what may see: its id is in the log.
+func (e *Engine) Panicked(what string, recovered any) *wire.Error {
+	id := itoa(int(e.db.NextID()))
+	e.options.Logger.Error("panic in "+what, "id", id, "panic", recovered, "stack", string(debug.Stack()))
+	return wire.NewError(wire.CodeInternal, "internal error; the server's log has it under id ", id)
+}
 
 // numbered says which statement of the request failed.
 func numbered(err error, n int) error {

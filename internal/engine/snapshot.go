@@ -35,6 +35,7 @@ const pageBytes = 1 << 20
 type Snapshot struct {
 	w       *Watch
 	at      store.Seq
+	mark    store.Seq  // Positions.Mark of at
 	now     time.Time  // of at
 	ended   store.Seq  // rows of lower versions had lived their time at now
 	after   store.Seq  // version of the last row that was read
@@ -59,6 +60,9 @@ func (w *Watch) Snapshot() *Snapshot { return &Snapshot{w: w} }
 
 // At is the position of the snapshot, once a page was read.
 func (s *Snapshot) At() store.Seq { return s.at }
+
+// Mark is the position of the snapshot as clients are told it; see Positions.
+func (s *Snapshot) Mark() store.Seq { return s.mark }
 
 // Ended is the version below which the snapshot has no rows, since they had
 // lived their time; 0 where rows live for ever. The log tells of their end all
@@ -115,7 +119,8 @@ func (s *Snapshot) look(tx *store.Tx) error {
 			s.ended = store.Ended(s.w.Table, s.now)
 			s.after = s.ended - 1
 		}
-		return nil
+		s.mark, err = s.w.mark(tx, newest)
+		return err
 	}
 	floor, err := tx.Floor()
 	if err != nil {

@@ -3,8 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -104,17 +104,49 @@ func wireBits(v wire.Value) string {
 	return string(wire.AppendCell(nil, wire.Type{Kind: wire.Double}, wire.FloatValue(v.Float()))) + string(wire.AppendCell(nil, wire.Type{Kind: wire.Boolean}, wire.BoolValue(v.Bool()))) + v.Raw()
 }
 
-// Newest returns the position of the newest change and how far the log has
-// been trimmed.
-func (w *Watch) Newest(ctx context.Context) (newest, floor store.Seq, err error) {
+// Positions are where the change log stands for a live query.
+type Positions struct {
+	Newest store.Seq // of the newest change of all
+	Floor  store.Seq // how far the log has been trimmed
+	// Mark is the newest position that a client is told. Everything of the scope
+	// up to Newest has come up to Mark, so it is as good to resume from, but it
+	// does not tell when others write.
+	Mark store.Seq
+}
+
+// Positions reads where the log stands.
+func (w *Watch) Positions(ctx context.Context) (p Positions, err error) {
 	err = w.e.db.Read(ctx, func(tx *store.Tx) error {
-		if newest, err = tx.Newest(); err != nil {
+		if p.Newest, err = tx.Newest(); err != nil {
 			return err
 		}
+		if p.Mark, err = w.mark(tx, p.Newest); err != nil {
+			return err
+		}
+		p.Floor, err = tx.Floor()
+		return err
+	})
+	return p, w.e.visible(err, false)
+}
+
+// mark is the Mark of a snapshot whose newest change of all is newest: the
+// newest change of the scope, or the hour before the last one where that is
+// later, so that whoever subscribes to what seldom changes does not fall behind
+// the log. Since others can be seen by it only when nobody has written for an
+// hour, and then to the hour, it keeps their secret.
+func (w *Watch) mark(tx *store.Tx, newest store.Seq) (store.Seq, error) {
+	own, err := tx.NewestOf(w.Table.ID, w.Scope)
+	hour := store.TimeOf(min(newest, store.SeqAt(w.e.db.Now().Add(-time.Hour)))).Truncate(time.Hour)
+	return max(own, store.SeqAt(hour)), err
+}
+
+// Floor reads how far the log has been trimmed.
+func (w *Watch) Floor(ctx context.Context) (floor store.Seq, err error) {
+	err = w.e.db.Read(ctx, func(tx *store.Tx) error {
 		floor, err = tx.Floor()
 		return err
 	})
-	return newest, floor, w.e.visible(err, false)
+	return floor, w.e.visible(err, false)
 }
 
 // Log reads the changes of the watched table and scope with after < Seq <=
@@ -156,8 +188,7 @@ func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
 	defer func() {
 		// A bug in an expression ends the live queries that use it and no more.
 		if p := recover(); p != nil {
-			w.e.options.Logger.Error("panic in a live query", "panic", p, "stack", string(debug.Stack()))
-			err = wire.NewError(wire.CodeInternal, "internal error in the live query")
+			err = w.e.Panicked("a live query", p)
 		}
 	}()
 	env := w.env

@@ -102,11 +102,11 @@ func filterTable(t testing.TB, g *filters) (*engine.Engine, func(testing.TB, *en
 		do(t, e, alice, "INSERT INTO app.f VALUES "+g.row(id))
 	}
 	return e, func(t testing.TB, w *engine.Watch) (out []change) {
-		newest, _, err := w.Newest(context.Background())
+		at, err := w.Positions(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
-		log, _, err := w.Log(context.Background(), 0, newest, 1000)
+		log, _, err := w.Log(context.Background(), 0, at.Newest, 1000)
 		if err != nil || len(log) != 30 {
 			t.Fatalf("%d changes, %v", len(log), err)
 		}

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
-	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -26,28 +25,16 @@ type feed struct {
 	any   []*group
 }
 
-// group is all subscriptions that send the same rows: matched, projected and
-// encoded once.
-type group struct {
-	watch   *engine.Watch
-	bunches map[string]*bunch // by id
-}
-
-// bunch is the subscriptions of a group that have one id: they send the same
-// bytes. A program that runs on many machines gives its subscriptions the same
-// ids everywhere.
-type bunch struct {
-	head []byte // of a change frame
-	subs []*Subscription
-}
-
 // join adds a subscription.
 func (f *feed) join(sub *Subscription) {
 	g := f.groups[sub.watch.Key]
 	if g == nil {
-		g = &group{watch: sub.watch, bunches: make(map[string]*bunch, 1)}
+		g = &group{watch: sub.watch, account: sub.account, bunches: make(map[string]*bunch, 1)}
 		f.groups[g.watch.Key] = g
 		f.index(g)
+	}
+	if g.account != sub.account && !g.shared {
+		g.account, g.shared = new(account), true
 	}
 	b := g.bunches[sub.ID]
 	if b == nil {
@@ -140,13 +127,11 @@ func (f *feed) concerned(c *store.Change, fn func(*group)) {
 	}
 }
 
-// all gives the subscriptions of a feed.
+// all returns the subscriptions of a feed.
 func (f *feed) all() []*Subscription {
 	var out []*Subscription
 	for _, g := range f.groups {
-		for _, b := range g.bunches {
-			out = append(out, b.subs...)
-		}
+		out = append(out, g.all()...)
 	}
 	return out
 }

@@ -3,7 +3,10 @@
 //
 // One flow: a subscription is a cursor in the change log. It takes its snapshot
 // at a position S, reads the log from S until it has caught up, and joins the
-// hub, whose one goroutine tails the log for all. Frames go into the bounded
+// hub, whose one goroutine tails the log for all and routes each change to the
+// groups of equal queries that it may concern. The worker of a group evaluates
+// and encodes, outside the hub's lock, in turns with the other groups of its
+// user: what belongs to one user costs that user. Frames go into the bounded
 // queue of the socket, whose one writer takes them out. A full queue ends the
 // subscription with SLOW_CONSUMER and its last position; nothing is dropped
 // silently.
@@ -13,6 +16,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -54,7 +58,12 @@ type Options struct {
 	MaxPerUser  int // default 1,000
 	DefaultRows int // rows of a snapshot batch when the client names none; default 1,000
 	MaxRows     int // rows of a batch at most; default 10,000
-	Logger      *slog.Logger
+	// MaxEvaluation is how long evaluating a live query on one change may take;
+	// default 1 s. EvaluationShare is how long all those of a user may take each
+	// second, on average of ten; default 250 ms.
+	MaxEvaluation   time.Duration
+	EvaluationShare time.Duration
+	Logger          *slog.Logger
 }
 
 // Hub owns the subscriptions of a server. It is safe for concurrent use.
@@ -66,10 +75,11 @@ type Hub struct {
 	done    sync.WaitGroup
 
 	mu      sync.Mutex
-	pos     store.Seq               // mu guards it and the rest; every change up to pos was handed out, if there are subs
+	pos     store.Seq               // mu guards it and the rest; every change up to pos was routed, if there are subs
 	feeds   map[scope]*feed         // who watches what
 	subs    map[int64]*Subscription // all there are, by Number
-	perUser map[string]int
+	users   map[string]*account     // of those who have subscriptions, or had and still owe time
+	resting []string                // users without a subscription
 	closed  bool
 
 	wake    chan struct{}     // takes a word for the first of subs
@@ -87,13 +97,19 @@ func New(db *store.DB, e *engine.Engine, o Options) *Hub {
 	if o.MaxRows == 0 {
 		o.MaxRows = 10_000
 	}
+	if o.MaxEvaluation == 0 {
+		o.MaxEvaluation = time.Second
+	}
+	if o.EvaluationShare == 0 {
+		o.EvaluationShare = 250 * time.Millisecond
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hub{
 		db: db, engine: e, options: o, cancel: cancel, wake: make(chan struct{}, 1),
-		feeds: make(map[scope]*feed), subs: make(map[int64]*Subscription), perUser: make(map[string]int),
+		feeds: make(map[scope]*feed), subs: make(map[int64]*Subscription), users: make(map[string]*account),
 	}
 	h.done.Go(func() { h.tail(ctx) })
 	return h
@@ -118,104 +134,77 @@ const (
 	tableCheck = 500 * time.Millisecond
 )
 
-// tail hands every change to the groups of its scope. While there are no
-// subscriptions it sleeps, and commits do not wake it.
+// tail routes every change. While there are no subscriptions it sleeps, and
+// commits do not wake it.
 func (h *Hub) tail(ctx context.Context) {
 	tick := time.NewTicker(tableCheck)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		h.checkTables()
-		h.mu.Lock()
-		pos, idle := h.pos, len(h.subs) == 0
-		h.mu.Unlock()
-		if idle {
-			select {
-			case <-h.wake:
-			case <-tick.C:
-			case <-ctx.Done():
-			}
-			continue
-		}
-		changes, wait, err := h.db.Changes(ctx, pos, 1024)
-		if err != nil {
-			if ctx.Err() == nil {
-				h.options.Logger.Error("read the change log", "error", err)
-			}
+		if err := h.step(ctx, tick.C); err != nil && ctx.Err() == nil {
+			h.options.Logger.Error("read the change log", "error", err)
 			select {
 			case <-time.After(tailRetry):
 			case <-ctx.Done():
 			}
-			continue
 		}
-		if len(changes) == 0 {
-			select {
-			case <-wait:
-			case <-tick.C:
-			case <-ctx.Done():
-			}
-			continue
-		}
-		h.mu.Lock()
-		for _, c := range changes {
-			if c.Seq > h.pos { // else it has slept in between
-				h.deliver(c)
-				h.pos = c.Seq
-			}
-		}
-		h.mu.Unlock()
 	}
 }
 
-// deliver encodes a change once for each group, and queues it for each of its
-// subscriptions. The caller holds mu; queues never block.
-func (h *Hub) deliver(c *store.Change) {
-	f := h.feeds[scope{c.Table, c.User}]
-	if f == nil {
-		return
-	}
-	if c.Version != f.table.Version {
-		h.restart(f, c.Seq)
-		return
-	}
-	var slow []*Subscription
-	f.concerned(c, func(g *group) {
-		ev, ok, err := g.watch.Event(c)
-		if err == nil && !ok {
-			return
+// step routes the next changes, or waits for some.
+func (h *Hub) step(ctx context.Context, tick <-chan time.Time) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = h.engine.Panicked("the hub of live queries", p)
 		}
-		var tail []byte
-		for _, b := range g.bunches {
-			var frame *Frame
-			for _, sub := range b.subs {
-				if c.Seq <= sub.position || sub.unknown(c) {
-					continue // its snapshot is newer than what the hub has read
-				}
-				if err != nil {
-					sub.failed = asError(err)
-					slow = append(slow, sub)
-					continue
-				}
-				if tail == nil {
-					tail = changeTail(g.watch, ev)
-				}
-				if frame == nil {
-					frame = &Frame{JSON: append(b.head[:len(b.head):len(b.head)], tail...), Made: time.Now()}
-				}
-				if !sub.outlet.Push(sub, frame) {
-					slow = append(slow, sub)
-					continue
-				}
-				sub.position = c.Seq
-				sub.changes.Add(1)
-			}
+	}()
+	h.checkTables()
+	pos, idle := h.where()
+	var changes []*store.Change
+	var wait <-chan struct{}
+	if !idle {
+		if changes, wait, err = h.db.Changes(ctx, pos, 1024); err != nil {
+			return err
 		}
-	})
-	for _, sub := range slow {
-		h.leave(sub)
-		if sub.failed != nil {
-			sub.fail(sub.failed, wire.CodeConversionError)
-		} else {
-			sub.slow(max(sub.position, h.pos))
+	}
+	if len(changes) > 0 {
+		h.route(ctx, changes)
+		return nil
+	}
+	if idle {
+		wait = h.wake
+	}
+	select {
+	case <-wait:
+	case <-tick:
+		h.forget()
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// where is how far the hub has come, and whether nobody waits for more.
+func (h *Hub) where() (pos store.Seq, idle bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.pos, len(h.subs) == 0
+}
+
+// route hands changes to the groups that they may concern.
+func (h *Hub) route(ctx context.Context, changes []*store.Change) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range changes {
+		if c.Seq <= h.pos {
+			continue // it has slept in between
+		}
+		h.pos = c.Seq
+		f := h.feeds[scope{c.Table, c.User}]
+		switch {
+		case f == nil:
+		case c.Version != f.table.Version:
+			h.restart(f.all(), c.Seq)
+		default:
+			f.concerned(c, func(g *group) { h.add(ctx, g, c) })
 		}
 	}
 }
@@ -232,15 +221,15 @@ func (h *Hub) checkTables() {
 	defer h.mu.Unlock()
 	for _, f := range h.feeds {
 		if now.TableByID(f.table.ID) != f.table {
-			h.restart(f, math.MaxInt64)
+			h.restart(f.all(), math.MaxInt64)
 		}
 	}
 }
 
-// restart starts the subscriptions of a feed again that have not come as far as
-// upTo. The caller holds mu.
-func (h *Hub) restart(f *feed, upTo store.Seq) {
-	for _, sub := range f.all() {
+// restart starts subscriptions again that have not come as far as upTo. The
+// caller holds mu.
+func (h *Hub) restart(subs []*Subscription, upTo store.Seq) {
+	for _, sub := range subs {
 		if sub.position < upTo {
 			h.part(sub)
 			sub.launch(true)
@@ -267,7 +256,7 @@ func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err erro
 	key := scope{table.ID, sub.watch.Scope}
 	f := h.feeds[key]
 	if f != nil && f.table != table {
-		h.restart(f, math.MaxInt64) // those who are there are bound to the table as it was
+		h.restart(f.all(), math.MaxInt64) // those who are there are bound to the table as it was
 		f = nil
 	}
 	if f == nil {
@@ -284,8 +273,8 @@ func (h *Hub) leave(sub *Subscription) {
 	if sub.left.Swap(true) {
 		return
 	}
-	if h.perUser[sub.who.UserID]--; h.perUser[sub.who.UserID] <= 0 {
-		delete(h.perUser, sub.who.UserID)
+	if sub.account.subs--; sub.account.subs == 0 {
+		h.resting = append(h.resting, sub.who.UserID)
 	}
 	delete(h.subs, sub.Number)
 	h.part(sub)
@@ -304,16 +293,39 @@ func (h *Hub) part(sub *Subscription) {
 	}
 }
 
+// forget drops the accounts of users who have no subscription and owe nothing.
+func (h *Hub) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	h.resting = slices.DeleteFunc(h.resting, func(user string) bool {
+		a := h.users[user]
+		if a == nil || a.subs > 0 {
+			return true
+		}
+		if !a.rested(&h.options, now) {
+			return false
+		}
+		delete(h.users, user)
+		return true
+	})
+}
+
 // enter counts a new subscription of a user against the limit; before the first
 // of all it wakes the tail. The caller holds mu.
-func (h *Hub) enter(who *identity.Principal) error {
+func (h *Hub) enter(who *identity.Principal) (*account, error) {
 	if h.closed {
-		return wire.NewError(wire.CodeSubscriptionFailed, "the server is shutting down")
+		return nil, wire.NewError(wire.CodeSubscriptionFailed, "the server is shutting down")
 	}
-	if h.perUser[who.UserID] >= h.options.MaxPerUser {
-		return wire.NewError(wire.CodeSubscriptionLimit, "a user has at most ", strconv.Itoa(h.options.MaxPerUser), " subscriptions; unsubscribe from some first")
+	a := h.users[who.UserID]
+	if a == nil {
+		a = new(account)
+		h.users[who.UserID] = a
 	}
-	h.perUser[who.UserID]++
+	if a.subs >= h.options.MaxPerUser {
+		return nil, wire.NewError(wire.CodeSubscriptionLimit, "a user has at most ", strconv.Itoa(h.options.MaxPerUser), " subscriptions; unsubscribe from some first")
+	}
+	a.subs++
 	if len(h.subs) == 0 {
 		h.pos = h.db.Newest()
 		select {
@@ -321,5 +333,5 @@ func (h *Hub) enter(who *identity.Principal) error {
 		default:
 		}
 	}
-	return nil
+	return a, nil
 }

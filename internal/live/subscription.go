@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -22,15 +23,16 @@ type Subscription struct {
 	// Queued is how many bytes wait for it; the queue of its socket keeps it.
 	Queued int
 
-	hub    *Hub
-	who    *identity.Principal
-	sql    string
-	params []wire.Value
-	option *wire.SubscribeOptions // nil: no snapshot
-	watch  *engine.Watch          // of its goroutine, and of its group once it has joined
-	outlet Outlet
-	since  time.Time
-	table  [2]string // namespace and name, as it was subscribed
+	hub     *Hub
+	who     *identity.Principal
+	sql     string
+	params  []wire.Value
+	option  *wire.SubscribeOptions // nil: no snapshot
+	watch   *engine.Watch          // of its goroutine, and of its group once it has joined
+	outlet  Outlet
+	since   time.Time
+	account *account
+	table   [2]string // namespace and name, as it was subscribed
 
 	left    atomic.Bool  // it is not in the hub any more; set under the hub's mu
 	dropped atomic.Bool  // nobody wants its frames any more
@@ -67,7 +69,7 @@ func (h *Hub) Subscribe(who *identity.Principal, req *wire.Subscription, outlet 
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.enter(who); err != nil {
+	if sub.account, err = h.enter(who); err != nil {
 		return nil, err
 	}
 	h.subs[sub.Number] = sub
@@ -82,7 +84,7 @@ func (s *Subscription) launch(reset bool) {
 	s.cancel = cancel
 	s.hub.done.Go(func() {
 		defer cancel()
-		err := s.start(ctx, reset)
+		err := s.startGuarded(ctx, reset)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -91,7 +93,8 @@ func (s *Subscription) launch(reset bool) {
 			s.slow(0)
 			return
 		}
-		s.fail(asError(err), wire.CodeSubscriptionFailed)
+		e := asError(err)
+		s.fail(e, cmp.Or(e.Code, wire.CodeSubscriptionFailed))
 	})
 }
 
@@ -162,6 +165,17 @@ func (s *Subscription) Ended() bool { return s.left.Load() }
 // longer reaches back to there, or the table was altered.
 var errReset = errors.New("the subscription starts again")
 
+// startGuarded is start, with a panic as an error: one subscription's bug ends
+// that subscription.
+func (s *Subscription) startGuarded(ctx context.Context, reset bool) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.hub.engine.Panicked("a live query", p)
+		}
+	}()
+	return s.start(ctx, reset)
+}
+
 // start sends the snapshot, catches up with the log and joins the hub.
 func (s *Subscription) start(ctx context.Context, reset bool) error {
 	err := errReset
@@ -190,17 +204,17 @@ func (s *Subscription) again(ctx context.Context) error {
 
 // begin sends the acknowledgement and what comes before the changes after pos.
 func (s *Subscription) begin(ctx context.Context) error {
-	newest, floor, err := s.watch.Newest(ctx)
+	at, err := s.watch.Positions(ctx)
 	if err != nil {
 		return err
 	}
-	pos, o := newest, s.option
+	pos, o := at.Newest, s.option
 	switch {
 	case o == nil:
 		err = s.inTurn(ctx, func() error {
-			return s.pass(s.ack(wire.BatchControl{Status: "ready", LastSeqID: newest, HasLastSeqID: true}, false))
+			return s.pass(s.ack(wire.BatchControl{Status: "ready", LastSeqID: at.Mark, HasLastSeqID: true}, false))
 		})
-	case o.HasFrom && o.From > 0 && o.From >= floor && o.From <= newest:
+	case o.HasFrom && o.From > 0 && o.From >= at.Floor && o.From <= at.Mark:
 		pos = o.From
 		ready := wire.BatchControl{Status: "ready", LastSeqID: pos, HasLastSeqID: true}
 		err = s.inTurn(ctx, func() error {
@@ -242,7 +256,7 @@ func (s *Subscription) snapshot(ctx context.Context, reset bool) (store.Seq, err
 			if err != nil {
 				return err
 			}
-			control := wire.BatchControl{BatchNum: n, HasMore: page.More, Status: "ready", LastSeqID: rows.At(), HasLastSeqID: true}
+			control := wire.BatchControl{BatchNum: n, HasMore: page.More, Status: "ready", LastSeqID: rows.Mark(), HasLastSeqID: true}
 			if page.More {
 				control.LastSeqID = page.Last
 				control.Status = "loading_batch"
@@ -292,7 +306,7 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 					return err
 				}
 				// Asked afterwards: what was there then was read.
-				_, floor, err := s.watch.Newest(ctx)
+				floor, err := s.watch.Floor(ctx)
 				if err != nil {
 					return err
 				}
@@ -322,12 +336,15 @@ func (s *Subscription) change(c *store.Change) error {
 	if s.unknown(c) {
 		return nil
 	}
-	ev, ok, err := s.watch.Event(c)
-	if err != nil || !ok {
-		return err
+	tail, failed := s.hub.encode(s.account, s.watch, c)
+	if failed != nil {
+		return &wire.Error{Code: evaluationCode(failed), Message: failed.Error()}
+	}
+	if tail == nil {
+		return nil
 	}
 	s.changes.Add(1)
-	return s.pass(&Frame{JSON: append(s.changeHead(), changeTail(s.watch, ev)...), Made: time.Now()})
+	return s.pass(&Frame{JSON: append(s.changeHead(), tail...), Made: time.Now()})
 }
 
 // inTurn runs fn in a turn of the subscription.
@@ -342,11 +359,28 @@ func (s *Subscription) inTurn(ctx context.Context, fn func() error) error {
 
 func (s *Subscription) pass(f *Frame) error { return s.outlet.Pass(s, f) }
 
+// push queues a frame and reports whether there was room. A socket that panics
+// loses this subscription.
+func (s *Subscription) push(f *Frame) (room bool, failed *wire.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			failed = s.hub.engine.Panicked("the queue of a socket", p)
+		}
+	}()
+	return s.outlet.Push(s, f), nil
+}
+
+// evaluationCode is the code of an error in evaluating a live query.
+func evaluationCode(e *wire.Error) wire.Code {
+	switch e.Code {
+	case wire.CodeLiveQueryTooCostly, wire.CodeInternal:
+		return e.Code
+	}
+	return wire.CodeConversionError
+}
+
 // fail tells the client that the subscription has ended.
 func (s *Subscription) fail(e *wire.Error, code wire.Code) {
-	if e.Code != "" && code == wire.CodeSubscriptionFailed && e.Code != wire.CodeInternal {
-		code = e.Code
-	}
 	s.last(&wire.ServerFrame{Type: "error", SubscriptionID: s.ID, Code: code, Message: e.Error()})
 }
 
@@ -361,4 +395,11 @@ func (s *Subscription) slow(position store.Seq) {
 }
 
 // last queues the frame that ends the subscription, behind those before it.
-func (s *Subscription) last(f *wire.ServerFrame) { s.outlet.End(s, newFrame(f)) }
+func (s *Subscription) last(f *wire.ServerFrame) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.hub.engine.Panicked("the queue of a socket", p)
+		}
+	}()
+	s.outlet.End(s, newFrame(f))
+}

@@ -32,16 +32,33 @@ func (h *Hub) System() *catalog.Table {
 	}, "", h.rows)
 }
 
-func (h *Hub) rows() [][]wire.Value {
+// seen is a live query as it was at a moment.
+type seen struct {
+	*Subscription
+	active   bool
+	position store.Seq
+}
+
+// look copies what the hub's mu guards of each live query.
+func (h *Hub) look() []seen {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now := time.Now()
-	out := make([][]wire.Value, 0, len(h.subs))
+	out := make([]seen, 0, len(h.subs))
 	for _, sub := range h.subs {
-		w := sub.outlet.Waiting(sub)
 		// The goroutine of a subscription that is not in a feed owns most of it.
+		out = append(out, seen{sub, sub.feed != nil, sub.position})
+	}
+	return out
+}
+
+func (h *Hub) rows() [][]wire.Value {
+	subs := h.look()
+	now := time.Now()
+	out := make([][]wire.Value, 0, len(subs))
+	for _, sub := range subs {
+		w := sub.outlet.Waiting(sub.Subscription)
 		status, position, updated := "loading", wire.Null, sub.since
-		if sub.feed != nil {
+		if sub.active {
 			status, position = "active", wire.IntValue(sub.position)
 			if last := store.TimeOf(sub.position); last.After(updated) {
 				updated = last

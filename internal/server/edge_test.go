@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,6 +27,18 @@ type edge struct {
 	db   *store.DB
 	hub  *live.Hub
 	edge *server.Server
+
+	engine   *engine.Engine
+	listener *edgeListener
+}
+
+// as runs a statement without a request.
+func (e edge) as(t testing.TB, user, sql string) {
+	t.Helper()
+	who := &identity.Principal{UserID: user, Role: identity.RoleUser, Issuer: identity.Issuer}
+	if _, err := e.engine.Run(t.Context(), who, &wire.Request{SQL: sql}); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
 }
 
 func startEdge(t testing.TB, so store.Options, lo live.Options, o server.Options) edge {
@@ -53,12 +67,17 @@ func startEdgeWith(t testing.TB, so store.Options, lo live.Options, o server.Opt
 	if o.AuthRate == 0 {
 		o.AuthRate = 1000
 	}
+	// A socket waits as long as the test prepares something; a test of these
+	// limits sets them.
+	o.ClientTimeout = cmp.Or(o.ClientTimeout, time.Hour)
+	o.AuthTimeout = cmp.Or(o.AuthTimeout, time.Minute)
 	if err := db.AddSystem(t.Context(), users.System()...); err != nil {
 		t.Fatal(err)
 	}
 	s := server.New(users, e, hub, nil, o)
 	h := httptest.NewUnstartedServer(s)
-	h.Listener = smallListener{h.Listener}
+	listener := &edgeListener{Listener: h.Listener}
+	h.Listener = listener
 	h.Start()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -78,7 +97,7 @@ func startEdgeWith(t testing.TB, so store.Options, lo live.Options, o server.Opt
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	return edge{&servertest.Server{URL: h.URL}, db, hub, s}
+	return edge{&servertest.Server{URL: h.URL}, db, hub, s, e, listener}
 }
 
 func TestTokenGraceEnds(t *testing.T) {
@@ -99,7 +118,7 @@ func TestTokenGraceEnds(t *testing.T) {
 
 func TestSilentClientsAreClosedAndLivelyOnesAreNot(t *testing.T) {
 	t.Parallel()
-	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 100 * time.Millisecond, ClientTimeout: time.Second})
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 100 * time.Millisecond, ClientTimeout: 3 * time.Second})
 	silent, lively := open(t, s.Server, "alice"), open(t, s.Server, "alice")
 	silent.mute.Store(true)
 	first := make(chan frame, 1)
@@ -116,7 +135,7 @@ func TestSilentClientsAreClosedAndLivelyOnesAreNot(t *testing.T) {
 
 func TestClientPingsKeepASocket(t *testing.T) {
 	t.Parallel()
-	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 100 * time.Millisecond, ClientTimeout: time.Second})
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{Heartbeat: 100 * time.Millisecond, ClientTimeout: 3 * time.Second})
 	k := open(t, s.Server, "alice")
 	k.mute.Store(true)
 	stop := make(chan struct{})
@@ -130,7 +149,7 @@ func TestClientPingsKeepASocket(t *testing.T) {
 			case <-time.After(patience):
 				return
 			}
-			if n == 30 {
+			if n == 80 {
 				close(stop)
 				return
 			}
@@ -152,16 +171,45 @@ func TestPingsAreAnswered(t *testing.T) {
 	}
 }
 
-// smallListener gives connections little of the kernel's memory, so that a
-// client that does not read is noticed soon.
-type smallListener struct{ net.Listener }
+// edgeListener gives its connections small buffers, so that little fits into
+// them for a client that does not read.
+type edgeListener struct {
+	net.Listener
+	// beforeWrite, when there is one, runs before each write of the server to a
+	// connection. closed is closed with the connection.
+	beforeWrite atomic.Pointer[func(closed <-chan struct{})]
+}
 
-func (l smallListener) Accept() (net.Conn, error) {
+// before sets beforeWrite.
+func (l *edgeListener) before(fn func(closed <-chan struct{})) { l.beforeWrite.Store(&fn) }
+
+func (l *edgeListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	if err == nil {
-		c.(*net.TCPConn).SetWriteBuffer(64 << 10)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	tcp := c.(*net.TCPConn)
+	tcp.SetWriteBuffer(64 << 10)
+	return &edgeConn{TCPConn: tcp, l: l, closed: make(chan struct{})}, nil
+}
+
+type edgeConn struct {
+	*net.TCPConn
+	l      *edgeListener
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *edgeConn) Write(b []byte) (int, error) {
+	if fn := c.l.beforeWrite.Load(); fn != nil {
+		(*fn)(c.closed)
+	}
+	return c.TCPConn.Write(b)
+}
+
+func (c *edgeConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.TCPConn.Close()
 }
 
 // clock is a clock that a test moves on.

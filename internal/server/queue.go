@@ -61,6 +61,9 @@ type queue struct {
 	limit int
 	write func(frame) error // writes one frame; called by one goroutine at a time
 	ended func()            // called once, when a write failed
+	// panicked is called with what was recovered when a write panicked, which
+	// ends the socket.
+	panicked func(recovered any)
 
 	mu      sync.Mutex
 	frames  []frame         // mu guards this and the rest
@@ -259,6 +262,13 @@ func (q *queue) waiting(sub *live.Subscription) (bytes int, oldest time.Time) {
 
 // drain is the writer: it writes what waits and ends.
 func (q *queue) drain() {
+	defer func() {
+		if p := recover(); p != nil {
+			q.panicked(p)
+			q.close()
+			q.ended()
+		}
+	}()
 	for {
 		q.mu.Lock()
 		if len(q.frames) == 0 {

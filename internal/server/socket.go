@@ -89,6 +89,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	k.queue.limit = s.options.MaxQueue
 	k.queue.write = k.write
 	k.queue.ended = k.cut
+	k.queue.panicked = func(p any) { s.engine.Panicked("the writer of a socket", p) }
 	if strings.Contains(strings.ToLower(r.URL.RawQuery), "compress=false") { // clients vary in its case
 		k.form = plainJSON
 	}
@@ -251,6 +252,13 @@ func (k *socket) message(data []byte, text bool) {
 	if k.queue.over() {
 		return // what a client says after the close is not heard
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			e := k.s.engine.Panicked("a message of a socket", p)
+			k.fail("protocol", e.Code, e.Message)
+			k.end(closeProtocol, "internal error")
+		}
+	}()
 	k.active()
 	switch {
 	case len(data) > k.s.options.MaxMessage:

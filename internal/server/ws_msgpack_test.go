@@ -164,12 +164,12 @@ func TestMsgpackByQueryString(t *testing.T) {
 func TestBinaryMessagesThatAreBroken(t *testing.T) {
 	t.Parallel()
 	s := startEdge(t, store.Options{}, live.Options{}, server.Options{MaxMessage: 100_000}).Server
-	k := dial(t, s, "?serialization=msgpack", "Authorization", "Bearer "+mint(t, "alice"))
-	k.want("auth_success")
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
 	z.Write(make([]byte, 50_000_000))
 	z.Close()
+	k := dial(t, s, "?serialization=msgpack", "Authorization", "Bearer "+mint(t, "alice"))
+	k.want("auth_success")
 	for name, b := range map[string][]byte{
 		"no gzip":              {0x1f, 0x8b, 1, 2, 3},
 		"gzip cut off":         bomb.Bytes()[:40],

@@ -35,8 +35,9 @@ func TestSystemLiveShowsEverySubscription(t *testing.T) {
 		}
 	}
 	run(t, s, mint(t, "alice"), "INSERT INTO chat.messages (id, body) VALUES (7, 'x')")
-	k.wantChange("a", "insert")
-	k.wantChange("b", "insert")
+	for range 2 { // in either order
+		k.want("change")
+	}
 	const first = `["alice","a","chat","messages","SELECT id FROM chat.messages WHERE id > 0","{\"batch_size\":5}","active","1"]`
 	const second = `["alice","b","chat","messages","SELECT body FROM chat.messages",null,"active","1"]`
 	const third = `["bob","a","chat","messages","SELECT body FROM chat.messages",null,"active","0"]`

@@ -45,6 +45,9 @@ func Start(t testing.TB, o Options) *Server {
 	c.Storage.DataPath = o.Dir
 	// Tests sign in many users at once.
 	c.RateLimit.MaxAuthRequestsPerIPPerSec = 1000
+	// A socket waits as long as its test prepares something; a test of these
+	// limits sets them.
+	c.WebSocket.ClientTimeoutSecs, c.WebSocket.AuthTimeoutSecs = 3600, 60
 	if o.Config != nil {
 		o.Config(c)
 	}

@@ -197,6 +197,10 @@ var (
 		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE tbl = ?1 AND usr = ?2 AND seq > ?3 AND seq <= ?4 ORDER BY seq LIMIT ?5",
 		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt), Cols: changeCols,
 	}
+	logNewestOf = &Stmt{
+		SQL:  "SELECT coalesce(max(seq), 0) FROM changes WHERE tbl = ?1 AND usr = ?2",
+		Args: types(wire.BigInt, wire.Text), Cols: types(wire.BigInt),
+	}
 	changeCols = types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt, wire.Bytes, wire.Bytes)
 )
 
@@ -245,6 +249,17 @@ func (tx *Tx) Newest() (Seq, error) {
 		return newest, err
 	}
 	return tx.Floor()
+}
+
+// NewestOf is the position of the newest change of one table and user that the
+// log holds; 0 for none.
+func (tx *Tx) NewestOf(table int64, user string) (Seq, error) {
+	var newest Seq
+	err := tx.Query(logNewestOf, []wire.Value{wire.IntValue(table), wire.TextValue(user)}, func(row []wire.Value) error {
+		newest = row[0].Int()
+		return nil
+	})
+	return newest, err
 }
 
 // Floor is the position up to which the log has been trimmed: a reader that

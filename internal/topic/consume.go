@@ -91,14 +91,21 @@ func (s *Service) apart(fn func() (*Lease, error)) (l *Lease, err error) {
 		defer close(done)
 		defer func() {
 			if p := recover(); p != nil {
-				s.options.Logger.Error("panic while consuming", "panic", p, "stack", string(debug.Stack()))
-				err = wire.NewError(wire.CodeInternal, "internal error")
+				err = s.panicked("panic while consuming", p)
 			}
 		}()
 		l, err = fn()
 	}()
 	<-done
 	return l, err
+}
+
+// panicked logs what was recovered from a panic, and returns the error for the
+// caller, with the id that is in the log.
+func (s *Service) panicked(what string, recovered any) error {
+	id := strconv.FormatInt(s.db.NextID(), 10)
+	s.options.Logger.Error(what, "id", id, "panic", recovered, "stack", string(debug.Stack()))
+	return wire.NewError(wire.CodeInternal, "internal error; the server's log has it under id ", id)
 }
 
 // partOf is the partition of a request, -1 for all.

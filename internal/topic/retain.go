@@ -52,10 +52,20 @@ func (s *Service) retain() {
 		case <-s.closing:
 			return
 		}
-		if err := s.Retain(ctx); err != nil && ctx.Err() == nil {
+		if err := s.guardedRetain(ctx); err != nil && ctx.Err() == nil {
 			s.options.Logger.Error("remove old messages", "error", err)
 		}
 	}
+}
+
+// guardedRetain is Retain, with a panic as an error.
+func (s *Service) guardedRetain(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.panicked("panic while removing old messages", p)
+		}
+	}()
+	return s.Retain(ctx)
 }
 
 // stored is a partition as it is on disk.

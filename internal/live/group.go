@@ -1,0 +1,244 @@
+package live
+
+import (
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// group is all subscriptions that send the same rows: matched, projected and
+// encoded once. A worker of its own does that, outside the hub's lock; it runs
+// only while changes wait. The hub's mu guards what a group holds.
+type group struct {
+	watch   *engine.Watch
+	account *account          // of its user, or its own once users share it
+	shared  bool              // by several users, now or before
+	bunches map[string]*bunch // by id
+
+	pending []*store.Change // that the worker has not taken
+	bytes   int             // of pending
+	// behind, when it is not 0, says that more changes came than may wait:
+	// pending is empty, and the worker reads the log on disk from here.
+	behind  store.Seq
+	working bool // the worker runs
+}
+
+// bunch is the subscriptions of a group that have one id: they send the same
+// bytes. A program that runs on many machines gives its subscriptions the same
+// ids everywhere.
+type bunch struct {
+	head []byte // of a change frame
+	subs []*Subscription
+}
+
+// pendingBytes is how much may wait for the worker of a group. What is beyond it
+// is read from disk.
+const pendingBytes = 1 << 20
+
+// add lets a change wait for the worker, and sees to one. The caller holds mu.
+func (h *Hub) add(ctx context.Context, g *group, c *store.Change) {
+	if g.behind == 0 {
+		g.pending = append(g.pending, c)
+		if g.bytes += c.Size(); g.bytes > pendingBytes && len(g.pending) > 1 {
+			g.behind = g.pending[0].Seq - 1
+			g.pending, g.bytes = nil, 0
+		}
+	}
+	if !g.working {
+		g.working = true
+		h.done.Go(func() { h.work(ctx, g) })
+	}
+}
+
+// work delivers what waits for a group, and ends when nothing does.
+func (h *Hub) work(ctx context.Context, g *group) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.end(g, math.MaxInt64, h.engine.Panicked("a live query", p))
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			g.working = false
+		}
+	}()
+	var bunches []*bunch // kept to be used again
+	for ctx.Err() == nil {
+		changes, upTo := h.take(g)
+		if upTo > 0 {
+			var err error
+			if changes, err = h.readBehind(ctx, g, upTo); err != nil {
+				h.end(g, math.MaxInt64, asError(err))
+				return
+			}
+		} else if changes == nil {
+			return
+		}
+		for _, c := range changes {
+			bunches = h.deliver(g, c, bunches[:0])
+		}
+	}
+}
+
+// take takes what waits for a group; or, when it is behind, says up to where it
+// reads the log. When there is nothing, the worker has ended.
+func (h *Hub) take(g *group) (changes []*store.Change, upTo store.Seq) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(g.bunches) == 0 || g.behind >= h.pos {
+		g.behind = 0
+	}
+	if g.behind > 0 {
+		return nil, h.pos
+	}
+	changes, g.pending, g.bytes = g.pending, nil, 0
+	if len(g.bunches) == 0 {
+		changes = nil
+	}
+	g.working = len(changes) > 0
+	return changes, 0
+}
+
+// readBehind reads the next changes of a group that is behind from disk. When
+// they are not there any more its subscriptions start again.
+func (h *Hub) readBehind(ctx context.Context, g *group, upTo store.Seq) ([]*store.Change, error) {
+	changes, reached, err := g.watch.Log(ctx, g.behind, upTo, catchUpChunk)
+	if err != nil {
+		return nil, err
+	}
+	floor, err := g.watch.Floor(ctx) // asked afterwards: what was there then was read
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if floor > g.behind {
+		h.restart(g.all(), upTo)
+		return nil, nil
+	}
+	g.behind = reached
+	return changes, nil
+}
+
+// deliver evaluates and encodes a change for a group, and queues it for each of
+// its subscriptions. bunches is room for a list, which it returns.
+func (h *Hub) deliver(g *group, c *store.Change, bunches []*bunch) []*bunch {
+	if c.Version != g.watch.Table.Version {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.restart(g.all(), c.Seq)
+		return bunches
+	}
+	tail, failed := h.encode(h.accountOf(g), g.watch, c)
+	if failed != nil {
+		h.end(g, c.Seq, failed)
+		return bunches
+	}
+	if tail == nil {
+		return bunches
+	}
+	bunches = h.bunchesOf(g, bunches)
+	for left := bunches; len(left) > 0; {
+		n, size := 0, 0
+		for n < len(left) && (n == 0 || size+len(tail) < frameBytes) {
+			size += len(tail) + len(left[n].head)
+			n++
+		}
+		frames := make([]*Frame, n)
+		for i, b := range left[:n] {
+			frames[i] = &Frame{JSON: slices.Concat(b.head, tail), Made: time.Now()}
+		}
+		h.push(c, left[:n], frames)
+		left = left[n:]
+	}
+	return bunches
+}
+
+// frameBytes is how much of frames is made before they are queued.
+const frameBytes = 256 << 10
+
+// encode computes what a change frame says behind the id; nil when the change
+// means nothing to the live query.
+func (h *Hub) encode(a *account, w *engine.Watch, c *store.Change) (tail []byte, failed *wire.Error) {
+	var err error
+	spent := a.evaluate(&h.options, func() {
+		var ev engine.Event
+		var ok bool
+		if ev, ok, err = w.Event(c); ok && err == nil {
+			tail = changeTail(w, ev)
+		}
+	})
+	if err != nil {
+		return nil, asError(err)
+	}
+	return tail, spent
+}
+
+func (h *Hub) accountOf(g *group) *account {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return g.account
+}
+
+func (h *Hub) bunchesOf(g *group, room []*bunch) []*bunch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.AppendSeq(room, maps.Values(g.bunches))
+}
+
+// push queues the frames of a change, one for each bunch. Subscriptions that
+// have joined since it was routed know the change already.
+func (h *Hub) push(c *store.Change, bunches []*bunch, frames []*Frame) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var slow []*Subscription
+	for i, b := range bunches {
+		for _, sub := range b.subs {
+			if c.Seq <= sub.position || sub.unknown(c) {
+				continue
+			}
+			room, failed := sub.push(frames[i])
+			if !room {
+				sub.failed = failed
+				slow = append(slow, sub)
+				continue
+			}
+			sub.position = c.Seq
+			sub.changes.Add(1)
+		}
+	}
+	for _, sub := range slow {
+		h.leave(sub)
+		if sub.failed != nil {
+			sub.fail(sub.failed, sub.failed.Code)
+			continue
+		}
+		// Everything of its scope before this change was queued.
+		sub.slow(c.Seq - 1)
+	}
+}
+
+// end ends the subscriptions of a group that have not come as far as upTo.
+func (h *Hub) end(g *group, upTo store.Seq, e *wire.Error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, sub := range g.all() {
+		if sub.position < upTo {
+			h.leave(sub)
+			sub.fail(e, evaluationCode(e))
+		}
+	}
+}
+
+// all returns the subscriptions of a group. The caller holds the hub's mu.
+func (g *group) all() []*Subscription {
+	var out []*Subscription
+	for _, b := range g.bunches {
+		out = append(out, b.subs...)
+	}
+	return out
+}

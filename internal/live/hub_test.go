@@ -1,0 +1,324 @@
+package live_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/live"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/store/sqlite"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+const patience = 30 * time.Second
+
+// hub is a hub on a database of its own.
+type hub struct {
+	*live.Hub
+	t      *testing.T
+	engine *engine.Engine
+	log    *strings.Builder // what is logged; read it when the hub is closed
+}
+
+func startHub(t *testing.T, o live.Options) *hub {
+	t.Helper()
+	driver, err := sqlite.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), driver, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := identity.New(db, identity.Options{KeyDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(strings.Builder)
+	e := engine.New(db, users, engine.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	h := &hub{live.New(db, e, o), t, e, log}
+	t.Cleanup(func() {
+		h.Close()
+		users.Close()
+		db.Close()
+	})
+	h.run("root", "CREATE NAMESPACE app")
+	h.run("root", "CREATE SHARED TABLE app.board (id INT PRIMARY KEY, body TEXT) WITH (ACCESS_LEVEL = 'public')")
+	h.run("root", "CREATE USER TABLE app.mine (id INT PRIMARY KEY, body TEXT)")
+	return h
+}
+
+func principal(user string) *identity.Principal {
+	role := identity.RoleUser
+	if user == "root" {
+		role = identity.RoleSystem
+	}
+	return &identity.Principal{UserID: user, Role: role, Issuer: identity.Issuer}
+}
+
+func (h *hub) run(user, sql string) []wire.Result {
+	h.t.Helper()
+	res, err := h.engine.Run(context.Background(), principal(user), &wire.Request{SQL: sql})
+	if err != nil {
+		h.t.Fatalf("%s: %s: %v", user, sql, err)
+	}
+	return res
+}
+
+// subscribe starts a live query without a snapshot and waits until it has
+// joined.
+func (h *hub) subscribe(user, sql string) *outlet {
+	h.t.Helper()
+	o := &outlet{t: h.t}
+	o.resume(h, user, sql, nil)
+	return o
+}
+
+func (o *outlet) resume(h *hub, user, sql string, options *wire.SubscribeOptions) {
+	h.t.Helper()
+	sub, err := h.Subscribe(principal(user), &wire.Subscription{ID: "a", SQL: sql, Options: options}, o)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	o.sub = sub
+	h.t.Cleanup(sub.End)
+	o.wait(func() bool { return len(o.frames) > 0 })
+	h.until(func() bool { return !strings.Contains(h.statuses(), "loading") })
+}
+
+// statuses are those of all live queries.
+func (h *hub) statuses() string {
+	var out []string
+	for _, row := range h.Rows() {
+		out = append(out, row[8].Text())
+	}
+	return strings.Join(out, " ")
+}
+
+func (h *hub) until(holds func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatal("what the test waits for does not happen")
+		}
+	}
+}
+
+// outlet is a socket's queue that takes everything.
+type outlet struct {
+	t      *testing.T
+	sub    *live.Subscription
+	mu     sync.Mutex
+	frames []string // mu guards them
+	panics bool     // when something is pushed
+}
+
+func (o *outlet) add(f *live.Frame) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.frames = append(o.frames, string(f.JSON))
+}
+
+func (o *outlet) Push(_ *live.Subscription, f *live.Frame) bool {
+	if o.panics {
+		panic("a bug in the queue")
+	}
+	o.add(f)
+	return true
+}
+func (o *outlet) End(_ *live.Subscription, f *live.Frame)        { o.add(f) }
+func (o *outlet) Pass(_ *live.Subscription, f *live.Frame) error { o.add(f); return nil }
+func (o *outlet) Turn(context.Context) (func(), error)           { return func() {}, nil }
+func (o *outlet) Waiting(*live.Subscription) live.Waiting        { return live.Waiting{} }
+func (o *outlet) wait(holds func() bool) {
+	o.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		o.mu.Lock()
+		ok := holds()
+		o.mu.Unlock()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			o.t.Fatalf("what the test waits for does not come; there is %.2000q", o.frames)
+		}
+	}
+}
+
+// changes waits for n frames behind the acknowledgement and returns them.
+func (o *outlet) changes(n int) []string {
+	o.t.Helper()
+	o.wait(func() bool { return len(o.frames) > n })
+	return o.got()
+}
+
+// got is what came behind the acknowledgement so far.
+func (o *outlet) got() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.frames[1:])
+}
+
+// slow is a filter that takes tens of milliseconds for each row.
+const slow = "length(repeat(body, 40000)) > 0 AND NOT regexp_like(repeat(body, 40000), '(a|ab|b)*c$')"
+
+// patient lets a live query take as long as it wants.
+var patient = live.Options{MaxEvaluation: time.Hour, EvaluationShare: time.Hour}
+
+func TestSlowFilterDelaysNobodyElse(t *testing.T) {
+	h := startHub(t, patient)
+	mallory := h.subscribe("mallory", "SELECT id FROM app.board WHERE "+slow)
+	more := h.subscribe("mallory", "SELECT body FROM app.board WHERE "+slow)
+	alice := h.subscribe("alice", "SELECT id FROM app.board")
+	private := h.subscribe("alice", "SELECT id FROM app.mine")
+	const n = 100
+	for i := range n {
+		h.run("root", fmt.Sprintf("INSERT INTO app.board (id, body) VALUES (%d, 'ab')", i))
+	}
+	h.run("alice", "INSERT INTO app.mine (id, body) VALUES (1, 'ab')")
+	alice.changes(n)
+	private.changes(1)
+	// Neither does it delay who comes, goes, looks or is ended.
+	late := h.subscribe("bob", "SELECT id FROM app.board WHERE id > 1")
+	late.sub.End()
+	h.Rows()
+	number := fmt.Sprint(more.sub.Number)
+	if !h.Kill(number) {
+		t.Error("there was nothing to kill")
+	}
+	if got := len(mallory.got()); got >= n {
+		t.Errorf("the slow filter has seen all %d rows before the others", got)
+	}
+	mallory.sub.End()
+}
+
+func TestFilterThatTakesTooLongEndsItsOwnSubscription(t *testing.T) {
+	for name, o := range map[string]live.Options{
+		"one change":       {MaxEvaluation: time.Microsecond, EvaluationShare: time.Hour},
+		"the user's share": {MaxEvaluation: time.Hour, EvaluationShare: 100 * time.Nanosecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := startHub(t, o)
+			mallory := h.subscribe("mallory", "SELECT id FROM app.board WHERE "+slow)
+			alice := h.subscribe("alice", "SELECT id FROM app.mine") // whose row nobody writes
+			h.run("root", "INSERT INTO app.board (id, body) VALUES (1, 'ab')")
+			got := mallory.changes(1)
+			if !strings.Contains(got[0], `"code":"LIVE_QUERY_TOO_COSTLY"`) || !strings.Contains(got[0], "limits.live_evaluation_ms") {
+				t.Errorf("got %s", got[0])
+			}
+			if h.Len() != 1 || len(alice.got()) != 0 {
+				t.Errorf("%d live queries are left, and alice has %q", h.Len(), alice.got())
+			}
+		})
+	}
+}
+
+func TestShareOfAUserDoesNotComeBackBySubscribingAgain(t *testing.T) {
+	h := startHub(t, live.Options{MaxEvaluation: time.Hour, EvaluationShare: time.Microsecond})
+	for i := range 3 {
+		mallory := h.subscribe("mallory", "SELECT id FROM app.board WHERE "+slow)
+		h.run("root", fmt.Sprintf("INSERT INTO app.board (id, body) VALUES (%d, 'ab')", i))
+		if got := mallory.changes(1); !strings.Contains(got[0], "LIVE_QUERY_TOO_COSTLY") {
+			t.Errorf("got %s", got[0])
+		}
+		cheap := h.subscribe("mallory", "SELECT id FROM app.board WHERE id = -1 OR false")
+		h.run("root", fmt.Sprintf("INSERT INTO app.board (id, body) VALUES (%d, 'ab')", 100+i))
+		if got := cheap.changes(1); !strings.Contains(got[0], "LIVE_QUERY_TOO_COSTLY") {
+			t.Errorf("got %s", got[0])
+		}
+	}
+}
+
+// TestGroupThatFallsBehindMissesNothing writes more than waits in memory for a
+// slow filter.
+func TestGroupThatFallsBehindMissesNothing(t *testing.T) {
+	h := startHub(t, patient)
+	const n = 60
+	watch := "SELECT id FROM app.board WHERE body <> '' AND NOT regexp_like(body, '(a|ab|b)*c$')"
+	slow, twin := h.subscribe("mallory", watch), h.subscribe("alice", watch)
+	for i := range n {
+		h.run("root", fmt.Sprintf("INSERT INTO app.board (id, body) VALUES (%d, repeat('ab', 100000))", i))
+	}
+	for _, o := range []*outlet{slow, twin} {
+		o.changes(n)
+		for i, f := range o.got() {
+			if want := fmt.Sprintf(`"rows":[{"id":%d,`, i); !strings.Contains(f, want) {
+				t.Fatalf("change %d is %s", i, f)
+			}
+		}
+	}
+	h.run("root", "INSERT INTO app.board (id, body) VALUES (1000, 'x')")
+	if got := slow.changes(n + 1); !strings.Contains(got[n], `"id":1000`) || len(got) != n+1 {
+		t.Errorf("got %d changes, the last %s", len(got), got[len(got)-1])
+	}
+}
+
+func TestPanicEndsOneSubscription(t *testing.T) {
+	h := startHub(t, live.Options{})
+	const watch = "SELECT id FROM app.board"
+	broken, alice := h.subscribe("mallory", watch), h.subscribe("alice", watch)
+	broken.panics = true
+	h.run("root", "INSERT INTO app.board (id, body) VALUES (1, 'x')")
+	got := broken.changes(1)
+	if !strings.Contains(got[0], `"code":"INTERNAL_ERROR"`) || !strings.Contains(got[0], "under id ") {
+		t.Fatalf("got %s", got[0])
+	}
+	h.run("root", "INSERT INTO app.board (id, body) VALUES (2, 'x')")
+	if got := alice.changes(2); len(got) != 2 {
+		t.Errorf("got %q", got)
+	}
+	_, id, _ := strings.Cut(got[0], "under id ")
+	id, _, _ = strings.Cut(id, `"`)
+	alice.sub.End()
+	h.Close()
+	if !strings.Contains(h.log.String(), "id="+id) {
+		t.Errorf("id %s is not in the log: %s", id, h.log)
+	}
+}
+
+// TestPositionsDoNotTellWhenOthersWrite subscribes to what nobody changes,
+// before and after others write.
+func TestPositionsDoNotTellWhenOthersWrite(t *testing.T) {
+	h := startHub(t, live.Options{})
+	h.run("alice", "INSERT INTO app.mine (id, body) VALUES (1, 'x')")
+	const watch = "SELECT id FROM app.mine"
+	position := func(options *wire.SubscribeOptions) (string, bool) {
+		o := &outlet{t: t}
+		o.resume(h, "alice", watch, options)
+		o.wait(func() bool { return strings.Contains(o.frames[len(o.frames)-1], `"ready"`) })
+		last := o.frames[len(o.frames)-1]
+		_, at, _ := strings.Cut(last, `"last_seq_id":`)
+		at, _, _ = strings.Cut(at, "}")
+		return at, strings.Contains(o.frames[0], `"reset":true`)
+	}
+	var before []string
+	for _, o := range []*wire.SubscribeOptions{nil, {}, {LastRows: 1}, {BatchSize: 1}} {
+		at, _ := position(o)
+		before = append(before, at)
+	}
+	h.run("bob", "INSERT INTO app.mine (id, body) VALUES (1, 'x')")
+	h.run("root", "INSERT INTO app.board (id, body) VALUES (1, 'x')")
+	for i, o := range []*wire.SubscribeOptions{nil, {}, {LastRows: 1}, {BatchSize: 1}} {
+		if at, _ := position(o); at != before[i] {
+			t.Errorf("case %d: the position is %s, and was %s before others wrote", i, at, before[i])
+		}
+	}
+	// A position that the server has not told is refused, however new it is:
+	// otherwise asking for one after the other would tell.
+	var own store.Seq
+	fmt.Sscan(before[0], &own)
+	if _, reset := position(&wire.SubscribeOptions{From: own, HasFrom: true}); reset {
+		t.Error("the position that was told is not good to resume from")
+	}
+	if _, reset := position(&wire.SubscribeOptions{From: own + 1, HasFrom: true}); !reset {
+		t.Error("a position that was never told is good to resume from")
+	}
+}
