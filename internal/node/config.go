@@ -99,6 +99,9 @@ type LimitsConfig struct {
 	MaxMemory        int64 `toml:"max_memory" default:"536870912" doc:"bytes that the statements that run may hold together for sorting, grouping and joining"`
 	StatementTimeout int   `toml:"statement_timeout" default:"30" doc:"seconds a statement that reads may take"`
 	WriteTimeout     int   `toml:"write_timeout" default:"5" doc:"seconds a transaction that writes may take"`
+
+	LiveEvaluationMS       int `toml:"live_evaluation_ms" default:"1000" doc:"milliseconds that evaluating a live query on one change may take"`
+	LiveEvaluationMSPerSec int `toml:"live_evaluation_ms_per_sec" default:"250" doc:"milliseconds that evaluating the live queries of a user may take each second, on average of ten"`
 }
 
 // RateLimitConfig is section [rate_limit].

@@ -429,3 +429,23 @@ func TestBrokenHandshakes(t *testing.T) {
 		}
 	}
 }
+
+func TestPanicInAWriterEndsItsSocketOnly(t *testing.T) {
+	t.Parallel()
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{})
+	k := open(t, s.Server, "alice")
+	k.subscribe("a", "SELECT id, body FROM chat.messages", "")
+	k.want("subscription_ack")
+	s.listener.before(func(<-chan struct{}) {
+		s.listener.beforeWrite.Store(nil)
+		panic("a bug in the writer")
+	})
+	s.as(t, "alice", "INSERT INTO chat.messages (id, body) VALUES (1, 'x')")
+	if f, err := k.read(); err == nil {
+		t.Errorf("got %s", f.raw)
+	}
+	other := open(t, s.Server, "alice")
+	other.subscribe("a", "SELECT id, body FROM chat.messages", "{}")
+	other.snapshot("a")
+	wait(t, func() bool { return s.hub.Len() == 1 })
+}
