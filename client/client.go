@@ -170,8 +170,8 @@ func (c *Client) URL() string { return c.endpoint.http }
 // authCall runs an explicit change of the session within its time and tells
 // the socket about the outcome.
 func (c *Client) authCall(ctx context.Context, fn func(ctx context.Context) error) error {
-	if ctx.Value(reentry{}) == c.session {
-		return &failure{cause: ErrReentrant, final: true}
+	if err := c.session.reentered(ctx); err != nil {
+		return err
 	}
 	if c.isClosed() {
 		return ErrClosed

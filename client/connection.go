@@ -38,6 +38,9 @@ func (c *Client) SetReconnect(p ReconnectPolicy) {
 // Disconnect. It returns when the server has accepted the sign-in; when that
 // fails for a passing reason the attempts go on in the background.
 func (c *Client) Connect(ctx context.Context) error {
+	if err := c.session.reentered(ctx); err != nil {
+		return err
+	}
 	if err := c.mayTravel(); err != nil {
 		return err
 	}
@@ -82,8 +85,8 @@ func (c *Client) Wake() {
 // Prime asks the provider now; the first call that needs credentials takes the
 // answer. It sends nothing to the server.
 func (c *Client) Prime(ctx context.Context) (auth.Auth, error) {
-	if ctx.Value(reentry{}) == c.session {
-		return auth.Auth{}, &failure{cause: ErrReentrant, final: true}
+	if err := c.session.reentered(ctx); err != nil {
+		return auth.Auth{}, err
 	}
 	if c.isClosed() {
 		return auth.Auth{}, ErrClosed

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -63,7 +64,7 @@ type SubscribeOptions struct {
 // The loop body may take its time: see Options.QueueSize.
 func (c *Client) Subscribe(ctx context.Context, sql string, o SubscribeOptions) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		sub, err := c.subscribe(sql, o)
+		sub, err := c.subscribe(ctx, sql, o)
 		if err != nil {
 			yield(Event{}, err)
 			return
@@ -90,7 +91,10 @@ func (c *Client) Subscribe(ctx context.Context, sql string, o SubscribeOptions) 
 	}
 }
 
-func (c *Client) subscribe(sql string, o SubscribeOptions) (*subscription, error) {
+func (c *Client) subscribe(ctx context.Context, sql string, o SubscribeOptions) (*subscription, error) {
+	if err := c.session.reentered(ctx); err != nil {
+		return nil, err
+	}
 	params, err := toParams(o.Args)
 	if err != nil {
 		return nil, err
@@ -103,8 +107,8 @@ func (c *Client) subscribe(sql string, o SubscribeOptions) (*subscription, error
 		batchSize: max(o.BatchSize, 0), lastRows: max(o.LastRows, 0), changesOnly: o.ChangesOnly,
 		events: make(chan item, c.socket.queue), done: make(chan struct{}),
 	}
-	if sub.batchSize == 0 && sub.lastRows > 1000 {
-		sub.batchSize = sub.lastRows // more than a batch is refused
+	if sub.lastRows > cmp.Or(sub.batchSize, 1000) {
+		sub.batchSize = sub.lastRows // they come in one batch
 	}
 	sub.reach(o.From)
 	return sub, c.socket.add(sub)

@@ -1,19 +1,24 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
-	"strconv"
+	"slices"
+	"strings"
 
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 // LiveOptions configure a live query.
 type LiveOptions struct {
-	Args  []any    // for $1 to $n
-	Key   []string // columns that tell rows apart; default: the primary key, else id
-	Limit int      // keep only the newest rows; 0: all
+	Args []any    // for $1 to $n
+	Key  []string // columns that tell rows apart; default: the primary key, else id
+
+	// Limit keeps the newest rows only, by _seq: those that were inserted or
+	// changed last. When one of them goes, the next older one is shown again. 0: all.
+	Limit int
 
 	BatchSize int   // rows of one message of the snapshot; 0: the server's 1000
 	From      int64 // no snapshot, but what changed after this position; 0: a snapshot
@@ -21,12 +26,13 @@ type LiveOptions struct {
 
 // Live runs a query and gives all its rows, again and again: first when they
 // are complete, then after every change, changes that came together at once.
-// Each slice is new and may be kept; rows stand in the order in which they
-// came. Leaving the loop lets go of the query. An error ends it, as with
-// Subscribe.
+// Each slice is new and may be kept. Rows stand in the order of their primary
+// key, or of the columns of LiveOptions.Key, as ORDER BY puts them; an update
+// does not move a row. Leaving the loop lets go of the query. An error ends it,
+// as with Subscribe.
 func (c *Client) Live(ctx context.Context, sql string, o LiveOptions) iter.Seq2[[]Row, error] {
 	return func(yield func([]Row, error) bool) {
-		err := c.live(ctx, sql, o, &rowSet{key: o.Key, limit: o.Limit, resumes: o.From > 0}, func(s *rowSet) bool { return yield(s.list(), nil) })
+		err := c.live(ctx, sql, o, newRowSet(o), func(s *rowSet) bool { return yield(s.list(), nil) })
 		if err != nil {
 			yield(nil, err)
 		}
@@ -36,7 +42,7 @@ func (c *Client) Live(ctx context.Context, sql string, o LiveOptions) iter.Seq2[
 // live keeps a set of rows and calls show when it is complete and after every
 // change, until show says false.
 func (c *Client) live(ctx context.Context, sql string, o LiveOptions, set *rowSet, show func(*rowSet) bool) error {
-	sub, err := c.subscribe(sql, SubscribeOptions{Args: o.Args, BatchSize: o.BatchSize, LastRows: o.Limit, From: o.From})
+	sub, err := c.subscribe(ctx, sql, SubscribeOptions{Args: o.Args, BatchSize: o.BatchSize, LastRows: o.Limit, From: o.From})
 	if err != nil {
 		return err
 	}
@@ -53,14 +59,21 @@ func (c *Client) live(ctx context.Context, sql string, o LiveOptions, set *rowSe
 			}
 			it, err = sub.next(ctx)
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case !set.complete || !set.changed:
+			continue
+		case set.window():
+			// What is to be shown now went long ago. The rows stay as they are
+			// until the server has sent them anew.
+			set.complete = false
+			c.socket.again(sub)
+			continue
 		}
-		if set.complete && set.changed {
-			set.changed = false
-			if !show(set) {
-				return nil
-			}
+		set.changed = false
+		if !show(set) {
+			return nil
 		}
 	}
 }
@@ -74,25 +87,36 @@ type rowSet struct {
 	columns  *columns
 	maker    rowMaker
 	keyNames []string
-	entries  []entry // in order of arrival; some are dead
-	index    map[string]int
-	dead     int
+	entries  []*entry // in the order of their keys, once complete; some are gone
+	index    map[string]*entry
+	gone     int
 	complete bool // the snapshot is there
 	changed  bool // since the last list
+	loaded   int  // rows of the snapshot
+	older    bool // there may be rows that are older than all of these
 
 	position int64
 	resumes  bool // it begins with a position of the caller
 	record   bool // keep the following for a Patch
 	slots    int
 	cleared  bool
-	touched  []int // slots that came, changed or went, maybe more than once
+	touched  []*entry // that came, changed or went
 }
 
 type entry struct {
-	key  string
-	row  Row
-	slot int // counts the rows that came
-	dead bool
+	key    string // as appendKey makes it
+	row    Row
+	seq    int64 // with a limit: the version of the row
+	slot   int   // counts the rows that came
+	gone   bool
+	hidden bool // beyond the limit
+
+	shown   bool // in the last Patch
+	touched bool // since then
+}
+
+func newRowSet(o LiveOptions) *rowSet {
+	return &rowSet{key: o.Key, limit: max(o.Limit, 0), resumes: o.From > 0}
 }
 
 var errNoKey = errors.New("a live query must select its key columns, or name others in LiveOptions.Key")
@@ -102,9 +126,9 @@ func (s *rowSet) apply(it item) error {
 	switch it.kind {
 	case EventAck, EventReset:
 		s.describe(it.schema)
-		s.entries, s.index, s.dead, s.complete = nil, map[string]int{}, 0, it.ready
-		s.cleared, s.touched, s.slots = true, nil, 0
-		if s.resumes && it.kind == EventAck {
+		s.entries, s.index, s.gone, s.complete = nil, map[string]*entry{}, 0, it.ready
+		s.cleared, s.touched, s.slots, s.loaded, s.older = true, nil, 0, 0, false
+		if s.resumes = s.resumes && it.kind == EventAck; s.resumes {
 			s.complete, s.changed = true, true // there is no snapshot to wait for
 		}
 		return nil
@@ -135,8 +159,13 @@ func (s *rowSet) apply(it item) error {
 		}
 		s.put(k, s.whole(r))
 	}
+	if it.kind == EventSnapshot {
+		s.loaded += len(it.rows)
+	}
 	if it.ready {
+		slices.SortFunc(s.entries, func(a, b *entry) int { return strings.Compare(a.key, b.key) })
 		s.complete, s.changed = true, true
+		s.older = s.older || s.limit > 0 && s.loaded >= s.limit
 	}
 	return nil
 }
@@ -159,24 +188,17 @@ func (s *rowSet) describe(schema []wire.Field) {
 
 // keyOf joins the key cells of a row; false when it lacks one.
 func (s *rowSet) keyOf(r Row) (string, bool) {
-	if len(s.keyNames) == 1 {
-		if v, ok := r.Lookup(s.keyNames[0]); ok && v.Tag() == wire.TagText {
-			return v.Text(), true
-		}
-	}
 	var b []byte
 	for _, name := range s.keyNames {
-		v, ok := r.Lookup(name)
-		if !ok {
+		i := r.columns.index(name)
+		if i < 0 {
 			return "", false
 		}
-		b = append(b, byte(v.Tag()))
-		if v.Tag() == wire.TagInt {
-			b = strconv.AppendInt(b, v.Int(), 10)
-		} else {
-			b = wire.AppendCell(b, wire.Type{Kind: wire.Double}, v)
+		t, v := r.columns.fields[i].Type, r.values[i]
+		if len(s.keyNames) == 1 && v.Tag() == wire.TagText && t.Kind != wire.Decimal {
+			return v.Text(), true
 		}
-		b = append(b, ',')
+		b = appendKey(b, t, v)
 	}
 	return string(b), true
 }
@@ -203,49 +225,81 @@ func (s *rowSet) whole(r Row) Row {
 
 func (s *rowSet) put(key string, r Row) {
 	s.changed = true
-	if i, ok := s.index[key]; ok {
-		s.entries[i].row = r
-		s.touch(s.entries[i].slot)
-		return
+	e := s.index[key]
+	if e == nil {
+		e = &entry{key: key, slot: s.slots}
+		s.slots++
+		s.index[key] = e
+		s.entries = append(s.entries, e)
+		if last := len(s.entries) - 1; s.complete && last > 0 && s.entries[last-1].key > key {
+			i := s.search(key)
+			copy(s.entries[i+1:], s.entries[i:])
+			s.entries[i] = e
+		}
 	}
-	s.index[key] = len(s.entries)
-	s.entries = append(s.entries, entry{key: key, row: r, slot: s.slots})
-	s.touch(s.slots)
-	s.slots++
-	for i := 0; s.limit > 0 && len(s.index) > s.limit; i++ {
-		if !s.entries[i].dead {
-			s.remove(s.entries[i].key)
+	e.row = r
+	s.touch(e)
+	if s.limit > 0 {
+		e.seq = r.Int("_seq")
+		if len(s.index) >= 3*s.limit+1000 {
+			s.window()
 		}
 	}
 }
 
+// search finds the first entry with a key or one behind it.
+func (s *rowSet) search(key string) int {
+	i, _ := slices.BinarySearchFunc(s.entries, key, func(e *entry, key string) int { return strings.Compare(e.key, key) })
+	return i
+}
+
 func (s *rowSet) remove(key string) {
-	i, ok := s.index[key]
+	e, ok := s.index[key]
 	if !ok {
 		return
 	}
 	s.changed = true
 	delete(s.index, key)
-	s.touch(s.entries[i].slot)
-	s.entries[i] = entry{slot: s.entries[i].slot, dead: true}
-	if s.dead++; s.dead <= 32 || s.dead <= len(s.entries)/2 {
-		return
+	e.gone, e.row = true, Row{}
+	s.touch(e)
+	if s.gone++; s.gone > 32 && s.gone > len(s.entries)/2 {
+		s.entries = slices.DeleteFunc(s.entries, func(e *entry) bool { return e.gone })
+		s.gone = 0
 	}
-	live := make([]entry, 0, len(s.index))
+}
+
+// window hides the rows beyond the limit. As many as the limit are kept for when
+// newer ones go; when even these are used up and the server has more, it reports
+// that they are missing.
+func (s *rowSet) window() (missing bool) {
+	if s.limit == 0 {
+		return false
+	}
+	newest := make([]*entry, 0, len(s.index))
 	for _, e := range s.entries {
-		if !e.dead {
-			s.index[e.key] = len(live)
-			live = append(live, e)
+		if !e.gone {
+			newest = append(newest, e)
 		}
 	}
-	s.entries, s.dead = live, 0
+	slices.SortFunc(newest, func(a, b *entry) int { return cmp.Or(cmp.Compare(b.seq, a.seq), b.slot-a.slot) })
+	for i, e := range newest {
+		if hidden := i >= s.limit; hidden != e.hidden {
+			e.hidden = hidden
+			s.touch(e)
+		}
+		if i >= 2*s.limit {
+			s.remove(e.key)
+			s.older = !s.resumes // what lies before the caller's position is not asked for
+		}
+	}
+	return s.older && len(newest) < s.limit
 }
 
 // list gives the rows in order.
 func (s *rowSet) list() []Row {
 	out := make([]Row, 0, len(s.index))
 	for _, e := range s.entries {
-		if !e.dead {
+		if !e.gone && !e.hidden {
 			out = append(out, e.row)
 		}
 	}

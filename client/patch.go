@@ -4,18 +4,18 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 // Patch is what changed in the rows of a live query: for bindings to other
 // languages, where handing over all rows each time would cost too much. Each
-// row has a slot, a number that rises in the order of the rows and is not used
-// again before the next Reset.
+// row has a slot, a number that is its own until the next Reset.
 type Patch struct {
 	Reset   bool // forget all rows first
 	Columns []wire.Field
-	Put     []Slot // new rows, and rows that changed in their place
+	Put     []Slot // new rows and changed ones, in the order of the rows
 	Removed []int  // slots
 
 	// Position is where the query stands after this; 0 while there is none.
@@ -24,25 +24,34 @@ type Patch struct {
 
 // Slot is a row and its slot.
 type Slot struct {
-	Slot int
-	Row  Row
+	Slot   int
+	Row    Row
+	Before int // the slot of the row that a new one stands before, or AtEnd; InPlace: it is not new
 }
+
+// Places of a row that stands before no other: at the end, or where it was.
+const (
+	AtEnd   = -1
+	InPlace = -2
+)
 
 // LivePatches is Live with what changed instead of all rows. The first patch
 // has Reset set and comes when the rows are complete.
 func (c *Client) LivePatches(ctx context.Context, sql string, o LiveOptions) iter.Seq2[Patch, error] {
 	return func(yield func(Patch, error) bool) {
-		set := &rowSet{key: o.Key, limit: o.Limit, resumes: o.From > 0, record: true}
+		set := newRowSet(o)
+		set.record = true
 		if err := c.live(ctx, sql, o, set, func(s *rowSet) bool { return yield(s.patch(), nil) }); err != nil {
 			yield(Patch{}, err)
 		}
 	}
 }
 
-// touch notes that a slot has changed.
-func (s *rowSet) touch(slot int) {
-	if s.record && !s.cleared {
-		s.touched = append(s.touched, slot)
+// touch notes that an entry has changed.
+func (s *rowSet) touch(e *entry) {
+	if s.record && !s.cleared && !e.touched {
+		e.touched = true
+		s.touched = append(s.touched, e)
 	}
 }
 
@@ -50,23 +59,52 @@ func (s *rowSet) touch(slot int) {
 func (s *rowSet) patch() Patch {
 	p := Patch{Reset: s.cleared, Columns: s.schema, Position: s.position}
 	if s.cleared {
-		for i := range s.entries {
-			if e := &s.entries[i]; !e.dead {
-				p.Put = append(p.Put, Slot{e.slot, e.row})
+		for _, e := range s.entries {
+			if e.shown = !e.gone && !e.hidden; e.shown {
+				p.Put = append(p.Put, Slot{e.slot, e.row, AtEnd})
 			}
 		}
-	} else {
-		slices.Sort(s.touched)
-		for _, slot := range slices.Compact(s.touched) {
-			// Entries stand in the order of their slots.
-			i, found := slices.BinarySearchFunc(s.entries, slot, func(e entry, slot int) int { return e.slot - slot })
-			if found && !s.entries[i].dead {
-				p.Put = append(p.Put, Slot{slot, s.entries[i].row})
-			} else {
-				p.Removed = append(p.Removed, slot)
-			}
+		s.cleared = false
+		return p
+	}
+	var put []*entry
+	for _, e := range s.touched {
+		e.touched = false
+		switch {
+		case !e.gone && !e.hidden:
+			put = append(put, e)
+		case e.shown:
+			e.shown = false
+			p.Removed = append(p.Removed, e.slot)
 		}
 	}
-	s.cleared, s.touched = false, s.touched[:0]
+	s.touched = s.touched[:0]
+	slices.SortFunc(put, func(a, b *entry) int { return strings.Compare(a.key, b.key) })
+	p.Put = make([]Slot, len(put))
+	for i, e := range slices.Backward(put) {
+		p.Put[i] = Slot{e.slot, e.row, InPlace}
+		if !e.shown {
+			p.Put[i].Before = s.before(e, p.Put[i+1:], put[i+1:])
+		}
+	}
+	for _, e := range put {
+		e.shown = true
+	}
 	return p
+}
+
+// before gives the slot of the first row behind a new one that is not new. Of
+// the changed rows behind it, slots and entries, the places are known.
+func (s *rowSet) before(e *entry, slots []Slot, changed []*entry) int {
+	for i := s.search(e.key); i < len(s.entries); i++ {
+		next := s.entries[i]
+		switch {
+		case next.key == e.key || next.gone || next.hidden:
+		case next.shown:
+			return next.slot
+		case len(changed) > 0 && changed[0] == next:
+			return slots[0].Before
+		}
+	}
+	return AtEnd
 }

@@ -4,7 +4,6 @@ package client_test
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -12,87 +11,6 @@ import (
 	"github.com/kalamdb/kalam-go/client"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
-
-// TestPatchesRebuildTheRows keeps a mirror of a live query from its patches
-// alone and compares it with the query.
-func TestPatchesRebuildTheRows(t *testing.T) {
-	s := servertest.Start(t, servertest.Options{})
-	c := newAlice(t, s)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	const changes = 200
-	written := make(chan error, 1)
-	mirror := map[int]int64{}
-	begun := false
-	for p, err := range c.LivePatches(ctx, "SELECT id FROM chat.messages WHERE room = 'patches'", client.LiveOptions{Limit: 20}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if p.Reset != !begun {
-			t.Fatalf("reset %v, begun %v", p.Reset, begun)
-		}
-		for _, e := range p.Put {
-			mirror[e.Slot] = e.Row.Int("id")
-		}
-		for _, slot := range p.Removed {
-			delete(mirror, slot)
-		}
-		if !begun {
-			begun = true
-			go func() {
-				rng := rand.New(rand.NewPCG(1, 2))
-				for range changes {
-					sql := "INSERT INTO chat.messages (id, room, body) VALUES ($1, 'patches', 'x') ON CONFLICT (id) DO UPDATE SET body = 'y'"
-					if rng.IntN(3) == 0 {
-						sql = "DELETE FROM chat.messages WHERE id = $1"
-					}
-					if _, err := c.Exec(ctx, sql, 1+rng.IntN(40)); err != nil {
-						written <- err
-						return
-					}
-				}
-				_, err := c.Exec(ctx, "INSERT INTO chat.messages (id, room, body) VALUES (1000, 'patches', 'last')")
-				written <- err
-			}()
-		}
-		if slots := sortedKeys(mirror); len(slots) > 0 && mirror[slots[len(slots)-1]] == 1000 {
-			break
-		}
-	}
-	if err := <-written; err != nil {
-		t.Fatal(err)
-	}
-	var got []int64
-	for _, slot := range sortedKeys(mirror) {
-		got = append(got, mirror[slot])
-	}
-	// What is left is a subset of the table, without doubles, at most the limit.
-	r, err := c.Query(ctx, "SELECT id FROM chat.messages WHERE room = 'patches'")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []int64
-	for _, row := range r.Rows() {
-		all = append(all, row.Int("id"))
-	}
-	if len(got) == 0 || len(got) > 20 {
-		t.Errorf("%d rows", len(got))
-	}
-	for i, id := range got {
-		if !slices.Contains(all, id) || slices.Contains(got[:i], id) {
-			t.Errorf("row %d should not be there, or is there twice: %v of %v", id, got, all)
-		}
-	}
-}
-
-func sortedKeys(m map[int]int64) []int {
-	var out []int
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
-}
 
 // TestConnectHoldsTheSocket opens the socket without a live query, and closes
 // it.

@@ -198,6 +198,13 @@ func (m *serving) flush(ctx context.Context) error {
 	now := time.Now()
 	for _, sub := range m.s.subs {
 		kept[sub] = true
+		if sub.anew {
+			if sub.anew = false; sub.id != "" {
+				delete(m.byID, sub.id)
+				out = append(out, &wire.ClientFrame{Type: "unsubscribe", SubscriptionID: sub.id})
+			}
+			sub.restart()
+		}
 		if sub.id != "" || sub.asleep || now.Before(sub.retryAt) {
 			continue
 		}

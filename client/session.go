@@ -62,8 +62,8 @@ func (n need) request() auth.Request {
 
 // get returns a token.
 func (s *session) get(ctx context.Context, n need) (token, error) {
-	if ctx.Value(reentry{}) == s {
-		return token{}, &failure{cause: ErrReentrant, final: true}
+	if err := s.reentered(ctx); err != nil {
+		return token{}, err
 	}
 	s.mu.Lock()
 	now := time.Now()
@@ -121,6 +121,15 @@ func (s *session) accepted(t token) {
 }
 
 type reentry struct{} // context key: the session whose provider is running
+
+// reentered refuses a call that comes out of the session's own provider, which
+// would wait for itself.
+func (s *session) reentered(ctx context.Context) error {
+	if ctx.Value(reentry{}) == s {
+		return &failure{cause: ErrReentrant, final: true}
+	}
+	return nil
+}
 
 // start begins a flight; nil when the client is closed. Its context is not the
 // caller's: the caller may leave while others wait. The lock is held.

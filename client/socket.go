@@ -112,6 +112,15 @@ func (s *socket) woken(sub *subscription) {
 	s.poke()
 }
 
+// again has the server send the rows of a subscription once more, after an
+// EventReset.
+func (s *socket) again(sub *subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub.anew = true
+	s.poke()
+}
+
 // tokenChanged makes the socket use the session's token.
 func (s *socket) tokenChanged() {
 	s.mu.Lock()

@@ -43,7 +43,9 @@ type subscription struct {
 	wait        backoff
 	retryAt     time.Time
 
-	asleep bool // off the server until its consumer has caught up; guarded by socket.mu
+	// Guarded by socket.mu:
+	asleep bool // off the server until its consumer has caught up
+	anew   bool // its rows are to be sent again
 }
 
 // item is an event in the queue. Rows are made of it by the consumer.
@@ -105,7 +107,7 @@ func (s *subscription) frame() *wire.ClientFrame {
 	s.resumed = s.hasPosition
 	switch {
 	case s.hasPosition:
-		f.Subscription.Options = &wire.SubscribeOptions{BatchSize: s.batchSize, From: s.position, HasFrom: true}
+		f.Subscription.Options = &wire.SubscribeOptions{BatchSize: s.batchSize, LastRows: s.lastRows, From: s.position, HasFrom: true}
 	case !s.changesOnly:
 		f.Subscription.Options = &wire.SubscribeOptions{BatchSize: s.batchSize, LastRows: s.lastRows}
 	}
@@ -140,4 +142,9 @@ func (s *subscription) interrupted() {
 	if s.loading {
 		s.loading, s.hasPosition = false, false
 	}
+}
+
+// restart lets the subscription begin with a snapshot when it is sent next.
+func (s *subscription) restart() {
+	s.id, s.acked, s.loading, s.hasPosition = "", false, false, false
 }
