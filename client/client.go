@@ -24,8 +24,8 @@ import (
 
 // Options configure a Client. The zero Options are good.
 type Options struct {
-	// Namespace is used by queries for tables named without one; live queries
-	// name theirs. Default: the server's, which is "default".
+	// Namespace is that of tables which queries and live queries name without
+	// one. Default: the server's, which is "default".
 	Namespace string
 
 	// AllowInsecureCredentials permits sending credentials without TLS to a

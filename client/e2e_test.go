@@ -283,6 +283,40 @@ func TestLiveRowsOfOneUserOnTwoDevices(t *testing.T) {
 	until(ctx, t, onBob, "1=his")
 }
 
+// TestNamespaceHoldsForLiveQueries: a client's namespace is that of the tables
+// which its live queries name without one.
+func TestNamespaceHoldsForLiveQueries(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	ctx := within(t)
+	c, err := client.New(s.URL, auth.Static(auth.Basic("alice", servertest.Password)), client.Options{Namespace: "chat"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	admin := signIn(t, s.URL, "admin")
+	mustExec(t, ctx, admin, "CREATE NAMESPACE other")
+	mustExec(t, ctx, admin, "CREATE USER TABLE other.messages (id INT PRIMARY KEY)")
+	sets := watchKeys(ctx, t, c, "SELECT id FROM messages WHERE id < 100", client.LiveOptions{})
+	until(ctx, t, sets, "")
+	mustExec(t, ctx, c, "INSERT INTO messages (id, body) VALUES (5, 'x')")
+	until(ctx, t, sets, "5")
+	d, err := client.New(s.URL, auth.Static(auth.Basic("alice", servertest.Password)), client.Options{Namespace: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	others := watchKeys(ctx, t, d, "SELECT id FROM messages WHERE id < 100", client.LiveOptions{})
+	until(ctx, t, others, "")
+	mustExec(t, ctx, d, "INSERT INTO messages (id) VALUES (6)")
+	until(ctx, t, others, "6") // and not 5: the same text in another namespace is another query
+	for event, err := range c.Subscribe(ctx, "SELECT id FROM messages", client.SubscribeOptions{ChangesOnly: true}) {
+		if err != nil || event.Type != client.EventAck {
+			t.Fatalf("got %+v, %v", event.Type, err)
+		}
+		break
+	}
+}
+
 func TestLargeSnapshotInBatches(t *testing.T) {
 	s := servertest.Start(t, servertest.Options{})
 	ctx := within(t)

@@ -103,7 +103,7 @@ func (c *Client) subscribe(ctx context.Context, sql string, o SubscribeOptions) 
 		return nil, err
 	}
 	sub := &subscription{
-		sql: sql, params: params, born: time.Now(),
+		sql: sql, params: params, namespace: c.namespace, born: time.Now(),
 		batchSize: max(o.BatchSize, 0), lastRows: max(o.LastRows, 0), changesOnly: o.ChangesOnly,
 		events: make(chan item, c.socket.queue), done: make(chan struct{}),
 	}

@@ -14,6 +14,7 @@ import (
 type subscription struct {
 	sql         string
 	params      []wire.Value
+	namespace   string
 	batchSize   int
 	lastRows    int
 	changesOnly bool
@@ -103,7 +104,7 @@ func (s *subscription) check(it item) (item, error) {
 // frame makes the message that asks the server for this subscription, from
 // where it stands.
 func (s *subscription) frame() *wire.ClientFrame {
-	f := &wire.ClientFrame{Type: "subscribe", Subscription: wire.Subscription{ID: s.id, SQL: s.sql, Params: s.params}}
+	f := &wire.ClientFrame{Type: "subscribe", Subscription: wire.Subscription{ID: s.id, SQL: s.sql, Params: s.params, Namespace: s.namespace}}
 	s.resumed = s.hasPosition
 	switch {
 	case s.hasPosition:

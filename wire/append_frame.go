@@ -36,6 +36,10 @@ func appendSubscription(dst []byte, s *Subscription) []byte {
 		dst = append(dst, `,"params":`...)
 		dst = AppendParams(dst, s.Params)
 	}
+	if s.Namespace != "" {
+		dst = append(dst, `,"namespace_id":`...)
+		dst = AppendString(dst, s.Namespace)
+	}
 	if o := s.Options; o != nil {
 		dst = append(dst, `,"options":{`...)
 		n := len(dst)

@@ -120,6 +120,10 @@ func (r *reader) subscription() (Subscription, *Error) {
 			s.SQL, hasSQL = r.str("a string for sql"), true
 		case "params":
 			s.Params, bad = r.params()
+		case "namespace_id":
+			if !r.null() {
+				s.Namespace = r.str("a string for namespace_id")
+			}
 		case "options":
 			s.Options = r.options()
 		default:

@@ -29,10 +29,11 @@ type Protocol struct {
 
 // Subscription asks for a live query.
 type Subscription struct {
-	ID      string
-	SQL     string
-	Params  []Value
-	Options *SubscribeOptions // nil: no snapshot
+	ID        string
+	SQL       string
+	Params    []Value
+	Namespace string            // of tables that are named without one; empty: "default"
+	Options   *SubscribeOptions // nil: no snapshot
 }
 
 // SubscribeOptions choose the snapshot. From wins over LastRows.

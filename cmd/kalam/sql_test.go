@@ -115,6 +115,21 @@ func TestNamespaceFlagCompletesNames(t *testing.T) {
 	}
 }
 
+// TestNamespaceHoldsForLiveQueries chooses it with the flag, and with USE.
+func TestNamespaceHoldsForLiveQueries(t *testing.T) {
+	p := signedIn(t, servertest.Start(t, servertest.Options{}), "alice")
+	for _, args := range [][]string{
+		{"sql", "-n", "chat", "-e", `\live SELECT id, body FROM messages`},
+		{"sql", "-e", "USE chat", "-e", `\live SELECT id, body FROM messages`},
+		{"sql", "--format", "json", "-e", "USE chat", "-e", `\live SELECT id, body FROM messages`},
+	} {
+		next, interrupt := follow(t, p, args...)
+		for !strings.Contains(next(), "id") {
+		}
+		interrupt()
+	}
+}
+
 // follow starts a live query and returns a function that reads its next line
 // and one that ends it as Ctrl-C does.
 func follow(t *testing.T, p *person, args ...string) (next func() string, interrupt func()) {

@@ -10,7 +10,7 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// appendPatch appends a patch as {reset, slots, rows, removed, position}.
+// appendPatch appends a patch as {reset, slots, rows, before, removed, position}.
 func appendPatch(dst []byte, p *client.Patch) []byte {
 	dst = append(dst, `{"reset":`...)
 	dst = strconv.AppendBool(dst, p.Reset)
@@ -25,7 +25,14 @@ func appendPatch(dst []byte, p *client.Patch) []byte {
 	}
 	dst = append(dst, `],"rows":`...)
 	dst = appendRows(dst, rows)
-	dst = append(dst, `,"removed":[`...)
+	dst = append(dst, `,"before":[`...)
+	for i := range p.Put {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendInt(dst, int64(p.Put[i].Before), 10)
+	}
+	dst = append(dst, `],"removed":[`...)
 	for i, slot := range p.Removed {
 		if i > 0 {
 			dst = append(dst, ',')

@@ -117,8 +117,8 @@ func (b *binding) upload(ctx context.Context, args []js.Value) (any, error) {
 }
 
 // live(call, sql, options, onPatch, onEnd) begins a live query. options is the
-// JSON {params, limit, key, batch_size, from}. onPatch gets {reset, columns,
-// slots, rows, removed} as JSON: slots and rows side by side. onEnd gets what
+// JSON {params, limit, key, batch_size, from}. onPatch gets {reset, slots,
+// rows, before, removed, position} as JSON: slots, rows and before side by side. onEnd gets what
 // ended the query. cancel(call) ends it.
 func (b *binding) live(args []js.Value) {
 	call, sql, onPatch, onEnd := args[0].Int(), args[1].String(), args[3], args[4]

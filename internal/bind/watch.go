@@ -133,7 +133,7 @@ func (b *Binder) watchShape(q *dialect.Query) (*dialect.Select, error) {
 		if len(f.Columns) > 0 {
 			return refuse(f, "column list after an alias")
 		}
-		if len(f.Name) < 2 {
+		if len(f.Name) < 2 && b.Namespace == "" {
 			return nil, b.fail(wire.CodeInvalidSQL, f.Pos(), "a live query names its table as namespace.table")
 		}
 	}

@@ -219,11 +219,11 @@ func TestLiveColumnsHaveNamesOfTheirOwn(t *testing.T) {
 		"SELECT body AS _seq FROM app.notes",
 	} {
 		var coded *wire.Error
-		if _, err := e.Watch(alice, sql, nil); !errors.As(err, &coded) || coded.Code != wire.CodeInvalidSQL {
+		if _, err := e.Watch(alice, "", sql, nil); !errors.As(err, &coded) || coded.Code != wire.CodeInvalidSQL {
 			t.Errorf("%s: got %v", sql, err)
 		}
 	}
-	if _, err := e.Watch(alice, "SELECT body AS text, id FROM app.notes", nil); err != nil {
+	if _, err := e.Watch(alice, "", "SELECT body AS text, id FROM app.notes", nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -63,7 +63,7 @@ func TestSnapshotIsOfOneMomentWhileRowsEnd(t *testing.T) {
 	clock.Add(30_000)
 	do(t, e, alice, "INSERT INTO app.s VALUES (1), (2), (3)")
 	clock.Add(31_000)
-	w, err := e.Watch(alice, "SELECT id FROM app.s", nil)
+	w, err := e.Watch(alice, "", "SELECT id FROM app.s", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -31,8 +32,9 @@ type Watch struct {
 	env   expr.Env // template: user, role and parameters
 }
 
-// Watch binds a live query for who.
-func (e *Engine) Watch(who *identity.Principal, sql string, params []wire.Value) (*Watch, error) {
+// Watch binds a live query for who. A table that is named without a namespace is
+// in the given one; with none, that is refused.
+func (e *Engine) Watch(who *identity.Principal, namespace, sql string, params []wire.Value) (*Watch, error) {
 	if err := e.checkParams(params); err != nil {
 		return nil, err
 	}
@@ -43,7 +45,7 @@ func (e *Engine) Watch(who *identity.Principal, sql string, params []wire.Value)
 	if len(src.Statements) != 1 {
 		return nil, wire.NewError(wire.CodeInvalidSQL, "a live query is exactly one SELECT")
 	}
-	r := &run{e: e, who: who, namespace: DefaultNamespace, now: e.db.Now()}
+	r := &run{e: e, who: who, namespace: cmp.Or(namespace, DefaultNamespace), now: e.db.Now()}
 	if err := r.authoriseTables(sql, src.Statements[0]); err != nil {
 		return nil, err
 	}
@@ -51,7 +53,7 @@ func (e *Engine) Watch(who *identity.Principal, sql string, params []wire.Value)
 	for i, v := range params {
 		types.Types[i] = kindByForm(v)
 	}
-	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: DefaultNamespace, Params: types, Source: sql}
+	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: namespace, Params: types, Source: sql}
 	bound, err := b.Watch(src.Statements[0])
 	if err != nil {
 		return nil, err
@@ -71,13 +73,13 @@ func (e *Engine) Watch(who *identity.Principal, sql string, params []wire.Value)
 	if column, value, ok := bound.Equal(env); ok {
 		w.Column, w.Value = column, value
 	}
-	w.Key = watchKey(who, bound.UsesCaller, sql, env.Params)
+	w.Key = watchKey(who, bound.UsesCaller, namespace, sql, env.Params)
 	return w, nil
 }
 
-func watchKey(who *identity.Principal, usesCaller bool, sql string, params []wire.Value) string {
+func watchKey(who *identity.Principal, usesCaller bool, namespace, sql string, params []wire.Value) string {
 	var b strings.Builder
-	words := []string{sql}
+	words := []string{namespace, sql}
 	if usesCaller {
 		words = append(words, who.UserID, who.Role)
 	}

@@ -138,7 +138,7 @@ func compareFilter(t testing.TB, e *engine.Engine, g *filters, changes func(test
 	}
 	where := g.condition(3)
 	sql := "SELECT " + list + " FROM app.f WHERE " + where
-	w, err := e.Watch(alice, sql, g.params)
+	w, err := e.Watch(alice, "", sql, g.params)
 	want := func(id int) ([][]wire.Value, error) {
 		res, err := e.Run(context.Background(), alice, &wire.Request{SQL: "SELECT " + list + " FROM app.f WHERE id = " + strconv.Itoa(id) + " AND (" + where + ")", Params: g.params})
 		if err != nil {

@@ -23,16 +23,17 @@ type Subscription struct {
 	// Queued is how many bytes wait for it; the queue of its socket keeps it.
 	Queued int
 
-	hub     *Hub
-	who     *identity.Principal
-	sql     string
-	params  []wire.Value
-	option  *wire.SubscribeOptions // nil: no snapshot
-	watch   *engine.Watch          // of its goroutine, and of its group once it has joined
-	outlet  Outlet
-	since   time.Time
-	account *account
-	table   [2]string // namespace and name, as it was subscribed
+	hub       *Hub
+	who       *identity.Principal
+	namespace string
+	sql       string
+	params    []wire.Value
+	option    *wire.SubscribeOptions // nil: no snapshot
+	watch     *engine.Watch          // of its goroutine, and of its group once it has joined
+	outlet    Outlet
+	since     time.Time
+	account   *account
+	table     [2]string // namespace and name, as it was subscribed
 
 	left    atomic.Bool  // it is not in the hub any more; set under the hub's mu
 	dropped atomic.Bool  // nobody wants its frames any more
@@ -59,12 +60,12 @@ func (h *Hub) Subscribe(who *identity.Principal, req *wire.Subscription, outlet 
 	if err := h.checkOptions(req.Options); err != nil {
 		return nil, err
 	}
-	watch, err := h.engine.Watch(who, req.SQL, req.Params)
+	watch, err := h.engine.Watch(who, req.Namespace, req.SQL, req.Params)
 	if err != nil {
 		return nil, subscribeError(err)
 	}
 	sub := &Subscription{
-		ID: req.ID, Number: h.db.NextID(), hub: h, who: who, sql: req.SQL, params: req.Params, option: req.Options,
+		ID: req.ID, Number: h.db.NextID(), hub: h, who: who, namespace: req.Namespace, sql: req.SQL, params: req.Params, option: req.Options,
 		watch: watch, outlet: outlet, since: h.db.Now(), table: [2]string{watch.Table.Namespace, watch.Table.Name},
 	}
 	h.mu.Lock()
@@ -190,7 +191,7 @@ func (s *Subscription) start(ctx context.Context, reset bool) error {
 
 // again binds the query to the table as it is now and sends all rows.
 func (s *Subscription) again(ctx context.Context) error {
-	watch, err := s.hub.engine.Watch(s.who, s.sql, s.params)
+	watch, err := s.hub.engine.Watch(s.who, s.namespace, s.sql, s.params)
 	if err != nil {
 		return subscribeError(err)
 	}

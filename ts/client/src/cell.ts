@@ -1,4 +1,5 @@
 import { FileRef } from './file.js';
+import { inspect, type Inspect } from './inspect.js';
 import { SeqId } from './seqid.js';
 
 /** What JSON can hold. */
@@ -21,14 +22,22 @@ const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
  */
 export class KalamCellValue {
   readonly #raw: JsonValue;
+  /** The server sent it, so that a number read as a time is microseconds. */
+  readonly #sent: boolean;
 
-  private constructor(raw: JsonValue) {
+  private constructor(raw: JsonValue, sent: boolean) {
     this.#raw = raw;
+    this.#sent = sent;
   }
 
   static from(raw: unknown): KalamCellValue {
     if (raw instanceof KalamCellValue) return raw;
-    return new KalamCellValue(raw === undefined ? null : (raw as JsonValue));
+    return new KalamCellValue(raw === undefined ? null : (raw as JsonValue), false);
+  }
+
+  /** Makes one of a cell that the server sent. @internal */
+  static sent(raw: unknown): KalamCellValue {
+    return new KalamCellValue(raw === undefined ? null : (raw as JsonValue), true);
   }
 
   /** The cell as it came. */
@@ -147,14 +156,16 @@ export class KalamCellValue {
   }
 
   /**
-   * A TIMESTAMP or DATETIME: a number is microseconds since 1970, other text is
-   * read as a date.
+   * A TIMESTAMP or DATETIME, which counts microseconds since 1970. A number that
+   * the server did not send as one, or digits, between 10^11 and 10^14 are
+   * milliseconds (the years 1973 to 5138). Other text is read as a date.
    */
   asDate(): Date | null {
     const v = this.#raw;
     const n = typeof v === 'number' ? v : typeof v === 'string' && /^-?\d{5,}$/.test(v.trim()) ? Number(v) : null;
-    if (n !== null) return date(n / 1000);
-    return typeof v === 'string' ? date(Date.parse(v)) : null;
+    if (n === null) return typeof v === 'string' ? date(Date.parse(v)) : null;
+    const micros = (typeof v === 'number' && this.#sent) || Math.abs(n) < 1e11 || Math.abs(n) >= 1e14;
+    return date(micros ? n / 1000 : n);
   }
 
   /** A DATE: a number is days since 1970. */
@@ -199,6 +210,11 @@ export class KalamCellValue {
   toString(): string {
     return this.asString() ?? 'NULL';
   }
+
+  /** What console.log and util.inspect of Node show. */
+  [inspect](_depth: number, options: unknown, show: Inspect): unknown {
+    return show(this.#raw, options);
+  }
 }
 
 function parse(text: string): JsonValue {
@@ -223,6 +239,13 @@ export type RowData<Column extends string = string> = Record<Column, KalamCellVa
 export function wrapRowMap(row: Record<string, unknown>): RowData {
   const out: RowData = {};
   for (const name of Object.keys(row)) out[name] = KalamCellValue.from(row[name]);
+  return out;
+}
+
+/** Wraps the cells of a row that the server sent. */
+export function wrapServerRow(row: Record<string, unknown>): RowData {
+  const out: RowData = {};
+  for (const name of Object.keys(row)) out[name] = KalamCellValue.sent(row[name]);
   return out;
 }
 

@@ -1,9 +1,9 @@
-import { wrapRowMap, type JsonValue, type RowData } from './cell.js';
+import { wrapServerRow, type JsonValue, type RowData } from './cell.js';
 import { register } from './core.js';
 import { nameRows } from './decode.js';
 import { KalamConnectionError, KalamError } from './errors.js';
 import type { FileRefContext } from './file.js';
-import { LiveQuery, type LiveRowsCallback, type LiveRowsOptions, type SubscriptionOptions } from './live.js';
+import { LiveQuery, type LiveRowsCallback, type LiveRowsOptions, type MappedLiveRowsOptions, type SubscriptionOptions } from './live.js';
 import type { LogLevel, LogListener } from './log.js';
 import type { LoginResponse, QueryResponse } from './messages.js';
 import type {
@@ -180,7 +180,7 @@ export class KalamDBClient {
   // ---- queries
 
   /** Runs SQL with parameters for `$1` and so on. */
-  async query(sql: string, params?: readonly Param[], options?: CallOptions): Promise<QueryResponse> {
+  async query(sql: string, params?: readonly unknown[], options?: CallOptions): Promise<QueryResponse> {
     return this.#send(requestBody(sql, params, this.#options.namespace), options?.signal);
   }
 
@@ -200,7 +200,7 @@ export class KalamDBClient {
   }
 
   /** Runs one statement as another user, if the role allows it. */
-  async executeAsUser(sql: string, user: string, params?: readonly Param[], options?: CallOptions): Promise<QueryResponse> {
+  async executeAsUser(sql: string, user: string, params?: readonly unknown[], options?: CallOptions): Promise<QueryResponse> {
     const name = user.trim();
     if (sql.trim() === '') throw invalid('executeAsUser: sql is required');
     if (name === '') throw invalid('executeAsUser: user is required');
@@ -209,18 +209,18 @@ export class KalamDBClient {
   }
 
   /** The first row, or null. */
-  async queryOne<Column extends string = string>(sql: string, params?: readonly Param[], options?: CallOptions): Promise<RowData<Column> | null> {
+  async queryOne<Column extends string = string>(sql: string, params?: readonly unknown[], options?: CallOptions): Promise<RowData<Column> | null> {
     return (await this.queryAll<Column>(sql, params, options))[0] ?? null;
   }
 
   /** All rows of the first result. */
-  async queryAll<Column extends string = string>(sql: string, params?: readonly Param[], options?: CallOptions): Promise<RowData<Column>[]> {
+  async queryAll<Column extends string = string>(sql: string, params?: readonly unknown[], options?: CallOptions): Promise<RowData<Column>[]> {
     const response = await this.query(sql, params, options);
-    return (response.results?.[0]?.named_rows ?? []).map((row) => wrapRowMap(row));
+    return (response.results?.[0]?.named_rows ?? []).map(wrapServerRow);
   }
 
   /** All rows of the first result, each knowing its table, for FILE columns. */
-  async queryRows<T = Record<string, JsonValue>>(sql: string, tableName: string, params?: readonly Param[], options?: CallOptions): Promise<KalamRow<T>[]> {
+  async queryRows<T = Record<string, JsonValue>>(sql: string, tableName: string, params?: readonly unknown[], options?: CallOptions): Promise<KalamRow<T>[]> {
     const response = await this.query(sql, params, options);
     return wrapRows((response.results?.[0]?.named_rows ?? []) as T[], this.#context(tableName));
   }
@@ -276,7 +276,7 @@ export class KalamDBClient {
   async queryWithFiles(
     sql: string,
     files: Readonly<Record<string, File | Blob>>,
-    params?: readonly Param[],
+    params?: readonly unknown[],
     onProgress?: (progress: UploadProgress) => void,
     options?: CallOptions,
   ): Promise<QueryResponse> {
@@ -311,8 +311,9 @@ export class KalamDBClient {
   }
 
   /**
-   * Gives all rows of a query: when they are complete, and after every change.
-   * Rows that did not change are the same objects as before.
+   * Gives all rows of a query: when they are complete, and after every change,
+   * in the order of their primary key. Rows that did not change are the same
+   * objects as before. To get something else than `RowData`, pass `mapRow`.
    *
    * ```ts
    * const stop = await client.live('SELECT * FROM chat.messages', (rows) => render(rows));
@@ -320,9 +321,11 @@ export class KalamDBClient {
    * for await (const rows of client.live('SELECT * FROM chat.messages')) render(rows);
    * ```
    */
-  live<T = RowData>(sql: string, options?: LiveRowsOptions<T>): LiveQuery<T>;
-  live<T = RowData>(sql: string, callback: LiveRowsCallback<T>, options?: LiveRowsOptions<T>): Promise<Unsubscribe>;
-  live<T = RowData>(
+  live<T>(sql: string, options: MappedLiveRowsOptions<T>): LiveQuery<T>;
+  live<T extends RowData = RowData>(sql: string, options?: LiveRowsOptions<T>): LiveQuery<T>;
+  live<T>(sql: string, callback: LiveRowsCallback<T>, options: MappedLiveRowsOptions<T>): Promise<Unsubscribe>;
+  live<T extends RowData = RowData>(sql: string, callback: LiveRowsCallback<T>, options?: LiveRowsOptions<T>): Promise<Unsubscribe>;
+  live<T>(
     sql: string,
     first?: LiveRowsCallback<T> | LiveRowsOptions<T>,
     options?: LiveRowsOptions<T>,
@@ -332,9 +335,11 @@ export class KalamDBClient {
   }
 
   /** {@link KalamDBClient.live} on all rows of a table. */
-  liveTableRows<T = RowData>(table: string, options?: LiveRowsOptions<T>): LiveQuery<T>;
-  liveTableRows<T = RowData>(table: string, callback: LiveRowsCallback<T>, options?: LiveRowsOptions<T>): Promise<Unsubscribe>;
-  liveTableRows<T = RowData>(
+  liveTableRows<T>(table: string, options: MappedLiveRowsOptions<T>): LiveQuery<T>;
+  liveTableRows<T extends RowData = RowData>(table: string, options?: LiveRowsOptions<T>): LiveQuery<T>;
+  liveTableRows<T>(table: string, callback: LiveRowsCallback<T>, options: MappedLiveRowsOptions<T>): Promise<Unsubscribe>;
+  liveTableRows<T extends RowData = RowData>(table: string, callback: LiveRowsCallback<T>, options?: LiveRowsOptions<T>): Promise<Unsubscribe>;
+  liveTableRows<T>(
     table: string,
     first?: LiveRowsCallback<T> | LiveRowsOptions<T>,
     options?: LiveRowsOptions<T>,

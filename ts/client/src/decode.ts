@@ -1,4 +1,4 @@
-import { wrapRowMap, type JsonValue } from './cell.js';
+import { wrapServerRow, type JsonValue } from './cell.js';
 import type { LiveRowsOptions, SubscriptionOptions } from './live.js';
 import type { BatchControl, QueryResponse, QueryResult, ServerMessage } from './messages.js';
 import { encodeParams } from './params.js';
@@ -31,8 +31,8 @@ export function readEvent(json: string, id: string): { event: ServerMessage; pos
   const { position: digits, ...raw } = JSON.parse(json) as RawEvent;
   const position = SeqId.fromWasm(digits);
   const event: Record<string, unknown> = { ...raw, subscription_id: id };
-  if (raw.rows) event['rows'] = raw.rows.map(wrapRowMap);
-  if (raw.old_values) event['old_values'] = raw.old_values.map(wrapRowMap);
+  if (raw.rows) event['rows'] = raw.rows.map(wrapServerRow);
+  if (raw.old_values) event['old_values'] = raw.old_values.map(wrapServerRow);
   if (raw.batch_control && position) event['batch_control'] = { ...raw.batch_control, last_seq_id: position };
   return { event: event as unknown as ServerMessage, position };
 }
@@ -54,7 +54,7 @@ export function encodeLive<T>(o: LiveRowsOptions<T>): string {
   const names = key?.map((name) => name.trim()).filter((name) => name !== '');
   return JSON.stringify({
     limit: o.limit ?? s.last_rows,
-    key: names && names.length > 0 ? names : undefined,
+    key: o.getKey === undefined && names && names.length > 0 ? names : undefined,
     batch_size: s.batch_size,
     from: s.from === undefined ? undefined : SeqId.from(s.from).toString(),
     params: (o.params ?? s.params) && encodeParams(o.params ?? s.params ?? []),

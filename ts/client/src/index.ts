@@ -14,7 +14,7 @@ export type { KalamErrorInit } from './errors.js';
 export { BoundFileRef, FileRef, parseFileRef, parseFileRefs } from './file.js';
 export type { FileRefContext, FileRefData, SignedUrlOptions } from './file.js';
 export { LiveQuery } from './live.js';
-export type { LiveRowsCallback, LiveRowsOptions, SubscriptionOptions } from './live.js';
+export type { LiveRowsCallback, LiveRowsOptions, MappedLiveRowsOptions, SubscriptionOptions } from './live.js';
 export { LogLevel } from './log.js';
 export type { LogEntry, LogListener } from './log.js';
 export { ChangeType, MessageType, normalizeQueryResponse, sortColumns, SYSTEM_TABLES_ORDER } from './messages.js';

@@ -1,6 +1,6 @@
-import { wrapRowMap, type RowData } from './cell.js';
+import { wrapServerRow, type RowData } from './cell.js';
 import type { KalamError } from './errors.js';
-import type { ServerMessage, SubscriptionErrorEvent } from './messages.js';
+import type { SubscriptionErrorEvent } from './messages.js';
 import type { Param } from './params.js';
 import { SeqId } from './seqid.js';
 
@@ -20,35 +20,56 @@ export interface SubscriptionOptions {
 export interface LiveRowsOptions<T = RowData> {
   /** Makes what the callback gets of a row; called once for each version of a row. */
   mapRow?: (row: RowData) => T;
-  /** Keep only the newest rows. */
+  /** Keep the newest rows only: those that were inserted or changed last. When one goes, the next older one is back. */
   limit?: number;
-  /** Columns that tell rows apart; default: the primary key, else `id`. */
+  /** Columns that tell rows apart and order them; default: the primary key, else `id`. */
   keyColumns?: readonly string[];
   /** @deprecated use keyColumns */
   keyColumn?: string | readonly string[];
-  /** Tells rows apart by something else; a row with no key is kept beside the others. */
+  /** Of the rows with one key only the newest is given; a row with the key null is given beside the others. */
   getKey?: (row: RowData) => string | null;
   /** For `$1` and so on. */
   params?: readonly Param[];
   subscriptionOptions?: SubscriptionOptions;
-  /** Called when the query has ended by itself. */
+  /**
+   * Called when the query has ended by itself, and with the code
+   * `CALLBACK_FAILED` when `mapRow` or `getKey` threw: that row is left out
+   * until it changes, and the query goes on.
+   */
   onError?: (event: SubscriptionErrorEvent) => void;
   /** Ends the query. */
   signal?: AbortSignal;
 }
 
+/** {@link LiveRowsOptions} with the `mapRow` that makes a T of a row. */
+export interface MappedLiveRowsOptions<T> extends LiveRowsOptions<T> {
+  mapRow: (row: RowData) => T;
+}
+
 export type LiveRowsCallback<T = RowData> = (rows: T[]) => void;
 
-/** What the core says about changed rows. */
+/** What the core says about changed rows, in the order of the rows. */
 interface Patch {
   reset: boolean;
   slots: number[];
   rows: Record<string, unknown>[];
+  /** For each of them: the slot it stands before, or one of the places below. */
+  before: number[];
   removed: number[];
   position?: string;
 }
 
+const inPlace = -2; // it is not new
+
 const frame = 16; // milliseconds between two deliveries at least
+
+/** A row and what was made of it. */
+interface Entry<T> {
+  value: T;
+  /** What getKey gave, and the version of the row. */
+  key: string | null;
+  seq: bigint;
+}
 
 /**
  * The rows of a live query as the core keeps them, mirrored by the patches that
@@ -57,16 +78,19 @@ const frame = 16; // milliseconds between two deliveries at least
  */
 export class LiveView<T> {
   position: SeqId | undefined;
-  readonly #rows = new Map<number | string, T>();
-  readonly #map: (row: RowData) => T;
+  /** By slot, in the order of the rows; undefined where a callback threw. */
+  #rows = new Map<number, Entry<T> | undefined>();
+  readonly #options: LiveRowsOptions<T>;
   readonly #deliver: (rows: T[]) => void;
+  readonly #failed: (what: string, error: unknown) => void;
   #last = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #ended = false;
 
-  constructor(map: ((row: RowData) => T) | undefined, deliver: (rows: T[]) => void) {
-    this.#map = map ?? ((row) => row as T);
+  constructor(options: LiveRowsOptions<T>, deliver: (rows: T[]) => void, failed: (what: string, error: unknown) => void) {
+    this.#options = options;
     this.#deliver = deliver;
+    this.#failed = failed;
   }
 
   /** Applies a patch of the core. */
@@ -74,113 +98,87 @@ export class LiveView<T> {
     const p = JSON.parse(json) as Patch;
     this.position = SeqId.fromWasm(p.position) ?? this.position;
     if (p.reset) this.#rows.clear();
-    p.slots.forEach((slot, i) => this.put(slot, wrapRowMap(p.rows[i] ?? {})));
     for (const slot of p.removed) this.#rows.delete(slot);
-    this.changed();
+    const between = new Map<number, [number, Entry<T> | undefined][]>();
+    p.slots.forEach((slot, i) => {
+      const entry = this.#entry(wrapServerRow(p.rows[i] ?? {}));
+      const before = p.before[i] ?? inPlace;
+      if (before < 0) this.#rows.set(slot, entry);
+      else if (between.get(before)?.push([slot, entry]) === undefined) between.set(before, [[slot, entry]]);
+    });
+    if (between.size > 0) {
+      const rows = new Map<number, Entry<T> | undefined>();
+      for (const [slot, entry] of this.#rows) {
+        between.get(slot)?.forEach((put) => rows.set(...put));
+        rows.set(slot, entry);
+      }
+      this.#rows = rows;
+    }
+    this.#changed();
   }
 
-  clear(): void {
-    this.#rows.clear();
-  }
-
-  put(key: number | string, row: RowData): void {
-    this.#rows.set(key, this.#map(row));
-  }
-
-  remove(key: number | string): void {
-    this.#rows.delete(key);
-  }
-
-  /** Keeps the newest rows only. */
-  trim(limit: number | undefined): void {
-    if (limit === undefined || limit <= 0) return;
-    for (const key of this.#rows.keys()) {
-      if (this.#rows.size <= limit) return;
-      this.#rows.delete(key);
+  #entry(row: RowData): Entry<T> | undefined {
+    const { getKey, mapRow } = this.#options;
+    let what = 'getKey';
+    try {
+      const key = getKey?.(row) ?? null;
+      what = 'mapRow';
+      return { value: mapRow ? mapRow(row) : (row as T), key, seq: key === null ? 0n : row['_seq']?.asBigInt() ?? 0n };
+    } catch (error) {
+      this.#failed(what, error);
+      return undefined;
     }
   }
 
   /** Delivers soon. */
-  changed(): void {
+  #changed(): void {
     if (this.#timer !== undefined || this.#ended) return;
     const wait = this.#last + frame - Date.now();
-    if (wait <= 0 || wait > frame) return this.flush();
-    this.#timer = setTimeout(() => this.flush(), wait);
+    if (wait <= 0 || wait > frame) return this.#flush();
+    this.#timer = setTimeout(() => this.#flush(), wait);
   }
 
   /** Delivers now. */
-  flush(): void {
+  #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#ended) return;
     this.#last = Date.now();
-    this.#deliver([...this.#rows.values()]);
+    this.#deliver(this.#list());
+  }
+
+  #list(): T[] {
+    const newest = new Map<string, Entry<T>>();
+    if (this.#options.getKey) {
+      for (const e of this.#rows.values()) {
+        if (e && e.key !== null && (newest.get(e.key)?.seq ?? -1n) < e.seq) newest.set(e.key, e);
+      }
+    }
+    const out: T[] = [];
+    for (const e of this.#rows.values()) {
+      if (e && (e.key === null || newest.get(e.key) === e)) out.push(e.value);
+    }
+    return out;
   }
 
   /** Delivers what waits, and then nothing any more. */
   end(discard: boolean): void {
-    if (this.#timer !== undefined && !discard) this.flush();
+    if (this.#timer !== undefined && !discard) this.#flush();
     clearTimeout(this.#timer);
     this.#ended = true;
   }
 }
 
-/** Feeds a view from raw events, by a key that the application computes. */
-export class KeyedFeed<T> {
-  readonly #view: LiveView<T>;
-  readonly #key: (row: RowData) => string | null;
-  readonly #limit: number | undefined;
-  #loading = false;
-  #nameless = 0;
-
-  constructor(view: LiveView<T>, key: (row: RowData) => string | null, limit: number | undefined) {
-    this.#view = view;
-    this.#key = key;
-    this.#limit = limit;
-  }
-
-  event(e: ServerMessage): void {
-    switch (e.type) {
-      case 'subscription_ack':
-        this.#view.clear();
-        this.#loading = e.batch_control.status !== 'ready';
-        return;
-      case 'initial_data_batch':
-        e.rows.forEach((row) => this.#put(row));
-        this.#loading = e.batch_control.has_more;
-        break;
-      case 'change':
-        if (e.change_type !== 'insert') {
-          for (const row of e.old_values ?? []) {
-            const key = this.#key(row);
-            const stays = e.rows?.some((now) => this.#key(now) === key) ?? false;
-            if (key !== null && !stays) this.#view.remove(`k${key}`);
-          }
-        }
-        e.rows?.forEach((row) => this.#put(row));
-        break;
-      default:
-        return;
-    }
-    this.#view.trim(this.#limit);
-    if (!this.#loading) this.#view.changed();
-  }
-
-  #put(row: RowData): void {
-    const key = this.#key(row);
-    this.#view.put(key === null ? `n${this.#nameless++}` : `k${key}`, row);
-  }
-}
-
 /**
- * The rows of a live query as they change, for `for await`. Whoever is slow
- * misses states in between but never the last one. Leaving the loop ends the
- * query.
+ * The rows of a live query as they change, for `for await`. A slow reader misses
+ * states in between but never the last one. Calls of `next` that wait at the same
+ * time get the same rows. Leaving the loop ends the query.
  */
 export class LiveQuery<T> implements AsyncIterableIterator<T[]> {
   #rows: T[] | undefined;
   #error: KalamError | undefined;
   #done = false;
+  #next: Promise<IteratorResult<T[], undefined>> | undefined; // while it waits
   #wake: (() => void) | undefined;
   #stop: (() => void) | undefined;
 
@@ -195,7 +193,16 @@ export class LiveQuery<T> implements AsyncIterableIterator<T[]> {
     return this;
   }
 
-  async next(): Promise<IteratorResult<T[], undefined>> {
+  next(): Promise<IteratorResult<T[], undefined>> {
+    if (this.#next === undefined) {
+      const taken = () => (this.#next = undefined);
+      this.#next = this.#take();
+      this.#next.then(taken, taken);
+    }
+    return this.#next;
+  }
+
+  async #take(): Promise<IteratorResult<T[], undefined>> {
     this.#stop ??= this.#begin(
       (rows) => this.#set(() => (this.#rows = rows)),
       (error) => this.#set(() => (this.#error = error as KalamError)),

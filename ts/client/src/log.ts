@@ -50,8 +50,7 @@ export class Log {
   guard<A extends unknown[]>(what: string, fn: ((...args: A) => unknown) | undefined, ...args: A): void {
     if (fn === undefined) return;
     const report = (error: unknown) => {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.write(LogLevel.Error, 'events', `${what} threw: ${text}`);
+      this.write(LogLevel.Error, 'events', `${what} threw: ${textOf(error)}`);
     };
     try {
       const result = fn(...args);
@@ -60,4 +59,9 @@ export class Log {
       report(error);
     }
   }
+}
+
+/** What was thrown, with its stack if it has one. */
+export function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

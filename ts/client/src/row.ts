@@ -1,5 +1,6 @@
-import { KalamCellValue, wrapRowMap, type RowData } from './cell.js';
+import { KalamCellValue, wrapServerRow, type RowData } from './cell.js';
 import { BoundFileRef, type FileRefContext } from './file.js';
+import { inspect, type Inspect } from './inspect.js';
 import type { ServerMessage } from './messages.js';
 
 /** A row of a table that is known, so that its files know their addresses. */
@@ -15,18 +16,22 @@ export class KalamRow<T = Record<string, unknown>> {
   }
 
   cell(column: string): KalamCellValue {
-    return KalamCellValue.from((this.data as Record<string, unknown>)[column]);
+    return KalamCellValue.sent((this.data as Record<string, unknown>)[column]);
   }
 
   /** All cells, wrapped. */
   get typedData(): RowData {
-    return (this.#cells ??= wrapRowMap(this.data as Record<string, unknown>));
+    return (this.#cells ??= wrapServerRow(this.data as Record<string, unknown>));
   }
 
   /** The file of a FILE column. */
   file(column: string): BoundFileRef | null {
     const ref = this.cell(column).asFile();
     return ref && new BoundFileRef(ref, this.#context);
+  }
+
+  [inspect](_depth: number, options: unknown, show: Inspect): unknown {
+    return `KalamRow ${show(this.data, options)}`;
   }
 }
 

@@ -1,3 +1,5 @@
+import { inspect } from './inspect.js';
+
 /**
  * A position in the change log, and the version of a row (`_seq`): a 64-bit
  * number, of which JavaScript's own numbers hold only 53 bits. It also says when
@@ -5,7 +7,7 @@
  */
 export class SeqId {
   /** The moment that the numbers count from: 2024-01-01T00:00:00Z in milliseconds. */
-  static readonly EPOCH = 1704067200000;
+  static readonly EPOCH = 1704067200000n;
 
   readonly #value: bigint;
 
@@ -42,7 +44,7 @@ export class SeqId {
 
   /** Milliseconds since 1970. */
   timestampMillis(): number {
-    return Number(this.#value >> 22n) + SeqId.EPOCH;
+    return Number((this.#value >> 22n) + SeqId.EPOCH);
   }
 
   timestampSeconds(): number {
@@ -81,5 +83,9 @@ export class SeqId {
   /** The decimal digits, since a JSON number would be rounded by most readers. */
   toJSON(): string {
     return this.toString();
+  }
+
+  [inspect](): string {
+    return `SeqId(${this.toString()})`;
   }
 }

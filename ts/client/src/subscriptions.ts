@@ -1,8 +1,8 @@
 import { browser } from './browser.js';
 import { encodeLive, encodeSubscription, readEvent } from './decode.js';
 import { KalamError, toKalamError, type Failure } from './errors.js';
-import { KeyedFeed, LiveQuery, LiveView, type LiveRowsCallback, type LiveRowsOptions, type SubscriptionOptions } from './live.js';
-import { LogLevel } from './log.js';
+import { LiveQuery, LiveView, type LiveRowsCallback, type LiveRowsOptions, type SubscriptionOptions } from './live.js';
+import { LogLevel, textOf } from './log.js';
 import type { RowData } from './cell.js';
 import type { ServerMessage } from './messages.js';
 import { platform } from './platform.js';
@@ -143,8 +143,13 @@ export class Subscriptions {
   ): () => void {
     let stopped = false;
     let sub: RunningSubscription | undefined;
-    const view = new LiveView<T>(options.mapRow, show);
-    const { signal, getKey } = options;
+    const { signal } = options;
+    const view = new LiveView<T>(options, show, (what, error) => {
+      this.#session.log.write(LogLevel.Error, 'events', `${what} of a live query threw: ${textOf(error)}`);
+      this.#session.log.guard('onError of a live query', options.onError, {
+        type: 'error', subscription_id: sub?.id ?? '', code: 'CALLBACK_FAILED', message: `${what} threw: ${String(error)}`,
+      });
+    });
     const finish = (error: unknown) => {
       if (stopped) return;
       stopped = true;
@@ -158,24 +163,12 @@ export class Subscriptions {
     const begin = (running: Running) => {
       if (stopped) return;
       const s = (sub = this.#add(running, sql, tableName, finish));
-      if (getKey === undefined) {
-        const onPatch = (json: string) => {
-          if (stopped) return;
-          this.#session.log.guard('mapRow', () => view.patch(json));
-          s.lastSeqId = view.position ?? s.lastSeqId;
-        };
-        running.wasm.live(s.call, sql, encodeLive(options), onPatch, s.fail);
-        return;
-      }
-      const feed = new KeyedFeed(view, getKey, options.limit);
-      const onEvent = (json: string) => {
+      const onPatch = (json: string) => {
         if (stopped) return;
-        const { event, position } = readEvent(json, s.id);
-        s.lastSeqId = position ?? s.lastSeqId;
-        this.#session.log.guard('getKey or mapRow', () => feed.event(event));
+        view.patch(json);
+        s.lastSeqId = view.position ?? s.lastSeqId;
       };
-      const { subscriptionOptions = {}, params = subscriptionOptions.params } = options;
-      running.wasm.subscribe(s.call, sql, encodeSubscription(subscriptionOptions, params), onEvent, s.fail);
+      running.wasm.live(s.call, sql, encodeLive(options), onPatch, s.fail);
     };
     if (signal?.aborted) queueMicrotask(abort);
     else {

@@ -36,15 +36,18 @@ test('rows keep their order, their objects and their NULLs', async () => {
   assert.deepEqual(rows, []);
   for (const id of [3, 1, 2]) await client.insert('chat.notes', { id, a: `a${id}`, b: id });
   await until('three rows', () => rows.length === 3);
-  assert.deepEqual(ids(rows), [3, 1, 2]);
+  assert.deepEqual(ids(rows), [1, 2, 3], 'the order of the key');
   const first = rows[0];
-  await client.update('chat.notes', 1, { a: null });
+  await client.update('chat.notes', 2, { a: null });
   await until('the update', () => rows[1].a.isNull());
-  assert.deepEqual([ids(rows), rows[1].b.asInt()], [[3, 1, 2], 1]);
+  assert.deepEqual([ids(rows), rows[1].b.asInt()], [[1, 2, 3], 2]);
   assert.equal(rows[0], first, 'a row that did not change is the same object');
-  await client.delete('chat.notes', 3);
+  let anew;
+  await (await client.live('SELECT id, a, b FROM chat.notes', (now) => { anew = now; }))();
+  assert.deepEqual(ids(anew), [1, 2, 3], 'the same order for whoever comes later');
+  await client.delete('chat.notes', 2);
   await until('the delete', () => rows.length === 2);
-  assert.deepEqual(ids(rows), [1, 2]);
+  assert.deepEqual(ids(rows), [1, 3]);
   await stop();
   assert.equal(client.getSubscriptionCount(), 0);
 });
@@ -88,7 +91,7 @@ test('parameters, limit, mapRow, getKey and from', async () => {
     await client.live(sql, (rows) => { keyed = rows; }, { params: ['options'], getKey: (row) => row.body.asString(), mapRow }),
   ];
   assert.deepEqual(limited, [304, 305]);
-  assert.deepEqual(keyed, [305, 304]);
+  assert.deepEqual(keyed, [304, 305]);
   const position = client.getLastSeqId(client.getSubscriptions()[0].id);
   stops.push(await client.live(sql, (rows) => { later = rows; }, { params: ['options'], mapRow, subscriptionOptions: { from: position } }));
   assert.deepEqual(later, []);
@@ -96,6 +99,109 @@ test('parameters, limit, mapRow, getKey and from', async () => {
   await until('the last row', () => later.length === 1 && limited.includes(306) && keyed.includes(306));
   assert.deepEqual([limited, keyed, later], [[305, 306], [305, 306], [306]]);
   for (const stop of stops) await stop();
+});
+
+test('a limit is a window over the newest rows', async () => {
+  const client = newClient();
+  const [before, after] = [{}, {}];
+  const watch = async (view, options) => client.live(room('window'), (rows) => { view.rows = ids(rows).join(' '); }, { limit: 2, ...options });
+  const stops = [await watch(before)];
+  for (const id of [311, 312, 313]) await add(client, 'window', id);
+  await until('the newest two', () => before.rows === '312 313');
+  stops.push(await watch(after), await watch((before.keyed = {}), { getKey: (row) => row.id.asString() }));
+  assert.equal(after.rows, '312 313');
+  const views = [before, after, before.keyed];
+  const shows = (rows) => until(rows, () => views.every((v) => v.rows === rows), 10_000, () => JSON.stringify(views.map((v) => v.rows)));
+  await client.delete('chat.messages', 313);
+  await shows('311 312');
+  await client.update('chat.messages', 311, { body: 'changed' });
+  await add(client, 'window', 314);
+  await shows('311 314');
+  await client.delete('chat.messages', 311);
+  await shows('312 314');
+  await client.delete('chat.messages', 312);
+  await shows('314');
+  await add(client, 'window', 310);
+  await shows('310 314');
+  for (const stop of stops) await stop();
+});
+
+test('of the rows with one key of getKey the newest is there, and an older one when it goes', async () => {
+  const client = newClient();
+  for (const [id, body] of [[321, 'a'], [322, 'b'], [323, 'a']]) await add(client, 'keyed', id, body);
+  let rows;
+  const stop = await client.live(room('keyed'), (now) => { rows = ids(now).join(' '); }, { getKey: (row) => row.body.asString() });
+  assert.equal(rows, '322 323');
+  await client.delete('chat.messages', 323);
+  await until('the older one', () => rows === '321 322');
+  await client.update('chat.messages', 322, { body: 'a' });
+  await until('the newest one', () => rows === '322');
+  await stop();
+});
+
+test('a mapRow or getKey that throws costs its row, and says so', async () => {
+  const entries = [];
+  const client = newClient({ logListener: (entry) => entries.push(entry) });
+  for (const id of [331, 332, 333]) await add(client, 'bad', id);
+  const odd = (row) => {
+    if (row.body.asString() === 'x' && row.id.asInt() === 332) throw new Error('not this one');
+    return row.id.asString();
+  };
+  for (const options of [{ mapRow: odd }, { getKey: odd, mapRow: (row) => row.id.asString() }]) {
+    const errors = [];
+    let rows;
+    const stop = await client.live(room('bad'), (now) => { rows = now.join(' '); }, { ...options, onError: (e) => errors.push(e) });
+    assert.equal(rows, '331 333');
+    assert.deepEqual(errors.map((e) => [e.type, e.code]), [['error', 'CALLBACK_FAILED']]);
+    assert.match(errors[0].message, /threw: Error: not this one/);
+    assert.ok(client.getSubscriptions().some((s) => s.id === errors[0].subscription_id));
+    await add(client, 'bad', 334);
+    await client.update('chat.messages', 332, { body: 'good' });
+    await until('all rows', () => rows === '331 332 333 334');
+    for await (const loop of client.live(room('bad'), options)) {
+      assert.equal(loop.length, 4);
+      break;
+    }
+    await client.delete('chat.messages', 334);
+    await client.update('chat.messages', 332, { body: 'x' });
+    await until('three rows', () => rows === '331 333');
+    await stop();
+  }
+  assert.ok(entries.some((e) => e.level === 4 && /not this one/.test(e.message)));
+});
+
+test('calls of next that wait at the same time all settle', async () => {
+  const client = newClient();
+  const query = client.live(room('pending'));
+  const [a, b] = await Promise.all([query.next(), query.next()]);
+  assert.deepEqual([a, b], [{ done: false, value: [] }, { done: false, value: [] }]);
+  const waiting = [query.next(), query.next(), query.next()];
+  await add(client, 'pending', 341);
+  assert.deepEqual((await Promise.all(waiting)).map((r) => r.value.length), [1, 1, 1]);
+  const ending = [query.next(), query.next()];
+  await query.return();
+  assert.deepEqual(await Promise.all(ending), [{ done: true, value: undefined }, { done: true, value: undefined }]);
+  const broken = client.live('SELECT * FROM chat.nothing');
+  const results = await Promise.allSettled([broken.next(), broken.next()]);
+  assert.deepEqual(results.map((r) => r.reason?.code), ['NOT_FOUND', 'NOT_FOUND']);
+  assert.deepEqual(await broken.next(), { done: true, value: undefined });
+});
+
+test('the namespace of a client is that of its live queries', async () => {
+  const client = newClient({ namespace: 'chat' });
+  let rows, events = 0;
+  const stops = [
+    await client.live("SELECT id FROM messages WHERE room = 'named'", (now) => { rows = now; }),
+    await client.subscribe('messages', () => events++),
+  ];
+  await client.insert('messages', { id: 351, room: 'named', body: 'x' });
+  await until('the row', () => rows.length === 1 && events > 1);
+  for await (const now of client.liveTableRows('messages')) {
+    assert.ok(now.length > 0);
+    break;
+  }
+  for (const stop of stops) await stop();
+  await assert.rejects(newClient().live('SELECT id FROM messages', () => {}), { code: 'INVALID_SQL' });
 });
 
 test('for await gives rows until the loop is left', async () => {

@@ -10,7 +10,7 @@ test('SeqId is exact', () => {
   assert.equal(JSON.stringify({ seq }), '{"seq":"9223372036854775807"}');
   assert.ok(seq.equals(SeqId.from(seq.toBigInt())) && seq.compareTo(SeqId.zero()) > 0);
   const made = SeqId.from((1000n << 22n) | (5n << 12n) | 7n);
-  assert.deepEqual([made.timestampMillis(), made.workerId(), made.sequence()], [SeqId.EPOCH + 1000, 5, 7]);
+  assert.deepEqual([made.timestampMillis(), made.workerId(), made.sequence()], [Number(SeqId.EPOCH) + 1000, 5, 7]);
   for (const bad of ['', '1.5', 'x', 1.5, null]) assert.throws(() => SeqId.from(bad), TypeError);
   assert.equal(SeqId.fromWasm(null), undefined);
 });
@@ -19,6 +19,9 @@ test('cells read right, or give null', () => {
   assert.equal(cell('9007199254740993').asBigInt(), 9007199254740993n);
   assert.equal(cell('-0.50').asDecimal(), '-0.50');
   assert.equal(cell(-62135596800000000).asDate().toISOString(), '0001-01-01T00:00:00.000Z');
+  assert.equal(cell(1704067200000).asDate().toISOString(), '2024-01-01T00:00:00.000Z');
+  assert.equal(cell('1704067200000').asDate().toISOString(), '2024-01-01T00:00:00.000Z');
+  assert.equal(cell(1704067200000000).asDate().toISOString(), '2024-01-01T00:00:00.000Z');
   assert.equal(cell(500000).asDate().toISOString(), '1970-01-01T00:00:00.500Z');
   assert.equal(cell(-1).asDateOnly().toISOString(), '1969-12-31T00:00:00.000Z');
   assert.equal(cell(3723000001).asTimeString(), '01:02:03.000001');

@@ -1,12 +1,12 @@
-import { KalamError, type CallOptions, type Param, type QueryResponse, type RowData, type UserId } from '@kalamdb/client';
+import { KalamError, type CallOptions, type QueryResponse, type RowData, type UserId } from '@kalamdb/client';
 import { bindLLM, type AgentLLMAdapter, type AgentLLMContext } from './llm.js';
 import type { ConsumeContext, ConsumeMessage, ConsumeRequest, ConsumeStart, ConsumerHandle } from './types.js';
 
 /** What an agent needs of a client. */
 export interface ConsumerClientLike {
-  query(sql: string, params?: readonly Param[], options?: CallOptions): Promise<QueryResponse>;
-  queryOne(sql: string, params?: readonly Param[], options?: CallOptions): Promise<RowData | null>;
-  queryAll(sql: string, params?: readonly Param[], options?: CallOptions): Promise<RowData[]>;
+  query(sql: string, params?: readonly unknown[], options?: CallOptions): Promise<QueryResponse>;
+  queryOne(sql: string, params?: readonly unknown[], options?: CallOptions): Promise<RowData | null>;
+  queryAll(sql: string, params?: readonly unknown[], options?: CallOptions): Promise<RowData[]>;
   consumer<T = Record<string, unknown>>(request: ConsumeRequest): ConsumerHandle<T>;
 }
 
@@ -41,9 +41,9 @@ export interface AgentContext<T = Record<string, unknown>> {
   user: UserId | undefined;
   systemPrompt: string | undefined;
   llm: AgentLLMContext | undefined;
-  sql(sql: string, params?: readonly Param[]): Promise<QueryResponse>;
-  queryOne(sql: string, params?: readonly Param[]): Promise<RowData | null>;
-  queryAll(sql: string, params?: readonly Param[]): Promise<RowData[]>;
+  sql(sql: string, params?: readonly unknown[]): Promise<QueryResponse>;
+  queryOne(sql: string, params?: readonly unknown[]): Promise<RowData | null>;
+  queryAll(sql: string, params?: readonly unknown[]): Promise<RowData[]>;
   /** Acknowledges the message before the handler returns. */
   ack(): Promise<void>;
 }

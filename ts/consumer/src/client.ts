@@ -1,6 +1,6 @@
 import {
   createClient, KalamError, type AuthState, type AuthStateEvent, type CallOptions, type ClientOptions, type KalamDBClient as BaseClient,
-  type LoginResponse, type Param, type QueryResponse, type RowData, type UserId,
+  type LoginResponse, type QueryResponse, type RowData, type UserId,
 } from '@kalamdb/client';
 import { coreOf, holdProgram, type CoreAccess } from '@kalamdb/client/core';
 import type {
@@ -40,19 +40,19 @@ export class KalamConsumerClient {
     return this.baseClient.onAuthStateChange(listener);
   }
 
-  query(sql: string, params?: readonly Param[], options?: CallOptions): Promise<QueryResponse> {
+  query(sql: string, params?: readonly unknown[], options?: CallOptions): Promise<QueryResponse> {
     return this.baseClient.query(sql, params, options);
   }
 
-  queryOne(sql: string, params?: readonly Param[], options?: CallOptions): Promise<RowData | null> {
+  queryOne(sql: string, params?: readonly unknown[], options?: CallOptions): Promise<RowData | null> {
     return this.baseClient.queryOne(sql, params, options);
   }
 
-  queryAll(sql: string, params?: readonly Param[], options?: CallOptions): Promise<RowData[]> {
+  queryAll(sql: string, params?: readonly unknown[], options?: CallOptions): Promise<RowData[]> {
     return this.baseClient.queryAll(sql, params, options);
   }
 
-  executeAsUser(sql: string, user: string, params?: readonly Param[], options?: CallOptions): Promise<QueryResponse> {
+  executeAsUser(sql: string, user: string, params?: readonly unknown[], options?: CallOptions): Promise<QueryResponse> {
     return this.baseClient.executeAsUser(sql, user, params, options);
   }
 

@@ -100,12 +100,40 @@ const accessors: [
 ];
 const seq = SeqId.fromWasm(1) ?? SeqId.zero();
 const numbers: number[] = [
-  SeqId.EPOCH, seq.toNumber(), seq.timestampMillis(), seq.timestampSeconds(), seq.ageSeconds(), seq.workerId(), seq.sequence(), seq.compareTo(SeqId.from('1')),
+  Number(SeqId.EPOCH satisfies bigint), seq.toNumber(), seq.timestampMillis(), seq.timestampSeconds(), seq.ageSeconds(), seq.workerId(), seq.sequence(), seq.compareTo(SeqId.from('1')),
 ];
 const file: FileRefData = { id: '1', sub: 'f0001', name: 'a', size: 1, mime: '', sha256: '' };
 const bound = new BoundFileRef(file, { baseUrl: 'http://localhost', namespace: 'a', table: 'b' } satisfies FileRefContext);
 const addresses: string[] = [bound.downloadUrl(), bound.relativeUrl(), bound.getDownloadUrl('', 'a', 'b'), bound.storedName(), bound.relativePath(), bound.formatSize(), bound.getTypeDescription(), bound.toJson()];
 const kinds: boolean[] = [bound.isImage(), bound.isVideo(), bound.isAudio(), bound.isPdf()];
+
+/** What an ORM does: its parameters are whatever its user bound. */
+export const bind = (params: readonly unknown[]) => Promise.all([
+  createClient(options).query('', params), createClient(options).queryAll('', params), createClient(options).queryOne('', params), createConsumerClient(options).query('', params),
+]);
+
+/** Live queries give what their types say. */
+interface Task { id: number }
+export const live = (c: KalamDBClient) => {
+  const map = { mapRow: (row: RowData): Task => ({ id: row['id']?.asInt() ?? 0 }) };
+  const cells: AsyncIterable<RowData[]> = c.live('');
+  const named: AsyncIterable<RowData<'id'>[]> = c.live<RowData<'id'>>('');
+  const tasks: AsyncIterable<Task[]>[] = [c.live('', map), c.live<Task>('', map), c.liveTableRows<Task>('', { ...map, limit: 1 })];
+  const stops = [
+    c.live('', (rows) => rows[0]?.['id']?.asInt()), c.live<Task>('', (rows) => rows[0]?.id, map), c.liveTableRows<Task>('', (rows) => rows[0]?.id, map),
+    // @ts-expect-error nothing makes a Task of a row
+    c.live<Task>('', (rows) => rows[0]?.id),
+    // @ts-expect-error
+    c.live<Task>('', (rows) => rows[0]?.id, { limit: 1 }),
+    // @ts-expect-error
+    c.liveTableRows<Task>('', (rows) => rows[0]?.id),
+  ];
+  // @ts-expect-error
+  const wrong = [c.live<Task>('')];
+  // @ts-expect-error
+  const wrongToo = [c.liveTableRows<Task>('', { limit: 1 })];
+  return [cells, named, tasks, stops, wrong, wrongToo];
+};
 
 /** Types that an application may name. */
 export type Named = [
