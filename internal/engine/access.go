@@ -63,7 +63,7 @@ func (r *run) authoriseDefine(source string, name dialect.Name) error {
 	if t == nil || has(r.who.Role, defineRight(t), "") == nil {
 		return nil
 	}
-	err := r.e.db.Read(context.Background(), func(tx *store.Tx) error { return r.mayDefine(tx, t) })
+	err := r.share().Read(context.Background(), func(tx *store.Tx) error { return r.mayDefine(tx, t) })
 	return placedAt(source, name[0].Pos, r.e.visible(err, false))
 }
 

@@ -220,9 +220,9 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 	}
 	var err error
 	if reads {
-		err = r.e.db.Read(ctx, fn)
+		err = r.share().Read(ctx, fn)
 	} else {
-		err = r.audited(ctx, fn)
+		err = r.write(ctx, nil, nil, fn)
 	}
 	if err != nil && !errors.Is(err, errRollback) {
 		return nil, r.e.visible(err, !reads)

@@ -56,7 +56,7 @@ func (e *Engine) consumed(who *identity.Principal, name string) (*catalog.Topic,
 // says so. again is asked, when that is not nil, before each further look.
 func (e *Engine) Consume(ctx context.Context, who *identity.Principal, r *wire.ConsumeRequest, again func() (*identity.Principal, error)) (*wire.ConsumeResponse, error) {
 	first := true
-	l, err := e.topics.Consume(ctx, r, func() (*catalog.Topic, error) {
+	l, err := e.topics.Consume(ctx, who.UserID, r, func() (*catalog.Topic, error) {
 		if !first && again != nil {
 			var err error
 			if who, err = again(); err != nil {
@@ -78,7 +78,7 @@ func (e *Engine) Settle(ctx context.Context, who *identity.Principal, r *wire.Ac
 	if err != nil {
 		return nil, err
 	}
-	resp, err := e.topics.Settle(ctx, t, r, kind)
+	resp, err := e.topics.Settle(ctx, who.UserID, t, r, kind)
 	return resp, e.visible(err, true)
 }
 

@@ -189,6 +189,7 @@ type run struct {
 	addr      string          // of the client, when a statement runs as another user
 	trail     *identity.Trail // of the transaction that runs; nil where nothing is audited
 	files     *Uploads        // of RunWithFiles, else nil
+	ahead     *ahead          // what the query of a writing statement has found beforehand; nil: nothing
 }
 
 // env is what the expressions of a plan are evaluated in.
@@ -229,7 +230,7 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 	}
 	var res wire.Result
 	if p.reads {
-		err := r.e.db.Read(ctx, func(tx *store.Tx) error {
+		err := r.share().Read(ctx, func(tx *store.Tx) error {
 			var err error
 			res, err = p.other(r, tx, p)
 			return err
@@ -240,7 +241,7 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 		env, err := r.env(p, params)
 		if err == nil {
 			res, err = r.query(p, env, func(s *store.Stmt, args []wire.Value, row func([]wire.Value) error) error {
-				return r.e.db.Query(ctx, s, args, row)
+				return r.share().Query(ctx, s, args, row)
 			})
 		}
 		return res, r.e.visible(err, false)
@@ -250,7 +251,7 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 			return res, r.e.visible(err, true)
 		}
 	}
-	write := func(tx *store.Tx) error {
+	err := r.write(ctx, p, params, func(tx *store.Tx) error {
 		q, err := r.fresh(tx, p, params)
 		if err != nil {
 			return err
@@ -259,22 +260,8 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 			return err
 		}
 		return r.route(tx)
-	}
-	var err error
-	if p.audited() {
-		err = r.audited(ctx, write)
-	} else {
-		err = r.e.db.Write(ctx, write)
-	}
-	return res, r.e.visible(err, true)
-}
-
-// audited runs fn in a transaction whose trail outlives it.
-func (r *run) audited(ctx context.Context, fn func(tx *store.Tx) error) error {
-	return r.e.users.Write(ctx, func(tx *store.Tx, trail *identity.Trail) error {
-		r.trail = trail
-		return fn(tx)
 	})
+	return res, r.e.visible(err, true)
 }
 
 // fresh returns p, or the same statement bound again when the catalog has

@@ -182,7 +182,7 @@ func (r *run) touch(tx *store.Tx, p *plan, env *expr.Env) ([]touched, error) {
 	var rows []touched
 	seen := make(map[store.Seq]bool)
 	bytes := 0
-	err := tx.Query(p.rows, p.values(env), func(row []wire.Value) error {
+	err := r.found(tx, p, env, func(row []wire.Value) error {
 		seq := row[n].Int()
 		if seen[seq] {
 			return nil
@@ -342,6 +342,8 @@ func (e *Engine) visible(err error, write bool) error {
 	switch {
 	case errors.As(err, &coded):
 		return coded
+	case errors.Is(err, store.ErrYielded):
+		return wire.NewError(wire.CodeStatementTimeout, "the write made others wait for longer than a tenth of a second and was rolled back, each time that it was tried; split it into several, each with some thousand rows, or send it when fewer others write")
 	case errors.Is(err, store.ErrTimeout) && write:
 		return wire.NewError(wire.CodeStatementTimeout, "the write took longer than the server allows (limits.write_timeout) and was rolled back, because other writes wait for it; split it into several, each with a part of the rows: WHERE id BETWEEN 1 AND 10000, and so on")
 	case errors.Is(err, store.ErrTimeout):

@@ -186,7 +186,7 @@ func (e *Engine) File(ctx context.Context, who *identity.Principal, name FileNam
 		}
 	}
 	var f *store.File
-	err := e.db.Read(ctx, func(tx *store.Tx) (err error) {
+	err := e.db.For(who.UserID).Read(ctx, func(tx *store.Tx) (err error) {
 		f, err = tx.FileOf(t, user, id)
 		return err
 	})

@@ -41,7 +41,7 @@ func (r *run) insert(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 	// All rows are read before the first is written: the query may read the
 	// table that is written to.
 	list := rowList{e: r.e, width: len(p.rows.Cols)}
-	if err := tx.Query(p.rows, p.values(env), list.add); err != nil {
+	if err := r.found(tx, p, env, list.add); err != nil {
 		return wire.Result{}, err
 	}
 	for _, from := range list.rows {

@@ -71,7 +71,7 @@ func (s *Snapshot) Ended() store.Seq { return s.ended }
 
 // Next reads the next page: limit rows at most, and fewer when they are large.
 func (s *Snapshot) Next(ctx context.Context, limit int) (page Page, err error) {
-	err = s.w.e.db.Read(ctx, func(tx *store.Tx) error {
+	err = s.w.e.db.For(s.w.env.User).Read(ctx, func(tx *store.Tx) error {
 		if err := s.look(tx); err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (s *Snapshot) Next(ctx context.Context, limit int) (page Page, err error) {
 
 // Latest reads the newest rows as the only page: limit at most.
 func (s *Snapshot) Latest(ctx context.Context, limit int) (page Page, err error) {
-	err = s.w.e.db.Read(ctx, func(tx *store.Tx) error {
+	err = s.w.e.db.For(s.w.env.User).Read(ctx, func(tx *store.Tx) error {
 		if err := s.look(tx); err != nil {
 			return err
 		}

@@ -118,7 +118,7 @@ type Positions struct {
 
 // Positions reads where the log stands.
 func (w *Watch) Positions(ctx context.Context) (p Positions, err error) {
-	err = w.e.db.Read(ctx, func(tx *store.Tx) error {
+	err = w.e.db.For(w.env.User).Read(ctx, func(tx *store.Tx) error {
 		if p.Newest, err = tx.Newest(); err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func (w *Watch) mark(tx *store.Tx, newest store.Seq) (store.Seq, error) {
 
 // Floor reads how far the log has been trimmed.
 func (w *Watch) Floor(ctx context.Context) (floor store.Seq, err error) {
-	err = w.e.db.Read(ctx, func(tx *store.Tx) error {
+	err = w.e.db.For(w.env.User).Read(ctx, func(tx *store.Tx) error {
 		floor, err = tx.Floor()
 		return err
 	})
@@ -155,7 +155,7 @@ func (w *Watch) Floor(ctx context.Context) (floor store.Seq, err error) {
 // upTo: limit at most, and fewer when they are large. Then the last of them is
 // returned as reached, else upTo.
 func (w *Watch) Log(ctx context.Context, after, upTo store.Seq, limit int) (out []*store.Change, reached store.Seq, err error) {
-	err = w.e.db.Read(ctx, func(tx *store.Tx) error {
+	err = w.e.db.For(w.env.User).Read(ctx, func(tx *store.Tx) error {
 		size := 0
 		return tx.Changes(w.Table.ID, w.Scope, after, upTo, limit, func(c *store.Change) error {
 			if size >= pageBytes {

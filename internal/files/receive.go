@@ -47,7 +47,7 @@ func (u *Upload) Close() {
 		return
 	}
 	unknown := make(map[string]bool)
-	err := u.s.db.Read(context.Background(), func(tx *store.Tx) error {
+	err := u.s.db.For(u.owner).Read(context.Background(), func(tx *store.Tx) error {
 		clear(unknown)
 		for _, f := range u.files {
 			known, err := tx.File(f.ID)
@@ -103,7 +103,7 @@ func (s *Service) Receive(ctx context.Context, owner, contentType string, body i
 	}()
 	used := int64(0)
 	if s.options.MaxPerUser > 0 {
-		err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
+		err := s.db.For(owner).Read(ctx, func(tx *store.Tx) (err error) {
 			used, err = tx.FileBytes(owner)
 			return err
 		})

@@ -34,6 +34,9 @@ var (
 	ErrTimeout = errors.New("store: the transaction took too long")
 	// ErrMemory means that a transaction held more memory than the engine may.
 	ErrMemory = errors.New("store: the transaction holds too much memory")
+	// ErrYielded means that a write of a user was rolled back because it made
+	// others wait for longer than a tenth of a second.
+	ErrYielded = errors.New("store: others waited for the write")
 	// ErrLocked means that another server has the data folder open.
 	ErrLocked = errors.New("another server is using the data folder")
 )
@@ -58,11 +61,9 @@ type DB struct {
 	ring    ring
 	catalog atomic.Pointer[catalog.Snapshot]
 	stmts   sync.Map // *catalog.Table -> *tableStmts
-	writes  chan *write
-	awaited atomic.Int32  // how many of them the writer waits for; 0: for none
-	arrived chan struct{} // takes a word when so many are there
-	accept  sync.RWMutex  // held while a write is added and while closing is closed
-	closing chan struct{} // closed by Close; ends the writer
+	writes  writeQueue
+	yield   func() bool   // db.othersWait
+	closing chan struct{} // closed by Close
 	done    sync.WaitGroup
 	once    sync.Once
 
@@ -103,10 +104,10 @@ func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
 	db := &DB{
 		driver:  driver,
 		options: o,
-		writes:  make(chan *write, 1024),
-		arrived: make(chan struct{}, 1),
 		closing: make(chan struct{}),
 	}
+	db.yield = db.othersWait
+	db.writes.init()
 	db.clock.now = o.Now
 	db.opened = o.Now()
 	db.ring.limit = o.RingBytes
@@ -179,9 +180,8 @@ func (db *DB) start(ctx context.Context) error {
 func (db *DB) Close() error {
 	var err error
 	db.once.Do(func() {
-		db.accept.Lock()
 		close(db.closing)
-		db.accept.Unlock()
+		db.writes.close()
 		db.done.Wait()
 		err = db.driver.Close()
 	})
@@ -239,13 +239,51 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 	return nil
 }
 
-// Read runs fn on a snapshot of the database.
+// Read runs fn on a snapshot of the database. It is for the server itself and
+// waits for no user's statement; those come through For.
 func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
-	session, err := db.driver.Begin(ctx, Read)
+	return db.read(ctx, "", fn)
+}
+
+// Query runs one statement that reads and calls row for each row; the slice is
+// reused for the next. It costs less than a Read with one Tx.Query. Like Read it
+// is for the server itself.
+func (db *DB) Query(ctx context.Context, s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
+	return db.query(ctx, "", s, args, row)
+}
+
+// For returns the database as it serves one user: all who want it take turns.
+func (db *DB) For(user string) Share { return Share{db, user} }
+
+// Share is a user's share of a database. Whoever is alone has all of it. What a
+// user sends beyond what can wait is refused with RATE_LIMITED.
+type Share struct {
+	db   *DB
+	user string
+}
+
+// Write is DB.Write. When others wait for it for too long, it fails with
+// ErrYielded, and what the user writes next waits for a while.
+func (s Share) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	return s.db.write(ctx, s.user, fn)
+}
+
+// Read is DB.Read.
+func (s Share) Read(ctx context.Context, fn func(tx *Tx) error) error {
+	return s.db.read(ctx, s.user, fn)
+}
+
+// Query is DB.Query.
+func (s Share) Query(ctx context.Context, st *Stmt, args []wire.Value, row func([]wire.Value) error) error {
+	return s.db.query(ctx, s.user, st, args, row)
+}
+
+func (db *DB) read(ctx context.Context, user string, fn func(tx *Tx) error) error {
+	session, err := db.driver.Begin(ctx, Read, user)
 	if err != nil {
 		return db.engineError(ctx, err, StopNone)
 	}
-	session.Bound(ctx, db.options.ReadTimeout)
+	session.Bound(ctx, db.options.ReadTimeout, nil)
 	defer session.End(false)
 	err = fn(&Tx{db: db, session: session})
 	stop := session.Unbound()
@@ -255,15 +293,13 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	return nil
 }
 
-// Query runs one statement that reads and calls row for each row; the slice is
-// reused for the next. It costs less than a Read with one Tx.Query.
-func (db *DB) Query(ctx context.Context, s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
-	session, err := db.driver.Begin(ctx, Read)
+func (db *DB) query(ctx context.Context, user string, s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
+	session, err := db.driver.Begin(ctx, Read, user)
 	if err != nil {
 		return db.engineError(ctx, err, StopNone)
 	}
 	defer session.End(false)
-	session.Bound(ctx, db.options.ReadTimeout)
+	session.Bound(ctx, db.options.ReadTimeout, nil)
 	err = session.Query(s, args, row)
 	stop := session.Unbound()
 	if err != nil {
@@ -289,6 +325,8 @@ func (db *DB) engineError(ctx context.Context, err error, stop Stop) error {
 			return ErrTimeout
 		case StopMemory:
 			return ErrMemory
+		case StopYield:
+			return ErrYielded
 		}
 	case ReasonMemory:
 		return ErrMemory

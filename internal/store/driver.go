@@ -18,9 +18,10 @@ type Stmt struct {
 
 // Driver is what an engine supplies. Everything else is written once, in DB.
 type Driver interface {
-	// Begin takes a session and begins its transaction. It waits for a free
-	// session until ctx ends.
-	Begin(ctx context.Context, mode Mode) (Session, error)
+	// Begin takes a session for user and begins its transaction. It waits for a
+	// free session until ctx ends. Users share the sessions that read, and what
+	// these cost, fairly; "" is the server itself, which waits for no user.
+	Begin(ctx context.Context, mode Mode, user string) (Session, error)
 	// Target says which SQL the engine speaks.
 	Target() expr.Target
 	// Migrate brings the server's own schema to this version. It returns
@@ -56,9 +57,10 @@ type Session interface {
 	Exec(s *Stmt, args []wire.Value) (int64, error)
 	// Script runs one definition, without arguments.
 	Script(sql string) error
-	// Bound makes the following calls fail once ctx has ended or limit has
-	// passed, at most a tenth of a second later.
-	Bound(ctx context.Context, limit time.Duration)
+	// Bound makes the following calls fail once ctx has ended, limit has passed or
+	// yield reports true, at most a tenth of a second later. yield may be nil; it
+	// is called by other goroutines.
+	Bound(ctx context.Context, limit time.Duration, yield func() bool)
 	// Unbound lifts the bound and says why calls were made to fail.
 	Unbound() Stop
 	// Active reports whether the transaction is still open: an engine may have
@@ -78,6 +80,7 @@ const (
 	StopContext      // its context ended
 	StopLate         // its time limit passed
 	StopMemory       // the engine held too much for it
+	StopYield        // others wait for it
 )
 
 // Reason is why an engine refused something.

@@ -35,7 +35,8 @@ func TestCommitWaitsForThoseWhoWereThereLast(t *testing.T) {
 }
 
 func TestWriterWaitsForCompany(t *testing.T) {
-	db := &DB{writes: make(chan *write, 8), arrived: make(chan struct{}, 1)}
+	db := new(DB)
+	db.writes.init()
 	if db.await(1) {
 		t.Error("it waits for nobody")
 	}
@@ -45,18 +46,18 @@ func TestWriterWaitsForCompany(t *testing.T) {
 	for range stride {
 		select {
 		case <-waited:
-			t.Fatalf("it goes on with %d", len(db.writes))
+			t.Fatalf("it goes on with %d", db.writes.able.Load())
 		default:
 		}
-		db.writes <- &write{}
-		db.tellWriter()
+		db.writes.add(&write{}, "alice")
+		db.writes.tell()
 	}
 	if !<-waited {
 		t.Error("it did not wait")
 	}
 	db.pace.until = time.Now().Add(time.Millisecond)
 	for range stride {
-		<-db.writes
+		db.writes.take(nil)
 	}
 	db.await(1) // nobody comes: it ends with its time
 }

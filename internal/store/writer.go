@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,10 +15,11 @@ import (
 
 // write is one waiting call of DB.Write.
 type write struct {
-	ctx  context.Context
-	fn   func(tx *Tx) error
-	err  error // of fn; the transaction goes on without it
-	done chan error
+	ctx    context.Context
+	fn     func(tx *Tx) error
+	sender *sender // nil: the server itself
+	err    error   // of fn; the transaction goes on without it
+	done   chan error
 
 	// state is queued until the writer begins it or its caller leaves, whoever is
 	// first: what has begun is waited for, and what was left never begins.
@@ -42,61 +44,59 @@ func (w *write) begin() bool {
 	return w.ctx.Err() == nil && (w.state.CompareAndSwap(queued, begun) || w.state.Load() == begun)
 }
 
+// user is who sent w, "" for the server itself.
+func (w *write) user() string {
+	if w.sender == nil {
+		return ""
+	}
+	return w.sender.user
+}
+
 // Write runs fn in a transaction and returns when it is committed and on disk.
 // When fn or the commit fails, nothing of it remains. Writes of several callers
 // share a commit; each sees those before it. fn may run more than once, so it
 // changes nothing but the database. When ctx ends before fn has begun, Write
 // returns at once and fn never runs; later it returns what became of it.
+//
+// It is for the server itself and goes before the writes of users, which come
+// through For.
 func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.write(ctx, "", fn)
+}
+
+func (db *DB) write(ctx context.Context, user string, fn func(tx *Tx) error) error {
 	w := &write{ctx: ctx, fn: fn, done: make(chan error, 1)}
-	if err := db.enqueue(w); err != nil {
+	if err := db.writes.add(w, user); err != nil {
 		return err
 	}
-	db.tellWriter()
+	db.writes.tell()
 	select {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
 		if w.state.CompareAndSwap(queued, left) {
+			db.writes.remove(w)
 			return context.Cause(ctx)
 		}
 		return <-w.done
 	}
 }
 
-// enqueue hands w to the writer, which answers whatever it was handed.
-func (db *DB) enqueue(w *write) error {
-	db.accept.RLock() // Close waits for those who are at it
-	defer db.accept.RUnlock()
-	select {
-	case <-db.closing:
-		return ErrClosed
-	default:
-	}
-	select {
-	case db.writes <- w:
-		return nil
-	case <-w.ctx.Done():
-		return context.Cause(w.ctx)
-	}
-}
-
 // writer is the one goroutine that changes the database.
 func (db *DB) writer() {
 	for {
-		select {
-		case w := <-db.writes:
+		if w := db.writes.take(nil); w != nil {
 			db.commit(w)
-		case <-db.closing:
-			for {
-				select {
-				case w := <-db.writes:
-					db.commit(w)
-				default:
-					return
-				}
-			}
+			continue
 		}
+		if db.writes.over() {
+			return
+		}
+		db.writes.awaited.Store(1)
+		if db.writes.able.Load() == 0 {
+			<-db.writes.arrived
+		}
+		db.writes.awaited.Store(0)
 	}
 }
 
@@ -106,21 +106,26 @@ func (db *DB) writer() {
 func (db *DB) commit(first *write) {
 	db.pace.begin()
 	db.await(1)
-	session, err := db.driver.Begin(context.Background(), Write)
+	session, err := db.driver.Begin(context.Background(), Write, first.user())
 	if err != nil {
 		first.done <- db.engineError(first.ctx, fmt.Errorf("begin: %w", err), StopNone)
 		return
 	}
 	total := db.logTotal
 	batch := []*write{first}
-	ok := db.run(session, first, false)
+	began, mixed := time.Now(), false
+	ok := db.run(session, first, false, false)
 	for ok && len(batch) < db.options.BatchLimit && !batch[len(batch)-1].defined {
-		w := db.next(len(batch))
+		if mixed && time.Since(began) > longestShared {
+			break
+		}
+		w := db.next(batch)
 		if w == nil {
 			break
 		}
 		batch = append(batch, w)
-		ok = db.run(session, w, false)
+		mixed = mixed || w.sender != first.sender
+		ok = db.run(session, w, mixed, false)
 	}
 	if ok {
 		db.end(session, batch, total)
@@ -128,23 +133,28 @@ func (db *DB) commit(first *write) {
 	}
 	session.End(false)
 	db.logTotal = total
-	if len(batch) == 1 {
-		first.done <- first.err
-		return
+	last := batch[len(batch)-1]
+	if len(batch) == 1 || errors.Is(last.err, ErrYielded) {
+		last.done <- last.err // it would make the others wait once more
+		batch = batch[:len(batch)-1]
 	}
-	db.again(batch)
+	if len(batch) > 0 {
+		db.again(batch)
+	}
 }
 
-// next returns the write that shares the commit as member n, or nil when it is
-// time to commit.
-func (db *DB) next(n int) *write {
+// longestShared is for how long members of several senders run before they are
+// committed: each of them waits for all.
+const longestShared = 5 * time.Millisecond
+
+// next returns the write that shares the commit as the next member, or nil when
+// it is time to commit.
+func (db *DB) next(batch []*write) *write {
 	for {
-		select {
-		case w := <-db.writes:
+		if w := db.writes.take(batch); w != nil {
 			return w
-		default:
 		}
-		if !db.await(n) {
+		if db.writes.able.Load() > 0 || !db.await(len(batch)) {
 			return nil
 		}
 	}
@@ -163,27 +173,17 @@ func (db *DB) await(members int) bool {
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	n := min(db.pace.expected-members, stride)
-	db.awaited.Store(int32(n))
-	defer db.awaited.Store(0)
-	for len(db.writes) < n {
+	n := int32(min(db.pace.expected-members, stride))
+	db.writes.awaited.Store(n)
+	defer db.writes.awaited.Store(0)
+	for db.writes.able.Load() < n {
 		select {
-		case <-db.arrived:
+		case <-db.writes.arrived:
 		case <-timer.C:
 			return true
 		}
 	}
 	return true
-}
-
-// tellWriter is called when a write has come.
-func (db *DB) tellWriter() {
-	if n := db.awaited.Load(); n > 0 && len(db.writes) >= int(n) {
-		select {
-		case db.arrived <- struct{}{}:
-		default:
-		}
-	}
 }
 
 // pace decides how long a commit waits for company. A sync costs the same
@@ -217,7 +217,7 @@ func (p *pace) ended(took time.Duration, callers int) { p.took, p.expected = too
 // fail. An engine may drop the whole transaction when one fails: then the
 // others start again without it.
 func (db *DB) again(batch []*write) {
-	session, err := db.driver.Begin(context.Background(), Write)
+	session, err := db.driver.Begin(context.Background(), Write, batch[0].user())
 	if err != nil {
 		for _, w := range batch {
 			w.done <- db.engineError(w.ctx, fmt.Errorf("begin: %w", err), StopNone)
@@ -225,8 +225,9 @@ func (db *DB) again(batch []*write) {
 		return
 	}
 	total := db.logTotal
+	mixed := slices.ContainsFunc(batch, func(w *write) bool { return w.sender != batch[0].sender })
 	for i, w := range batch {
-		if db.run(session, w, true) {
+		if db.run(session, w, mixed, true) {
 			continue
 		}
 		session.End(false)
@@ -262,7 +263,7 @@ func (db *DB) end(session Session, batch []*write, total int64) {
 	if e := session.End(err == nil); err == nil {
 		err = e
 	}
-	db.pace.ended(time.Since(began), len(batch)+len(db.writes))
+	db.pace.ended(time.Since(began), len(batch)+int(db.writes.able.Load()))
 	if err != nil {
 		db.logTotal = total
 		for _, w := range batch {
@@ -290,10 +291,18 @@ func (db *DB) end(session Session, batch []*write, total int64) {
 
 var errEnded = errors.New("store: the engine has dropped the transaction")
 
+// slice is for how long a write of a user may make others wait. When it is over
+// the write is rolled back, however long it might have run without them.
+const slice = 100 * time.Millisecond
+
+// othersWait reports whether the write that runs has to make room.
+func (db *DB) othersWait() bool { return db.writes.othersWaited() > slice }
+
 // run executes one member inside the open transaction and leaves its outcome in
 // w. With guard it does so in a savepoint, and a failed member leaves nothing
-// behind. It reports whether the transaction is still good.
-func (db *DB) run(session Session, w *write, guard bool) bool {
+// behind. others is true when members of other senders wait for the commit. It
+// reports whether the transaction is still good.
+func (db *DB) run(session Session, w *write, others, guard bool) bool {
 	w.err, w.changes, w.after, w.defined = nil, nil, nil, false
 	w.files, w.released = nil, nil
 	if !w.begin() {
@@ -307,9 +316,11 @@ func (db *DB) run(session Session, w *write, guard bool) bool {
 		}
 	}
 	total := db.logTotal
-	session.Bound(w.ctx, db.options.WriteTimeout)
+	db.writes.begin(w, others)
+	session.Bound(w.ctx, db.options.WriteTimeout, db.yield)
 	err := call(w.fn, &Tx{db: db, session: session, write: w})
 	stop := session.Unbound()
+	db.writes.ended()
 	if err != nil {
 		w.err = db.engineError(w.ctx, err, stop)
 	}

@@ -28,7 +28,7 @@ func BenchmarkConsume(b *testing.B) {
 	r := wire.ConsumeRequest{Group: "g", Limit: 100, Start: earliest, Consumer: "a", AllPartitions: true}
 	b.ReportAllocs()
 	for b.Loop() {
-		l, err := w.s.Consume(context.Background(), &r, func() (*catalog.Topic, error) { return w.topic, nil })
+		l, err := w.s.Consume(context.Background(), "worker", &r, func() (*catalog.Topic, error) { return w.topic, nil })
 		if err != nil {
 			b.Fatal(err)
 		}

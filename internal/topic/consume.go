@@ -29,9 +29,9 @@ type run struct {
 	claim
 }
 
-// Consume leases messages for a consumer and waits for the first one as long as
-// the request says. allowed is asked before each attempt.
-func (s *Service) Consume(ctx context.Context, r *wire.ConsumeRequest, allowed func() (*catalog.Topic, error)) (*Lease, error) {
+// Consume leases messages for a consumer, who is user, and waits for the first
+// one as long as the request says. allowed is asked before each attempt.
+func (s *Service) Consume(ctx context.Context, user string, r *wire.ConsumeRequest, allowed func() (*catalog.Topic, error)) (*Lease, error) {
 	t, err := allowed()
 	if err != nil {
 		return nil, err
@@ -42,14 +42,15 @@ func (s *Service) Consume(ctx context.Context, r *wire.ConsumeRequest, allowed f
 		own.Group, own.Acks = "\x00"+strconv.FormatUint(s.turn.Add(1), 10), nil
 		r = &own
 	}
+	db := s.db.For(user)
 	w := s.waiting.join(t.ID, r.Group, partOf(r))
 	defer func() { s.waiting.leave(w) }()
 	var timeout <-chan time.Time
 	acks := r.Acks
 	for {
-		l, err := s.apart(func() (*Lease, error) { return s.attempt(ctx, t, r, acks) })
+		l, err := s.apart(func() (*Lease, error) { return s.attempt(ctx, db, t, r, acks) })
 		if err == nil && len(l.runs) > 0 && ctx.Err() != nil {
-			s.undo(t, r, l)
+			s.undo(db, t, r, l)
 			err = context.Cause(ctx)
 		}
 		if err != nil || len(l.Messages) > 0 || r.Timeout <= 0 || r.Limit == 0 {
@@ -117,15 +118,15 @@ func partOf(r *wire.ConsumeRequest) int {
 }
 
 // attempt leases what there is now.
-func (s *Service) attempt(ctx context.Context, t *catalog.Topic, r *wire.ConsumeRequest, acks []wire.TopicAck) (*Lease, error) {
+func (s *Service) attempt(ctx context.Context, db store.Share, t *catalog.Topic, r *wire.ConsumeRequest, acks []wire.TopicAck) (*Lease, error) {
 	if r.Peek {
-		return s.peek(ctx, t, r)
+		return s.peek(ctx, db, t, r)
 	}
 	var l *Lease
 	begin := int(s.turn.Add(1))
 	if len(acks) == 0 {
 		// A look costs less than a write, and most who ask find nothing.
-		err := s.db.Read(ctx, func(tx *store.Tx) error {
+		err := db.Read(ctx, func(tx *store.Tx) error {
 			var err error
 			l, err = s.look(tx, t, r, begin, false)
 			return err
@@ -134,7 +135,7 @@ func (s *Service) attempt(ctx context.Context, t *catalog.Topic, r *wire.Consume
 			return l, err
 		}
 	}
-	err := s.db.Write(ctx, func(tx *store.Tx) error {
+	err := db.Write(ctx, func(tx *store.Tx) error {
 		if err := s.ackAll(tx, t, r, acks); err != nil {
 			return err
 		}
@@ -145,8 +146,8 @@ func (s *Service) attempt(ctx context.Context, t *catalog.Topic, r *wire.Consume
 	if err != nil {
 		return nil, err
 	}
-	if err := s.fill(ctx, t, r, l); err != nil {
-		s.undo(t, r, l)
+	if err := s.fill(ctx, db, t, r, l); err != nil {
+		s.undo(db, t, r, l)
 		return nil, err
 	}
 	if l.More || len(acks) > 0 {
@@ -160,9 +161,9 @@ func (s *Service) attempt(ctx context.Context, t *catalog.Topic, r *wire.Consume
 }
 
 // peek looks without leasing anything. What comes after it begins where it ends.
-func (s *Service) peek(ctx context.Context, t *catalog.Topic, r *wire.ConsumeRequest) (*Lease, error) {
+func (s *Service) peek(ctx context.Context, db store.Share, t *catalog.Topic, r *wire.ConsumeRequest) (*Lease, error) {
 	l := &Lease{}
-	err := s.db.Read(ctx, func(tx *store.Tx) error {
+	err := db.Read(ctx, func(tx *store.Tx) error {
 		var err error
 		*l = Lease{}
 		l.Messages, l.Next, err = s.Peek(tx, t, r, s.options.MaxAnswer)
@@ -266,7 +267,7 @@ func errPartition(t *catalog.Topic, part int) error {
 
 // fill reads the messages of a lease. What does not fit into an answer is given
 // back.
-func (s *Service) fill(ctx context.Context, t *catalog.Topic, r *wire.ConsumeRequest, l *Lease) error {
+func (s *Service) fill(ctx context.Context, db store.Share, t *catalog.Topic, r *wire.ConsumeRequest, l *Lease) error {
 	room := s.options.MaxAnswer
 	var over []run
 	for _, x := range l.runs {
@@ -274,7 +275,7 @@ func (s *Service) fill(ctx context.Context, t *catalog.Topic, r *wire.ConsumeReq
 			var err error
 			before := len(l.Messages)
 			room, err = read(func(st *store.Stmt, args []wire.Value, fn func([]wire.Value) error) error {
-				return s.db.Query(ctx, st, args, fn)
+				return db.Query(ctx, st, args, fn)
 			}, t, x.part, Range{x.first, x.last}, x.deliveries, room, &l.Messages)
 			if err != nil {
 				return err
@@ -292,15 +293,15 @@ func (s *Service) fill(ctx context.Context, t *catalog.Topic, r *wire.ConsumeReq
 		l.Next = l.Messages[n-1].Offset + 1
 	}
 	l.More = true
-	return s.db.Write(ctx, func(tx *store.Tx) error { return s.giveBack(tx, t, r, over) })
+	return db.Write(ctx, func(tx *store.Tx) error { return s.giveBack(tx, t, r, over) })
 }
 
 // undo gives back what a consumer was leased that went away meanwhile, so that
 // nobody waits for its lease to run out.
-func (s *Service) undo(t *catalog.Topic, r *wire.ConsumeRequest, l *Lease) {
+func (s *Service) undo(db store.Share, t *catalog.Topic, r *wire.ConsumeRequest, l *Lease) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	err := s.db.Write(ctx, func(tx *store.Tx) error { return s.giveBack(tx, t, r, l.runs) })
+	err := db.Write(ctx, func(tx *store.Tx) error { return s.giveBack(tx, t, r, l.runs) })
 	if err != nil {
 		s.options.Logger.Warn("give back messages of a consumer that went away", "topic", t.FullName(), "error", err)
 		return

@@ -21,10 +21,10 @@ const (
 	Extend               // the lease begins anew
 )
 
-// Settle acknowledges, gives back or extends what a consumer has.
-func (s *Service) Settle(ctx context.Context, t *catalog.Topic, r *wire.AckRequest, kind Settle) (*wire.AckResponse, error) {
+// Settle acknowledges, gives back or extends what a consumer has, who is user.
+func (s *Service) Settle(ctx context.Context, user string, t *catalog.Topic, r *wire.AckRequest, kind Settle) (*wire.AckResponse, error) {
 	resp := &wire.AckResponse{}
-	err := s.db.Write(ctx, func(tx *store.Tx) error {
+	err := s.db.For(user).Write(ctx, func(tx *store.Tx) error {
 		var err error
 		resp, err = s.settle(tx, t, r, kind)
 		return err

@@ -105,7 +105,7 @@ func (w *world) consume(r wire.ConsumeRequest) *topic.Lease {
 	if r.Group == "" {
 		r.Group = "g"
 	}
-	l, err := w.s.Consume(w.t.Context(), &r, func() (*catalog.Topic, error) { return w.topic, nil })
+	l, err := w.s.Consume(w.t.Context(), "worker", &r, func() (*catalog.Topic, error) { return w.topic, nil })
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestReleaseEndsWaiting(t *testing.T) {
 	w := newWorld(t, nil, topic.Options{MaxWait: time.Hour})
 	done := make(chan error)
 	go func() {
-		_, err := w.s.Consume(context.Background(), &wire.ConsumeRequest{Group: "g", Limit: 1, Timeout: 3600}, func() (*catalog.Topic, error) { return w.topic, nil })
+		_, err := w.s.Consume(context.Background(), "worker", &wire.ConsumeRequest{Group: "g", Limit: 1, Timeout: 3600}, func() (*catalog.Topic, error) { return w.topic, nil })
 		done <- err
 	}()
 	w.s.Release()

@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,8 +15,16 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// keepStmts is how many prepared statements a connection keeps.
-const keepStmts = 512
+const (
+	// keepStmts is how many prepared statements a connection keeps, and keepBytes
+	// how many bytes of the engine they may hold together. Statements larger than
+	// keepLarge are prepared anew each time.
+	keepStmts = 512
+	keepBytes = 2 << 20
+	keepLarge = 128 << 10
+	// keepBound is how many bytes of arguments a statement keeps after its use.
+	keepBound = 4 << 10
+)
 
 // maxValue is how many bytes a value or a row may have.
 const maxValue = 256 << 20
@@ -27,19 +37,28 @@ type conn struct {
 	write  bool                 // the one that writes
 	stmts  map[string]*prepared // by their text
 	order  []string             // of stmts, oldest first
+	kept   int                  // bytes that stmts hold
 	row    []wire.Value
 	funcs  *functions
 	raised error // of a function of package expr in the running statement
 	seen   int64 // pool.commits when the snapshot of a reading connection was taken
 	looked bool  // this transaction has its snapshot
 	failed bool  // a statement of this transaction
+	broken bool  // a panic came through the engine: nobody knows what state it is in
 	dog    *watchdog
 	log    *gathered // of the one that writes
+
+	user   *user         // who holds a reading connection; nil: nobody
+	began  time.Time     // when it was bound
+	turn   time.Time     // when it got its place
+	place  chan struct{} // takes a word when the statement has a place
+	placed bool          // turns.mu guards it while the statement is parked
 
 	mu     sync.Mutex
 	ctx    context.Context // mu guards it and the rest; the bound, nil for none
 	since  time.Time       // of the bound
 	until  time.Time
+	yield  func() bool
 	stop   store.Stop    // why it was interrupted
 	kill   chan struct{} // closed to interrupt the running statement
 	killed bool
@@ -48,6 +67,7 @@ type conn struct {
 type prepared struct {
 	*zs.Stmt
 	busy bool // stepping: a nested use needs another one
+	size int  // bytes that it holds
 }
 
 func openConn(path string, write bool) (*conn, error) {
@@ -57,7 +77,7 @@ func openConn(path string, write bool) (*conn, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	sq.Limit(zs.LimitLength, maxValue)
-	c := &conn{sq: sq, stmts: make(map[string]*prepared)}
+	c := &conn{sq: sq, write: write, stmts: make(map[string]*prepared)}
 	c.arm()
 	pragmas := []string{"PRAGMA synchronous=FULL", "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF", "PRAGMA busy_timeout=5000"}
 	if write {
@@ -76,6 +96,7 @@ func openConn(path string, write bool) (*conn, error) {
 		return nil, err
 	}
 	if !write {
+		c.funcs.takeTurns()
 		return c, nil
 	}
 	err = c.run("SELECT 1 FROM sqlite_schema") // opens the log
@@ -128,29 +149,58 @@ func (c *conn) prepare(s *store.Stmt) (*prepared, error) {
 		st.Finalize()
 		return nil, fmt.Errorf("sqlite: more than one statement in %q", s.SQL)
 	}
-	for i := 0; len(c.stmts) >= keepStmts && i < len(c.order); i++ {
-		old := c.order[i]
-		if p := c.stmts[old]; p != nil && !p.busy {
-			p.Finalize()
-			delete(c.stmts, old)
-			c.order = append(c.order[:i], c.order[i+1:]...)
-			break
-		}
-	}
 	p := &prepared{Stmt: st}
-	c.stmts[s.SQL] = p
-	c.order = append(c.order, s.SQL)
+	if p.size = c.funcs.sizeOf(st); p.size <= keepLarge {
+		c.keep(s.SQL, p)
+	}
 	return p, nil
 }
 
+// keep keeps a statement for its next use, in place of the oldest ones.
+func (c *conn) keep(sql string, p *prepared) {
+	c.order = slices.DeleteFunc(c.order, func(old string) bool {
+		if len(c.stmts) < keepStmts && c.kept+p.size <= keepBytes || c.stmts[old].busy {
+			return false
+		}
+		c.kept -= c.stmts[old].size
+		c.stmts[old].Finalize()
+		delete(c.stmts, old)
+		return true
+	})
+	c.stmts[sql] = p
+	c.order = append(c.order, sql)
+	c.kept += p.size
+}
+
+// shed frees what the connection holds and can make again.
+func (c *conn) shed() {
+	c.forget()
+	for _, p := range c.stmts {
+		p.Finalize()
+	}
+	clear(c.stmts)
+	c.order, c.kept = nil, 0
+	c.funcs.releaseMemory()
+}
+
 // done gives a statement back after its use.
-func (c *conn) done(s *store.Stmt, p *prepared) {
+func (c *conn) done(s *store.Stmt, p *prepared, args []wire.Value) {
+	if c.broken {
+		return
+	}
 	p.busy = false
 	if c.stmts[s.SQL] != p {
 		p.Finalize()
 		return
 	}
 	p.Reset()
+	bound := 0
+	for _, v := range args {
+		bound += len(v.Raw())
+	}
+	if bound > keepBound {
+		p.ClearBindings()
+	}
 }
 
 // Query runs s; see store.Session.
@@ -164,7 +214,7 @@ func (c *conn) Query(s *store.Stmt, args []wire.Value, row func([]wire.Value) er
 	if err != nil {
 		return err
 	}
-	defer c.done(s, p)
+	defer c.done(s, p, args)
 	p.busy = true
 	bind(p.Stmt, s.Args, args)
 	cells := c.row
@@ -197,7 +247,7 @@ func (c *conn) Exec(s *store.Stmt, args []wire.Value) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer c.done(s, p)
+	defer c.done(s, p, args)
 	p.busy = true
 	bind(p.Stmt, s.Args, args)
 	for {
@@ -212,9 +262,11 @@ func (c *conn) Exec(s *store.Stmt, args []wire.Value) (int64, error) {
 }
 
 // step takes a step of a statement. An error of a function is what the function
-// said.
-func (c *conn) step(p *prepared) (bool, error) {
-	more, err := p.Step()
+// said. After a panic the connection is of no use any more.
+func (c *conn) step(p *prepared) (more bool, err error) {
+	c.broken = true
+	more, err = p.Step()
+	c.broken = false
 	if c.raised != nil {
 		err, c.raised = c.raised, nil
 	}
@@ -225,16 +277,18 @@ func (c *conn) step(p *prepared) (bool, error) {
 func (c *conn) Script(sql string) error { return c.run(sql) }
 
 // Bound makes statements fail once ctx has ended or limit has passed.
-func (c *conn) Bound(ctx context.Context, limit time.Duration) {
+func (c *conn) Bound(ctx context.Context, limit time.Duration, yield func() bool) {
+	c.began = time.Now()
 	c.mu.Lock()
-	c.ctx, c.since, c.stop = ctx, time.Now(), store.StopNone
-	c.until = c.since.Add(limit)
+	c.ctx, c.since, c.stop = ctx, c.began, store.StopNone
+	c.until, c.yield = c.since.Add(limit), yield
 	c.mu.Unlock()
 	c.dog.wake()
 }
 
 // Unbound lifts the bound.
 func (c *conn) Unbound() store.Stop {
+	c.pool.turns.leave(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ctx = nil
@@ -257,6 +311,8 @@ func (c *conn) check(now time.Time) (since time.Time, running bool) {
 		c.interrupt(store.StopContext)
 	case now.After(c.until):
 		c.interrupt(store.StopLate)
+	case c.yield != nil && c.yield():
+		c.interrupt(store.StopYield)
 	}
 	return c.since, true
 }
@@ -279,7 +335,9 @@ func (c *conn) tooMuch(since time.Time) {
 }
 
 // Active reports whether the transaction is open.
-func (c *conn) Active() bool { return !c.sq.AutocommitEnabled() }
+func (c *conn) Active() bool { return !c.broken && !c.sq.AutocommitEnabled() }
+
+var errBroken = errors.New("sqlite: a panic has ended the connection")
 
 func (c *conn) begin(s *store.Stmt) error {
 	_, err := c.Exec(s, nil)
@@ -320,6 +378,9 @@ func (c *conn) forget() {
 func (c *conn) End(commit bool) error {
 	c.Unbound() // also after a panic
 	defer c.pool.give(c)
+	if c.broken {
+		return errBroken
+	}
 	if !c.write {
 		if c.failed {
 			c.forget()
@@ -351,12 +412,19 @@ var (
 	rollbackStmt = &store.Stmt{SQL: "ROLLBACK"}
 )
 
-func (c *conn) close() error {
+// close ends the connection. What a panic has left of one is not worth another
+// panic: then its memory is lost.
+func (c *conn) close() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errBroken
+		}
+	}()
 	for _, p := range c.stmts {
 		p.Finalize()
 	}
 	c.sq.SetInterrupt(nil)
-	err := c.sq.Close()
+	err = c.sq.Close()
 	if c.log != nil {
 		c.log.close(c.funcs.tls)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime/debug"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -65,6 +66,28 @@ func register(c *conn) (*functions, error) {
 	return f, nil
 }
 
+// takeTurns lets the statements of a reading connection take turns with those of
+// others.
+func (f *functions) takeTurns() {
+	type progressFunc func(tls *libc.TLS, arg uintptr) int32
+	pass := progressFunc(func(*libc.TLS, uintptr) int32 {
+		if f.c.user == nil || f.c.pool.turns.pass(f.c) {
+			return 0
+		}
+		return 1
+	})
+	lib.Xsqlite3_progress_handler(f.tls, f.db, turnOps, pointer(&f.keep, pass), 0)
+}
+
+// sizeOf is how many bytes a statement holds.
+func (f *functions) sizeOf(st *zs.Stmt) int {
+	p := reflect.ValueOf(st).Elem().FieldByName("stmt")
+	return int(lib.Xsqlite3_stmt_status(f.tls, uintptr(p.Uint()), lib.SQLITE_STMTSTATUS_MEMUSED, 0))
+}
+
+// releaseMemory gives back what the connection's page caches hold.
+func (f *functions) releaseMemory() { lib.Xsqlite3_db_release_memory(f.tls, f.db) }
+
 // handleOf is the engine's own connection, which the library does not show.
 func handleOf(sq *zs.Conn) (uintptr, error) {
 	v := reflect.ValueOf(sq).Elem().FieldByName("conn")
@@ -86,6 +109,7 @@ func (f *functions) scalar(s expr.Function) error {
 		flags |= lib.SQLITE_DETERMINISTIC
 	}
 	call := rowFunc(func(tls *libc.TLS, ctx uintptr, _ int32, args uintptr) {
+		defer f.recovered(tls, ctx, s.Name)
 		in, err := f.values(tls, args, s.Args)
 		if err == nil {
 			var out wire.Value
@@ -108,6 +132,7 @@ func (f *functions) scalar(s expr.Function) error {
 func (f *functions) aggregate(a expr.Aggregate) error {
 	pass := func(to func(expr.Accumulator, []wire.Value) error) uintptr {
 		return pointer(&f.keep, rowFunc(func(tls *libc.TLS, ctx uintptr, _ int32, args uintptr) {
+			defer f.recovered(tls, ctx, a.Name)
 			in, err := f.values(tls, args, a.Args)
 			if err == nil {
 				err = to(f.accumulator(tls, ctx, a), in)
@@ -118,6 +143,7 @@ func (f *functions) aggregate(a expr.Aggregate) error {
 		}))
 	}
 	value := plainFunc(func(tls *libc.TLS, ctx uintptr) {
+		defer f.recovered(tls, ctx, a.Name)
 		v, err := f.accumulator(tls, ctx, a).Final()
 		if err != nil {
 			f.raise(tls, ctx, err)
@@ -195,6 +221,14 @@ func (f *functions) raise(tls *libc.TLS, ctx uintptr, err error) {
 		f.c.raised = err
 	}
 	lib.Xsqlite3_result_error_code(tls, ctx, lib.SQLITE_ERROR)
+}
+
+// recovered makes an error of a panic in a function, so that it does not go
+// through the engine, which would not know what it was at.
+func (f *functions) recovered(tls *libc.TLS, ctx uintptr, name string) {
+	if p := recover(); p != nil {
+		f.raise(tls, ctx, fmt.Errorf("panic in %s: %v\n%s", name, p, debug.Stack()))
+	}
 }
 
 // values are the arguments of a call. They are good until the next one.

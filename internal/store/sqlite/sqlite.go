@@ -161,15 +161,22 @@ func uriPath(path string) string {
 func (d *Driver) Target() expr.Target { return expr.SQLite }
 
 // Begin opens a transaction on the writing or on a free reading connection.
-func (d *Driver) Begin(ctx context.Context, mode store.Mode) (store.Session, error) {
+func (d *Driver) Begin(ctx context.Context, mode store.Mode, user string) (store.Session, error) {
 	select {
 	case <-d.closed:
 		return nil, store.ErrClosed
 	default:
 	}
-	c, err := d.pool.take(ctx, mode == store.Write, d.closed)
-	if err != nil || mode == store.Read {
-		return c, err
+	if mode == store.Read {
+		c, err := d.pool.take(ctx, user, d.closed)
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+	c, err := d.pool.takeWriter(ctx, user, d.closed)
+	if err != nil {
+		return nil, err
 	}
 	d.pool.trimLog(c)
 	if err := c.begin(beginWrite); err != nil {

@@ -46,8 +46,8 @@ type hookedSession struct {
 }
 
 // Begin wraps the engine's session.
-func (h *hooks) Begin(ctx context.Context, mode store.Mode) (store.Session, error) {
-	s, err := h.Driver.Begin(ctx, mode)
+func (h *hooks) Begin(ctx context.Context, mode store.Mode, user string) (store.Session, error) {
+	s, err := h.Driver.Begin(ctx, mode, user)
 	if err != nil || mode != store.Write {
 		return s, err
 	}
