@@ -107,7 +107,7 @@ func (db *DB) enforceUnique(ctx context.Context) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	session, err := db.driver.Begin(ctx, Write)
+	session, err := db.driver.Begin(ctx, Write, "")
 	if err != nil {
 		return err
 	}
