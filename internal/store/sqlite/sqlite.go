@@ -188,7 +188,7 @@ func (d *Driver) Begin(ctx context.Context, mode store.Mode, user string) (store
 
 // Flush moves the log to the data file between two writing transactions.
 func (d *Driver) Flush(ctx context.Context) error {
-	c, err := d.pool.take(ctx, true, d.closed)
+	c, err := d.pool.takeWriter(ctx, "", d.closed)
 	if err != nil {
 		return err
 	}
