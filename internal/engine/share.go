@@ -7,6 +7,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -22,10 +23,10 @@ func (r *run) share() store.Share { return r.e.db.For(r.who.UserID) }
 // where nobody waits for it.
 func (r *run) write(ctx context.Context, p *plan, params []wire.Value, fn func(tx *store.Tx) error) error {
 	if p != nil && p.other != nil && r.who.IsAdmin() {
-		return r.e.db.Write(ctx, fn) // revoking a right waits for no user, and a definition cannot be split
+		return r.audited(ctx, p, r.e.db.Write, fn) // revoking a right waits for no user, and a definition cannot be split
 	}
 	for n := 1; ; n++ {
-		err := r.share().Write(ctx, fn)
+		err := r.audited(ctx, p, r.share().Write, fn)
 		if n == tries || !errors.Is(err, store.ErrYielded) {
 			return err
 		}
@@ -35,6 +36,18 @@ func (r *run) write(ctx context.Context, p *plan, params []wire.Value, fn func(t
 			}
 		}
 	}
+}
+
+// audited runs fn in a transaction of write, whose trail outlives it where one is
+// left: by p, or by any of the statements of a transaction, whose p is nil.
+func (r *run) audited(ctx context.Context, p *plan, write func(context.Context, func(*store.Tx) error) error, fn func(tx *store.Tx) error) error {
+	if p != nil && !p.audited() {
+		return write(ctx, fn)
+	}
+	return r.e.users.WriteIn(ctx, write, func(tx *store.Tx, trail *identity.Trail) error {
+		r.trail = trail
+		return fn(tx)
+	})
 }
 
 // ahead is what the query of a writing plan found before the plan had its turn in

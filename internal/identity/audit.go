@@ -175,8 +175,14 @@ func (t *Trail) add(e event) {
 // "rolled back". When not even that is possible, the error is about that alone
 // and shows nothing of what fn saw.
 func (s *Service) Write(ctx context.Context, fn func(tx *store.Tx, trail *Trail) error) error {
+	return s.WriteIn(ctx, s.db.Write, fn)
+}
+
+// WriteIn is Write for the transactions of write, which is the Write of a DB or
+// of a Share.
+func (s *Service) WriteIn(ctx context.Context, write func(context.Context, func(*store.Tx) error) error, fn func(tx *store.Tx, trail *Trail) error) error {
 	var trail Trail
-	err := s.db.Write(ctx, func(tx *store.Tx) error {
+	err := write(ctx, func(tx *store.Tx) error {
 		trail = Trail{} // fn may run again
 		if err := fn(tx, &trail); err != nil {
 			return err
