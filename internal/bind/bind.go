@@ -10,6 +10,7 @@ package bind
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
@@ -78,6 +79,9 @@ func (b *Binder) bind(x dialect.Expr, names *level, want expr.BindOptions) (expr
 	want.Params = b.Params
 	if names != nil {
 		want.Names = names
+		want.Aggregate = names.aggregate
+		defer func(outer bool) { names.allows = outer }(names.allows)
+		names.allows = want.Aggregates
 	}
 	want.Query = func(q *dialect.Query) (expr.Query, error) {
 		sub, err := b.query(q, names)
@@ -103,11 +107,30 @@ func (b *Binder) assign(x dialect.Expr, names *level, t wire.Type) (expr.Node, e
 	if err != nil {
 		return nil, err
 	}
-	n, err = expr.Assign(n, t)
+	n, err = give(x, n, t)
 	if err != nil {
 		return nil, b.placedAt(err, x.Pos())
 	}
 	return n, nil
+}
+
+// give converts n, which is x, to the type of the column that it goes into. An
+// integer that is written out means there what it means as a parameter, also in
+// columns of times and BOOLEAN, which PostgreSQL gives no integers.
+func give(x dialect.Expr, n expr.Node, t wire.Type) (expr.Node, error) {
+	if !isInteger(x) {
+		return expr.Assign(n, t)
+	}
+	return expr.AssignInteger(n, t)
+}
+
+// isInteger reports whether x is an integer that is written out.
+func isInteger(x dialect.Expr) bool {
+	if u, ok := x.(*dialect.Unary); ok && u.Op == "-" {
+		return isInteger(u.X)
+	}
+	n, ok := x.(*dialect.Number)
+	return ok && !strings.ContainsAny(n.Text, ".eE")
 }
 
 // condition binds a boolean expression.

@@ -16,15 +16,24 @@ type core struct {
 	on        []expr.Node // of DISTINCT ON
 	onOrder   []order     // with on: which row of several is the first
 	items     []expr.Node
+	written   []dialect.Expr // items as they stand in the statement, nil for those of *
 	from      []source
 	alone     *relation // when FROM is exactly one table
 	where     expr.Node
 	groupBy   []expr.Node
 	grouping  []expr.Node // groupBy, and the columns that it determines
 	having    expr.Node
-	aggregate bool // it has GROUP BY, HAVING or an aggregate
+	aggregate bool    // it has GROUP BY, HAVING or an aggregate
+	grouped   []place // what must use nothing but groups and aggregates
+	lift      *lift   // nil: groups and result are one block
 	windows   map[string]*dialect.Window
 	names     *level
+}
+
+// place is an expression and where it stands.
+type place struct {
+	node expr.Node
+	pos  dialect.Pos
 }
 
 func (c *core) nodes() []expr.Node { return c.items }
@@ -59,6 +68,13 @@ func (b *Binder) core(q *dialect.Select, outer *level) (body, []wire.Field, *lev
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	for i := range c.items {
+		if c.distinct {
+			if _, err := c.settled(i); err != nil {
+				return nil, nil, nil, b.placedAt(err, q.Pos())
+			}
+		}
+	}
 	if err := b.group(c, q, fields, names); err != nil {
 		return nil, nil, nil, err
 	}
@@ -76,17 +92,18 @@ func (b *Binder) core(q *dialect.Select, outer *level) (body, []wire.Field, *lev
 // distinctOn is an item of DISTINCT ON: the number or the name of a result
 // column, else an expression.
 func (b *Binder) distinctOn(c *core, x dialect.Expr, fields []wire.Field, names *level) (expr.Node, error) {
-	switch i := position(&Select{fields: fields}, x); {
-	case i < 0:
-		return nil, b.fail(wire.CodeInvalidSQL, x.Pos(), "this position of DISTINCT ON is not in the select list")
+	switch i, err := b.position("DISTINCT ON", x, fields, c.items); {
+	case err != nil:
+		return nil, err
 	case i > 0:
-		return c.items[i-1], nil
+		return c.settled(i - 1)
 	}
 	n, err := b.bind(x, names, c.allowed())
 	if err != nil {
 		return nil, err
 	}
-	return n, b.grouped(c, n, x.Pos())
+	c.grouped = append(c.grouped, place{n, x.Pos()})
+	return n, nil
 }
 
 // orderOn checks that ORDER BY begins with the items of DISTINCT ON, and keeps
@@ -125,6 +142,7 @@ func (b *Binder) outputs(list []dialect.SelectItem, names *level, c *core) ([]wi
 			for _, col := range cols {
 				fields = append(fields, col.field)
 				c.items = append(c.items, expr.Ref(col.column))
+				c.written = append(c.written, nil)
 			}
 			continue
 		}
@@ -141,6 +159,7 @@ func (b *Binder) outputs(list []dialect.SelectItem, names *level, c *core) ([]wi
 		f.Name = outputName(item)
 		fields = append(fields, f)
 		c.items = append(c.items, n)
+		c.written = append(c.written, item.X)
 	}
 	if len(fields) > maxColumns {
 		return nil, b.fail(wire.CodeInvalidSQL, list[0].At, "a result has at most ", strconv.Itoa(maxColumns), " columns")
@@ -225,21 +244,32 @@ func (b *Binder) group(c *core, q *dialect.Select, fields []wire.Field, names *l
 		}
 	}
 	c.aggregate = len(c.groupBy) > 0 || c.having != nil
-	for _, n := range c.items {
-		c.aggregate = c.aggregate || expr.HasAggregate(n)
-	}
 	for i, n := range c.items {
 		pos := q.Pos()
 		if i < len(q.Items) {
 			pos = q.Items[i].At
 		}
-		if err := b.grouped(c, n, pos); err != nil {
-			return err
-		}
+		c.grouped = append(c.grouped, place{n, pos})
 	}
 	if c.having != nil {
-		return b.grouped(c, c.having, q.Having.Pos())
+		c.grouped = append(c.grouped, place{c.having, q.Having.Pos()})
 	}
+	return nil
+}
+
+// finish decides whether a block is of groups, once everything of it is bound,
+// and checks that its expressions use nothing but groups and aggregates then.
+func (b *Binder) finish(c *core) error {
+	c.aggregate = c.aggregate || len(c.names.aggregates) > 0
+	if !c.aggregate {
+		return nil
+	}
+	for _, p := range c.grouped {
+		if col := expr.Ungrouped(p.node, c.grouping, c.names.owns); col != nil {
+			return b.fail(wire.CodeInvalidSQL, p.pos, "column ", col.Name, " must appear in the GROUP BY clause or be used in an aggregate function")
+		}
+	}
+	c.lift = b.lifted(c)
 	return nil
 }
 
@@ -267,43 +297,31 @@ func determined(names *level, keys []expr.Node) []expr.Node {
 // groupKey is an item of GROUP BY: a column of FROM, else the number or the
 // name of a result column, else an expression.
 func (b *Binder) groupKey(c *core, x dialect.Expr, fields []wire.Field, names *level) (expr.Node, error) {
-	if n, ok := x.(*dialect.Number); ok {
-		i, err := strconv.Atoi(n.Text)
-		if err != nil || i < 1 || i > len(c.items) {
-			return nil, b.fail(wire.CodeInvalidSQL, x.Pos(), "GROUP BY position ", n.Text, " is not in the select list")
-		}
-		return b.plainKey(c.items[i-1], x.Pos())
+	col, name := x.(*dialect.Column)
+	if name && len(col.Name) == 1 && names.offers(col.Name[0].Name) {
+		return b.bind(x, names, expr.BindOptions{})
 	}
-	n, err := b.bind(x, names, expr.BindOptions{})
-	if err == nil {
-		return n, nil
+	i, err := b.position("GROUP BY", x, fields, c.items)
+	if err != nil {
+		return nil, err
 	}
-	if col, ok := x.(*dialect.Column); ok && len(col.Name) == 1 {
-		for i, f := range fields {
-			if f.Name == col.Name[0].Name {
-				return b.plainKey(c.items[i], x.Pos())
-			}
-		}
+	if i == 0 {
+		return b.bind(x, names, expr.BindOptions{})
 	}
-	return nil, err
+	n, err := c.settled(i - 1)
+	if err == nil && (expr.HasAggregate(n) || expr.HasWindow(n)) {
+		err = b.fail(wire.CodeInvalidSQL, x.Pos(), "aggregate and window functions are not allowed in GROUP BY")
+	}
+	return n, err
 }
 
-func (b *Binder) plainKey(n expr.Node, pos dialect.Pos) (expr.Node, error) {
-	if expr.HasAggregate(n) {
-		return nil, b.fail(wire.CodeInvalidSQL, pos, "aggregate functions are not allowed in GROUP BY")
+// settled is item i of the select list with a type of its own, which an untyped
+// literal that is sorted or grouped by cannot wait for.
+func (c *core) settled(i int) (n expr.Node, err error) {
+	if c.items[i].Type().Kind != expr.Interval {
+		c.items[i], err = expr.Settle(c.items[i])
 	}
-	return n, nil
-}
-
-// grouped checks one expression of an aggregate query.
-func (b *Binder) grouped(c *core, n expr.Node, pos dialect.Pos) error {
-	if !c.aggregate && !expr.HasAggregate(n) {
-		return nil
-	}
-	if col := expr.Ungrouped(n, c.grouping); col != nil {
-		return b.fail(wire.CodeInvalidSQL, pos, "column ", col.Name, " must appear in the GROUP BY clause or be used in an aggregate function")
-	}
-	return nil
+	return c.items[i], err
 }
 
 // find is the number of the result column that is the same expression, 0 for
@@ -333,12 +351,21 @@ func (s *setOp) retype(types []wire.Type) error {
 	return s.r.retype(types)
 }
 
+// side binds a body that has no ORDER BY of its own.
+func (b *Binder) side(q dialect.QueryBody, outer *level) (body, []wire.Field, error) {
+	body, fields, _, err := b.body(q, outer)
+	if c, ok := body.(*core); ok && err == nil {
+		err = b.finish(c)
+	}
+	return body, fields, err
+}
+
 func (b *Binder) setOp(q *dialect.SetOp, outer *level) (*setOp, []wire.Field, error) {
-	l, fields, _, err := b.body(q.L, outer)
+	l, fields, err := b.side(q.L, outer)
 	if err != nil {
 		return nil, nil, err
 	}
-	r, right, _, err := b.body(q.R, outer)
+	r, right, err := b.side(q.R, outer)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -377,7 +404,10 @@ func distinct(bodies ...body) {
 }
 
 // values is VALUES (..), (..).
-type values struct{ rows [][]expr.Node }
+type values struct {
+	rows  [][]expr.Node
+	names *level
+}
 
 func (v *values) nodes() []expr.Node { return v.rows[0] }
 
@@ -391,8 +421,8 @@ func (v *values) retype(types []wire.Type) error {
 }
 
 func (b *Binder) values(q *dialect.Values, outer *level) (*values, []wire.Field, error) {
-	v := &values{}
 	names := &level{outer: outer}
+	v := &values{names: names}
 	for _, row := range q.Rows {
 		if len(row) != len(q.Rows[0]) {
 			return nil, nil, b.fail(wire.CodeInvalidSQL, row[0].Pos(), "VALUES lists must all be the same length")

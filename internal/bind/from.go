@@ -122,6 +122,7 @@ func (b *Binder) subqueryRef(t *dialect.SubqueryRef, lv *level) (source, []outpu
 	if err != nil {
 		return nil, nil, err
 	}
+	q.Outer(func(c *expr.Column) { lv.taken = append(lv.taken, c) })
 	d := &derived{query: q, sql: b.name("d")}
 	name := ""
 	if t.As != nil {
@@ -184,6 +185,7 @@ func (b *Binder) join(t *dialect.Join, lv *level) (source, []output, error) {
 		if j.on, err = b.condition(t.On, both, "JOIN/ON", expr.BindOptions{}); err != nil {
 			return nil, nil, err
 		}
+		lv.taken = append(lv.taken, both.taken...)
 	case len(using) > 0:
 		if j.on, star, err = b.using(using, t.Kind, left, right); err != nil {
 			return nil, nil, err

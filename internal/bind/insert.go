@@ -127,7 +127,7 @@ func (b *Binder) insertValues(in *Insert, s *dialect.Insert, targets []int, defa
 	}
 	// A sub-query among the values: the engine computes all of them but the
 	// numbers of counters.
-	v := &values{rows: in.Rows}
+	v := &values{rows: in.Rows, names: &level{}}
 	in.Rows = nil
 	in.Query = &Select{body: v, limits: b.limits}
 	for i := range defaults {
@@ -170,14 +170,16 @@ func (b *Binder) insertQuery(in *Insert, s *dialect.Insert, with []*cte, targets
 	in.FromQuery = slices.Clone(defaults)
 	for i, n := range nodes {
 		c := targets[i]
+		// A literal takes the type of its column, as in VALUES.
+		if core, ok := q.body.(*core); ok && (expr.IsOpen(n) || isInteger(core.written[i])) {
+			if n, err = give(core.written[i], n, in.Table.Columns[c].Type); err != nil {
+				return b.forColumn(b.placedAt(err, core.written[i].Pos()), in.Table, c)
+			}
+			nodes[i] = n
+		}
 		t := n.Type()
 		if t.Kind == wire.Unknown {
 			t.Kind = wire.Text
-		}
-		// An untyped literal takes the type of its column, as in VALUES.
-		if open, err := expr.Convert(n, in.Table.Columns[c].Type); err == nil && n.Type().Kind == wire.Unknown {
-			nodes[i] = open
-			t = open.Type()
 		}
 		v, err := expr.Assign(expr.Ref(&expr.Column{Index: i, T: t}), in.Table.Columns[c].Type)
 		if err != nil {

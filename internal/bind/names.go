@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"slices"
+
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
@@ -27,6 +29,10 @@ type level struct {
 	star    []output // what * and names without a qualifier see
 	outer   *level
 	taken   []*expr.Column // what was resolved in an outer level from here
+
+	allows     bool        // aggregates, in the clause that is being bound
+	aggregates []expr.Node // of this query, in the order in which they were bound
+	lifted     bool        // one of them stands in a sub-query
 }
 
 // Column resolves a name, from the inside out.
@@ -102,4 +108,77 @@ func nullable(cols []output) {
 		cols[i].column.NotNull = false
 		cols[i].field.Flags &^= wire.FlagNotNull
 	}
+}
+
+// offers reports whether a name without a qualifier is a column of this level.
+func (l *level) offers(name string) bool {
+	return slices.ContainsFunc(l.star, func(o output) bool { return o.field.Name == name })
+}
+
+// owns reports whether a column is of this level's FROM.
+func (l *level) owns(c *expr.Column) bool {
+	for _, s := range l.sources {
+		for i := range s.cols {
+			if s.cols[i].column == c {
+				return true
+			}
+		}
+	}
+	return l.output(c) != nil // one that USING made
+}
+
+// aggregate binds an aggregate that stands at l and finds the query that it is
+// of: the innermost one whose columns, or whose aggregates, are in its arguments.
+func (l *level) aggregate(bind func() (expr.Node, error)) (expr.Node, error) {
+	type mark struct{ aggregates, taken int }
+	var marks []mark
+	for at := l; at != nil; at = at.outer {
+		marks = append(marks, mark{len(at.aggregates), len(at.taken)})
+	}
+	n, err := bind()
+	if err != nil {
+		return nil, err
+	}
+	owner, depth := l, -1
+	found := func(at *level, i int) {
+		if depth < 0 || i < depth {
+			owner, depth = at, i
+		}
+	}
+	expr.Used(n, true, func(c *expr.Column) {
+		i := 0
+		for at := l; at != nil && !at.owns(c); at = at.outer {
+			i++
+		}
+		if i < len(marks) {
+			found(l.at(i), i)
+		}
+	})
+	for i := range marks {
+		if at := l.at(i); len(at.aggregates) > marks[i].aggregates {
+			found(at, i)
+		}
+	}
+	switch {
+	case depth >= 0 && len(owner.aggregates) > marks[depth].aggregates:
+		return nil, expr.ErrNestedAggregate()
+	case !owner.allows:
+		return nil, expr.ErrNoAggregate()
+	}
+	owner.aggregates = append(owner.aggregates, n)
+	owner.lifted = owner.lifted || owner != l
+	// What the aggregate takes of its own query is not taken row by row.
+	for i, at := 0, l; at != owner; i, at = i+1, at.outer {
+		mine := slices.DeleteFunc(at.taken[marks[i].taken:], owner.owns)
+		at.taken = at.taken[:marks[i].taken+len(mine)]
+	}
+	return n, nil
+}
+
+// at is the level i queries further out.
+func (l *level) at(i int) *level {
+	for ; i > 0; i-- {
+		l = l.outer
+	}
+	return l
 }

@@ -43,6 +43,15 @@ func (s *Select) print(p *expr.Printer, named bool) {
 	if listed {
 		p.Raw(")")
 	}
+	if c, ok := s.body.(*core); ok && c.lift != nil {
+		p.Renamed(c.lift.name, func() { s.printOrder(p) })
+	} else {
+		s.printOrder(p)
+	}
+	s.printLimit(p)
+}
+
+func (s *Select) printOrder(p *expr.Printer) {
 	core, plain := s.body.(*core)
 	for i, o := range s.order {
 		if i == 0 {
@@ -59,6 +68,9 @@ func (s *Select) print(p *expr.Printer, named bool) {
 		}
 		o.printDirection(p)
 	}
+}
+
+func (s *Select) printLimit(p *expr.Printer) {
 	if s.limit != nil || s.offset != nil {
 		p.Raw(" LIMIT coalesce(")
 		if s.limit != nil {
@@ -131,6 +143,14 @@ func orderName(i int) string { return "o" + strconv.Itoa(i+1) }
 // print writes the block. DISTINCT ON is the rows that are the first of their
 // kind by a window function.
 func (c *core) print(p *expr.Printer, named bool) {
+	if c.lift != nil {
+		p.Renamed(c.lift.name, func() { c.printResult(p, named) })
+		return
+	}
+	c.printResult(p, named)
+}
+
+func (c *core) printResult(p *expr.Printer, named bool) {
 	if len(c.on) == 0 {
 		c.printBlock(p, named, nil)
 		return
@@ -192,6 +212,23 @@ func (c *core) printBlock(p *expr.Printer, named bool, more func()) {
 	if more != nil {
 		more()
 	}
+	if c.lift != nil {
+		p.Inside(func() { c.lift.print(p, c) })
+		if c.having != nil {
+			p.Raw(" WHERE ")
+			p.Node(c.having)
+		}
+		return
+	}
+	c.printGroups(p)
+	if c.having != nil {
+		p.Raw(" HAVING ")
+		p.Node(c.having)
+	}
+}
+
+// printGroups writes FROM ... GROUP BY.
+func (c *core) printGroups(p *expr.Printer) {
 	switch {
 	case c.alone != nil:
 		c.alone.printAlone(p, c.where)
@@ -215,11 +252,11 @@ func (c *core) printBlock(p *expr.Printer, named bool, more func()) {
 		} else {
 			p.Raw(", ")
 		}
-		p.Key(k)
-	}
-	if c.having != nil {
-		p.Raw(" HAVING ")
-		p.Node(c.having)
+		if expr.IsConst(k) {
+			p.Raw("NULL") // an engine might take a number for a position
+		} else {
+			p.Key(k)
+		}
 	}
 }
 

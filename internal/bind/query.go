@@ -108,6 +108,9 @@ func (b *Binder) query(q *dialect.Query, outer *level) (*Select, error) {
 	if q.With != nil {
 		s.recursive = q.With.Recursive
 		for i := range q.With.CTEs {
+			if err := b.namedOnce(q.With.CTEs, i); err != nil {
+				return nil, err
+			}
 			c, err := b.cte(&q.With.CTEs[i], q.With.Recursive, outer)
 			if err != nil {
 				return nil, err
@@ -124,8 +127,13 @@ func (b *Binder) query(q *dialect.Query, outer *level) (*Select, error) {
 	if err := b.orderBy(s, q.OrderBy, names); err != nil {
 		return nil, err
 	}
-	if c, ok := s.body.(*core); ok && len(c.on) > 0 {
-		if err := b.orderOn(c, s.order, q.OrderBy); err != nil {
+	if c, ok := s.body.(*core); ok {
+		if len(c.on) > 0 {
+			if err := b.orderOn(c, s.order, q.OrderBy); err != nil {
+				return nil, err
+			}
+		}
+		if err := b.finish(c); err != nil {
 			return nil, err
 		}
 	}
@@ -137,6 +145,17 @@ func (b *Binder) query(q *dialect.Query, outer *level) (*Select, error) {
 	}
 	s.offset, err = b.count(q.Offset, "OFFSET")
 	return s, err
+}
+
+// namedOnce refuses a query of WITH that has the name of one before it.
+func (b *Binder) namedOnce(list []dialect.CTE, i int) error {
+	id := list[i].Name
+	for _, c := range list[:i] {
+		if c.Name.Name == id.Name {
+			return b.fail(wire.CodeInvalidSQL, id.Pos, "WITH query name ", id.Name, " is specified more than once")
+		}
+	}
+	return nil
 }
 
 // cte binds one query of WITH.
@@ -169,7 +188,7 @@ func refers(body dialect.QueryBody, name string) bool {
 
 // recursive binds L UNION [ALL] R where R refers to the query itself.
 func (b *Binder) recursive(c *cte, d *dialect.CTE, op *dialect.SetOp, outer *level) error {
-	l, fields, _, err := b.body(op.L, outer)
+	l, fields, err := b.side(op.L, outer)
 	if err != nil {
 		return err
 	}
@@ -189,7 +208,7 @@ func (b *Binder) recursive(c *cte, d *dialect.CTE, op *dialect.SetOp, outer *lev
 	}
 	b.ctes = &cteScope{c, b.ctes}
 	defer func() { b.ctes = b.ctes.outer }()
-	r, right, _, err := b.body(op.R, outer)
+	r, right, err := b.side(op.R, outer)
 	if err != nil {
 		return err
 	}
@@ -250,8 +269,9 @@ func (b *Binder) orderBy(s *Select, list []dialect.OrderItem, names *level) erro
 		if item.NullsFirst != nil {
 			o.nullsFirst = *item.NullsFirst
 		}
-		if o.position = position(s, item.X); o.position < 0 {
-			return b.fail(wire.CodeInvalidSQL, item.X.Pos(), "this ORDER BY position is not in the select list")
+		var err error
+		if o.position, err = b.position("ORDER BY", item.X, s.fields, s.nodes()); err != nil {
+			return err
 		}
 		if o.position == 0 {
 			if c == nil {
@@ -261,9 +281,7 @@ func (b *Binder) orderBy(s *Select, list []dialect.OrderItem, names *level) erro
 			if err != nil {
 				return err
 			}
-			if err := b.grouped(c, n, item.X.Pos()); err != nil {
-				return err
-			}
+			c.grouped = append(c.grouped, place{n, item.X.Pos()})
 			if expr.IsConst(n) {
 				continue // it orders nothing, and an engine might take it for a position
 			}
@@ -273,6 +291,11 @@ func (b *Binder) orderBy(s *Select, list []dialect.OrderItem, names *level) erro
 			}
 		}
 		if o.position > 0 && o.node == nil {
+			if c != nil {
+				if _, err := c.settled(o.position - 1); err != nil {
+					return b.placedAt(err, item.X.Pos())
+				}
+			}
 			o.node = s.nodes()[o.position-1]
 		}
 		s.order = append(s.order, o)
@@ -280,26 +303,39 @@ func (b *Binder) orderBy(s *Select, list []dialect.OrderItem, names *level) erro
 	return nil
 }
 
-// position finds the result column that an item of ORDER BY names: its number
-// from 1, 0 for none, -1 for a number that is none.
-func position(s *Select, x dialect.Expr) int {
+// position finds the result column that an item of a clause names: its number
+// from 1, or 0 for an expression.
+func (b *Binder) position(clause string, x dialect.Expr, fields []wire.Field, items []expr.Node) (int, error) {
+	if u, ok := x.(*dialect.Unary); ok && u.Op == "-" {
+		if n, ok := u.X.(*dialect.Number); ok {
+			return 0, b.fail(wire.CodeInvalidSQL, x.Pos(), clause, " position -", n.Text, " is not in the select list")
+		}
+	}
 	switch x := x.(type) {
 	case *dialect.Number:
 		i, err := strconv.Atoi(x.Text)
-		if err != nil || i < 1 || i > len(s.fields) {
-			return -1
+		if err != nil || i < 1 || i > len(fields) {
+			return 0, b.fail(wire.CodeInvalidSQL, x.Pos(), clause, " position ", x.Text, " is not in the select list")
 		}
-		return i
+		return i, nil
+	case *dialect.String, *dialect.Bool, *dialect.Null:
+		return 0, b.fail(wire.CodeInvalidSQL, x.Pos(), "a constant in ", clause, " must be the number of a result column")
 	case *dialect.Column:
-		if len(x.Name) == 1 {
-			for i, f := range s.fields {
-				if f.Name == x.Name[0].Name {
-					return i + 1
-				}
+		at := 0
+		for i, f := range fields {
+			if len(x.Name) > 1 || f.Name != x.Name[0].Name {
+				continue
+			}
+			if at > 0 && items != nil && !expr.Equal(items[at-1], items[i]) {
+				return 0, b.fail(wire.CodeInvalidSQL, x.Pos(), clause, " ", f.Name, " is ambiguous: several result columns have this name")
+			}
+			if at == 0 {
+				at = i + 1
 			}
 		}
+		return at, nil
 	}
-	return 0
+	return 0, nil
 }
 
 // defaultOrder sorts a plain query on one table by its primary key when that is
@@ -360,7 +396,16 @@ func (s *Select) nodes() []expr.Node { return s.body.nodes() }
 func (s *Select) retype(types []wire.Type) error { return s.body.retype(types) }
 
 // Outer calls fn for each column of a query around this one that it refers to.
-func (s *Select) Outer(fn func(*expr.Column)) { outerOf(s.body, fn) }
+func (s *Select) Outer(fn func(*expr.Column)) {
+	for _, c := range s.with {
+		if c.parts != nil {
+			outerOf(c.parts, fn)
+		} else {
+			c.query.Outer(fn)
+		}
+	}
+	outerOf(s.body, fn)
+}
 
 func outerOf(b body, fn func(*expr.Column)) {
 	switch b := b.(type) {
@@ -371,8 +416,12 @@ func outerOf(b body, fn func(*expr.Column)) {
 	case *setOp:
 		outerOf(b.l, fn)
 		outerOf(b.r, fn)
+	case *values:
+		for _, c := range b.names.taken {
+			fn(c)
+		}
 	case *Select:
-		outerOf(b.body, fn)
+		b.Outer(fn)
 	}
 }
 

@@ -64,6 +64,9 @@ func (b *Binder) with(w *dialect.With) ([]*cte, error) {
 	}
 	var out []*cte
 	for i := range w.CTEs {
+		if err := b.namedOnce(w.CTEs, i); err != nil {
+			return nil, err
+		}
 		c, err := b.cte(&w.CTEs[i], w.Recursive, nil)
 		if err != nil {
 			return nil, err

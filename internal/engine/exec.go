@@ -211,7 +211,6 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 	if err != nil {
 		return wire.Result{}, err
 	}
-	count := 0
 	ret := r.returning(p, p.ch.Returning)
 	for i := range rows {
 		row := &rows[i]
@@ -227,15 +226,11 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 		if err := r.takeFiles(tx, t, env, row.old, next); err != nil {
 			return wire.Result{}, err
 		}
-		if slices.Equal(next, row.old) {
-			continue // not a change: neither counted nor announced
-		}
 		env.Row = next
 		if err := p.ch.Check(env); err != nil {
 			return wire.Result{}, err
 		}
 		row.new = next
-		count++
 		env.Row = row.shown(next)
 		if row.asked, err = ret.ask(tx, env); err != nil {
 			return wire.Result{}, err
@@ -243,7 +238,7 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 	}
 	// Rows that change their key leave first, so that keys may swap.
 	moves := func(row *touched) bool {
-		return row.new != nil && slices.ContainsFunc(t.Key, func(k int) bool { return row.new[k] != row.old[k] })
+		return slices.ContainsFunc(t.Key, func(k int) bool { return row.new[k] != row.old[k] })
 	}
 	user := owner(t, env)
 	for i := range rows {
@@ -255,13 +250,11 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 	}
 	for i := range rows {
 		row := &rows[i]
-		if row.new == nil {
-			continue
-		}
-		var seq store.Seq
-		if moves(row) {
+		seq := row.seq
+		switch {
+		case moves(row):
 			seq, err = tx.Insert(t, user, row.new[:n:n])
-		} else {
+		case !slices.Equal(row.new, row.old): // else it is counted, and not announced
 			seq, err = tx.Update(t, user, row.seq, row.old[:n:n], row.new[:n:n])
 		}
 		if err != nil {
@@ -273,7 +266,7 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 			return wire.Result{}, err
 		}
 	}
-	return ret.result(count, "Updated"), nil
+	return ret.result(len(rows), "Updated"), nil
 }
 
 func (r *run) delete(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) {

@@ -95,19 +95,37 @@ type aggregateCall struct {
 }
 
 func (b *binder) bindAggregate(name string, x *dialect.Call) (Node, error) {
+	if b.o.Aggregate != nil {
+		return b.o.Aggregate(func() (Node, error) { return b.ownAggregate(name, x) })
+	}
 	switch {
 	case b.aggregate:
-		return nil, wire.NewError(wire.CodeInvalidSQL, "aggregate function calls cannot be nested")
+		return nil, ErrNestedAggregate()
 	case !b.o.Aggregates:
-		return nil, wire.NewError(wire.CodeInvalidSQL, "aggregate functions are not allowed here")
+		return nil, ErrNoAggregate()
 	}
+	return b.ownAggregate(name, x)
+}
+
+func (b *binder) ownAggregate(name string, x *dialect.Call) (Node, error) {
+	defer func(outer bool) { b.aggregate = outer }(b.aggregate)
 	b.aggregate = true
-	defer func() { b.aggregate = false }()
 	c, err := b.aggregateCall(name, x)
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// ErrNestedAggregate is for an aggregate among the arguments of another one of
+// the same query.
+func ErrNestedAggregate() error {
+	return wire.NewError(wire.CodeInvalidSQL, "aggregate function calls cannot be nested")
+}
+
+// ErrNoAggregate is for an aggregate in a clause that takes none.
+func ErrNoAggregate() error {
+	return wire.NewError(wire.CodeInvalidSQL, "aggregate functions are not allowed here")
 }
 
 // aggregateCall binds all of x but OVER.
@@ -214,7 +232,11 @@ func (c *aggregateCall) Eval(*Env) (wire.Value, error) {
 	return wire.Null, wire.NewError(wire.CodeInternal, "an aggregate has no value on one row")
 }
 
-func (c *aggregateCall) print(p *Printer) { c.printFor(p, false) }
+func (c *aggregateCall) print(p *Printer) {
+	if !p.renamed(c) {
+		c.printFor(p, false)
+	}
+}
 
 func (c *aggregateCall) printFor(p *Printer, moving bool) {
 	p.Raw(c.a.engine(moving) + "(")

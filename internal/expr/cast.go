@@ -273,5 +273,18 @@ func Assign(n Node, t wire.Type) (Node, error) {
 	return convert(n, t, assignment)
 }
 
+// AssignInteger is Assign of an integer literal: what takes an integer parameter
+// takes it. The error is a *wire.Error.
+func AssignInteger(n Node, t wire.Type) (Node, error) {
+	switch t.Kind {
+	case wire.Boolean, wire.Date, wire.Time, wire.Timestamp, wire.DateTime:
+		if c, ok := n.(*constant); ok && c.v.Tag() == wire.TagInt {
+			v, err := Coerce(c.v, t)
+			return &constant{v, t}, err
+		}
+	}
+	return Assign(n, t)
+}
+
 // Cast converts n as CAST(n AS t) does. The error is a *wire.Error.
 func Cast(n Node, t wire.Type) (Node, error) { return convert(n, t, explicit) }

@@ -76,6 +76,9 @@ type BindOptions struct {
 	Names      Names   // nil: no columns
 	Params     *Params // nil: no parameters
 	Aggregates bool    // count, sum, ... are allowed
+	// Aggregate, if it is not nil, decides of which query an aggregate is, and so
+	// whether it is allowed; bind binds it.
+	Aggregate func(bind func() (Node, error)) (Node, error)
 	// Windows says that window functions are allowed; NamedWindows are those of
 	// the WINDOW clause.
 	Windows      bool

@@ -28,18 +28,19 @@ func (f fingerprint) equal(g fingerprint) bool {
 func Equal(a, b Node) bool { return fingerprintOf(a).equal(fingerprintOf(b)) }
 
 // Ungrouped returns a column of n that a query grouped by keys may not use: one
-// that stands neither in an aggregate nor in a part of n that is one of the
-// keys. It returns nil if there is none. A table whose primary key is among
-// the keys determines all its columns, which the caller adds to the keys.
-func Ungrouped(n Node, keys []Node) *Column {
+// of its own that stands neither in an aggregate nor in a part of n that is one
+// of the keys. It returns nil if there is none. A table whose primary key is
+// among the keys determines all its columns, which the caller adds to the keys.
+// A column that is not own, of a query around this one, is the same in all rows.
+func Ungrouped(n Node, keys []Node, own func(*Column) bool) *Column {
 	prints := make([]fingerprint, len(keys))
 	for i, k := range keys {
 		prints[i] = fingerprintOf(k)
 	}
-	return ungrouped(n, prints)
+	return ungrouped(n, prints, own)
 }
 
-func ungrouped(n Node, keys []fingerprint) *Column {
+func ungrouped(n Node, keys []fingerprint, own func(*Column) bool) *Column {
 	switch n.(type) {
 	case *aggregateCall, *constant, *param, *slot:
 		return nil
@@ -51,13 +52,16 @@ func ungrouped(n Node, keys []fingerprint) *Column {
 		}
 	}
 	if c, ok := n.(*column); ok {
-		return c.c
+		if own(c.c) {
+			return c.c
+		}
+		return nil
 	}
 	if q, ok := queryOf(n).(Correlated); ok {
 		var found *Column
 		q.Outer(func(c *Column) {
 			if found == nil {
-				found = ungrouped(&column{c}, keys)
+				found = ungrouped(&column{c}, keys, own)
 			}
 		})
 		if found != nil {
@@ -65,7 +69,7 @@ func ungrouped(n Node, keys []fingerprint) *Column {
 		}
 	}
 	for _, c := range children(n) {
-		if found := ungrouped(c, keys); found != nil {
+		if found := ungrouped(c, keys, own); found != nil {
 			return found
 		}
 	}

@@ -100,6 +100,25 @@ func Columns(n Node, fn func(*Column)) {
 	}
 }
 
+// Used calls fn for each reference to a column that n needs, in a sub-query the
+// columns of queries around it. With within it looks into aggregates too.
+func Used(n Node, within bool, fn func(*Column)) {
+	switch x := n.(type) {
+	case *column:
+		fn(x.c)
+	case *aggregateCall:
+		if !within {
+			return
+		}
+	}
+	if q, ok := queryOf(n).(Correlated); ok {
+		q.Outer(fn)
+	}
+	for _, c := range children(n) {
+		Used(c, within, fn)
+	}
+}
+
 // IsConst reports whether n has one value for ever: no columns, parameters,
 // surroundings or functions that give another result at each call.
 func IsConst(n Node) bool {

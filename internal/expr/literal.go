@@ -86,6 +86,9 @@ func isOpen(n Node) bool {
 	return false
 }
 
+// IsOpen reports whether the type of n is still to be decided by its context.
+func IsOpen(n Node) bool { return isOpen(n) }
+
 // kindOf is the kind of n for choosing an overload: Unknown while it is open.
 func kindOf(n Node) wire.Kind {
 	if isOpen(n) {

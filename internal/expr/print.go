@@ -98,6 +98,7 @@ type Printer struct {
 	args  []Arg
 	lets  map[*let]int // around the place that is printed, with the number of their first value
 	slots int          // how many values these have
+	names []func(Node) string
 }
 
 // NewPrinter makes an empty Printer.
@@ -105,6 +106,33 @@ func NewPrinter(Target) *Printer { return &Printer{} }
 
 // Raw appends SQL as it is.
 func (p *Printer) Raw(sql string) { p.b.WriteString(sql) }
+
+// Renamed runs fn, in which columns and aggregates print as the names that name
+// returns for them; "" is none.
+func (p *Printer) Renamed(name func(Node) string, fn func()) {
+	p.names = append(p.names, name)
+	fn()
+	p.names = p.names[:len(p.names)-1]
+}
+
+// Inside runs fn without the names of the innermost Renamed.
+func (p *Printer) Inside(fn func()) {
+	before := p.names
+	p.names = p.names[: len(p.names)-1 : len(p.names)-1]
+	fn()
+	p.names = before
+}
+
+// renamed appends the name that n has here, if it has one.
+func (p *Printer) renamed(n Node) bool {
+	for i := len(p.names) - 1; i >= 0; i-- {
+		if s := p.names[i](n); s != "" {
+			p.Raw(s)
+			return true
+		}
+	}
+	return false
+}
 
 // Node appends an expression.
 func (p *Printer) Node(n Node) { n.print(p) }
@@ -223,7 +251,11 @@ func (u *upload) print(p *Printer) {
 	p.Arg(Arg{Kind: ArgFile, Value: wire.TextValue(u.name), Type: u.Type()})
 }
 
-func (c *column) print(p *Printer) { p.Raw(c.c.SQL) }
+func (c *column) print(p *Printer) {
+	if !p.renamed(c) {
+		p.Raw(c.c.SQL)
+	}
+}
 
 func (c *call) printCall(p *Printer) {
 	p.Raw(c.f.engine() + "(")

@@ -243,7 +243,7 @@ func TestColumnsOutsideTheGroup(t *testing.T) {
 			keys = append(keys, key)
 		}
 		got := ""
-		if col := expr.Ungrouped(n, keys); col != nil {
+		if col := expr.Ungrouped(n, keys, func(*expr.Column) bool { return true }); col != nil {
 			got = col.Name
 		}
 		if got != c.want {
