@@ -29,7 +29,7 @@ func BackupFile(ctx context.Context, dir, path string) error {
 	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("backup: %s is no data folder: it has no %s", dir, FileName)
 	}
-	c, err := openConn(from, false)
+	c, err := openConn(from, false, keptPages)
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
@@ -61,7 +61,7 @@ func BackupFile(ctx context.Context, dir, path string) error {
 
 // EachFile calls fn for every file that the rows of a copy refer to.
 func EachFile(copied string, fn func(*store.File) error) error {
-	c, err := openConn(copied, false)
+	c, err := openConn(copied, false, keptPages)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	zs "zombiezen.com/go/sqlite"
@@ -46,7 +47,8 @@ type conn struct {
 	failed bool  // a statement of this transaction
 	broken bool  // a panic came through the engine: nobody knows what state it is in
 	dog    *watchdog
-	log    *gathered // of the one that writes
+	held   *atomic.Int64 // bytes of the engine
+	log    *gathered     // of the one that writes
 
 	user   *user         // who holds a reading connection; nil: nobody
 	began  time.Time     // when it was bound
@@ -70,20 +72,22 @@ type prepared struct {
 	size int  // bytes that it holds
 }
 
-func openConn(path string, write bool) (*conn, error) {
+// openConn opens a connection that writes, or one that reads with so many bytes
+// of the engine for its pages.
+func openConn(path string, write bool, pages int) (*conn, error) {
 	flags := zs.OpenReadWrite | zs.OpenWAL
 	sq, err := zs.OpenConn(path, flags)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	sq.Limit(zs.LimitLength, maxValue)
-	c := &conn{sq: sq, write: write, stmts: make(map[string]*prepared)}
+	c := &conn{sq: sq, write: write, stmts: make(map[string]*prepared), held: new(atomic.Int64)}
 	c.arm()
 	pragmas := []string{"PRAGMA synchronous=FULL", "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF", "PRAGMA busy_timeout=5000"}
 	if write {
 		pragmas = append(pragmas, "PRAGMA cache_size=-32000", "PRAGMA wal_autocheckpoint=0") // see pool.trimLog
 	} else {
-		pragmas = append(pragmas, "PRAGMA query_only=ON", "PRAGMA cache_size=-8000", "PRAGMA mmap_size=1073741824")
+		pragmas = append(pragmas, "PRAGMA query_only=ON", fmt.Sprintf("PRAGMA cache_size=-%d", pages/1024), "PRAGMA mmap_size=1073741824")
 	}
 	for _, p := range pragmas {
 		if err := c.run(p); err != nil {
@@ -424,7 +428,9 @@ func (c *conn) close() (err error) {
 		p.Finalize()
 	}
 	c.sq.SetInterrupt(nil)
+	tls := tlsOf(c.sq)
 	err = c.sq.Close()
+	holders.Delete(tls)
 	if c.log != nil {
 		c.log.close(c.funcs.tls)
 	}

@@ -97,6 +97,11 @@ func handleOf(sq *zs.Conn) (uintptr, error) {
 	return uintptr(v.Uint()), nil
 }
 
+// tlsOf is what the engine knows a connection by when it wants memory.
+func tlsOf(sq *zs.Conn) *libc.TLS {
+	return (*libc.TLS)(reflect.ValueOf(sq).Elem().FieldByName("tls").UnsafePointer())
+}
+
 // close is called when the connection has been closed.
 func (f *functions) close() {
 	libc.Xfree(f.tls, f.out)

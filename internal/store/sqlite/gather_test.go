@@ -142,7 +142,7 @@ func mustConn(t *testing.T, path string, write bool) *conn {
 	if err == nil {
 		f.Close()
 	}
-	c, err := openConn(path, write)
+	c, err := openConn(path, write, keptPages)
 	if err != nil {
 		t.Fatal(err)
 	}

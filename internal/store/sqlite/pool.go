@@ -20,6 +20,11 @@ const (
 	ownReaders = 16                    // for the server itself, beside maxReaders
 	growAfter  = 20 * time.Millisecond // of waiting for a free one
 	maxWaiting = 4096                  // who wait for one at most
+
+	// Bytes of pages that a reading connection keeps: one of those that are kept,
+	// and one that comes and goes.
+	keptPages  = 8_000 << 10
+	otherPages = 2_000 << 10
 )
 
 // pool is the connections of a driver: one that writes and a few that read.
@@ -95,8 +100,12 @@ func (p *pool) add(write bool) (*conn, error) {
 		return nil, store.ErrClosed
 	}
 	p.count++
+	pages := keptPages
+	if p.count > p.keep+1 {
+		pages = otherPages
+	}
 	p.mu.Unlock()
-	c, err := openConn(p.path, write)
+	c, err := openConn(p.path, write, pages)
 	if err != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -104,6 +113,7 @@ func (p *pool) add(write bool) (*conn, error) {
 		return nil, err
 	}
 	c.pool, c.dog = p, p.dog
+	holders.Store(tlsOf(c.sq), c.held)
 	p.dog.add(c)
 	return c, nil
 }

@@ -36,8 +36,8 @@ const FileName = "kalam.db"
 // Driver is an open data folder. It implements store.Driver.
 type Driver struct {
 	// MemoryLimit is how many bytes the engine may hold for all statements
-	// together; default 512 MiB. When it holds more, the statement that has run
-	// longest is ended. It is set before the database is opened.
+	// together; default 512 MiB. When it holds more, the statement that holds most
+	// is ended. It is set before the database is opened.
 	MemoryLimit int64
 
 	dir    string
@@ -116,7 +116,8 @@ func (d *Driver) Migrate(ctx context.Context) error {
 	if d.MemoryLimit == 0 {
 		d.MemoryLimit = 512 << 20
 	}
-	d.dog = newWatchdog(d.MemoryLimit)
+	hardLimit(d.MemoryLimit + d.MemoryLimit/4)
+	d.dog = newWatchdog(d.MemoryLimit, d.pool.shed)
 	go d.dog.run()
 	return d.pool.open(d.path(), d.dog)
 }

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// watchdog interrupts statements whose bound is reached, and the one that has
-// run longest when the engine holds too much memory. One goroutine looks after
+// watchdog interrupts statements whose bound is reached, and the one that holds
+// most when the engine holds too much memory. One goroutine looks after
 // all connections, and only while one of them is bound: that costs a statement
 // less than a timer and a context of its own.
 type watchdog struct {
 	limit int64         // bytes that the engine may hold
+	shed  func()        // frees what idle connections can do without
 	awake chan struct{} // holds one token when a connection was bound
 	stop  chan struct{}
 	done  chan struct{}
@@ -20,11 +21,13 @@ type watchdog struct {
 	conns []*conn // mu guards it
 }
 
-// watchEvery is how often the bounds are checked.
-const watchEvery = 50 * time.Millisecond
+const (
+	watchEvery = 50 * time.Millisecond // between looks at the bounds
+	shedEvery  = time.Second           // between calls of watchdog.shed at least
+)
 
-func newWatchdog(limit int64) *watchdog {
-	return &watchdog{limit: limit, awake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+func newWatchdog(limit int64, shed func()) *watchdog {
+	return &watchdog{limit: limit, shed: shed, awake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
 func (w *watchdog) add(c *conn) {
@@ -52,6 +55,7 @@ func (w *watchdog) run() {
 	defer close(w.done)
 	held := newMemory()
 	defer held.close()
+	var shed time.Time
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -68,18 +72,22 @@ func (w *watchdog) run() {
 			case <-w.stop:
 				return
 			}
+			if held.used() > w.limit && time.Since(shed) > shedEvery {
+				shed = time.Now()
+				w.shed()
+			}
 			bound = w.check(held.used() > w.limit)
 		}
 	}
 }
 
 // check looks at every connection once and reports whether one is bound. With
-// tooMuch it ends the statement that has run longest.
+// tooMuch it ends the statement that holds most.
 func (w *watchdog) check(tooMuch bool) (bound bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	var oldest *conn
+	var greedy *conn
 	var began time.Time
 	for _, c := range w.conns {
 		since, running := c.check(now)
@@ -87,12 +95,12 @@ func (w *watchdog) check(tooMuch bool) (bound bool) {
 			continue
 		}
 		bound = true
-		if oldest == nil || since.Before(began) {
-			oldest, began = c, since
+		if greedy == nil || c.held.Load() > greedy.held.Load() {
+			greedy, began = c, since
 		}
 	}
-	if tooMuch && oldest != nil {
-		oldest.tooMuch(began)
+	if tooMuch && greedy != nil {
+		greedy.tooMuch(began)
 	}
 	return bound
 }
