@@ -27,6 +27,11 @@ type Binder struct {
 	Params    *expr.Params
 	Source    string // the text that positions refer to
 
+	// May, when it is set, says whether the caller may read a table, or with write
+	// change its rows. It is asked before any name in the table is resolved, so
+	// that no error and no hint tells of one that the caller may not see.
+	May func(t *catalog.Table, write bool) *wire.Error
+
 	// Tables are the tables that the statement reads or writes, in the order in
 	// which binding met them.
 	Tables []*catalog.Table
@@ -158,9 +163,8 @@ func (b *Binder) placedAt(err error, pos dialect.Pos) error {
 	return err
 }
 
-// Table finds the table that a name stands for. The error does not say whether
-// a table of that name exists that the caller may not see.
-func (b *Binder) Table(name dialect.Name) (*catalog.Table, error) {
+// table finds the table that a name stands for, and checks the right to it.
+func (b *Binder) table(name dialect.Name, write bool) (*catalog.Table, error) {
 	ns, t := b.Namespace, name[len(name)-1].Name
 	switch len(name) {
 	case 1:
@@ -170,6 +174,11 @@ func (b *Binder) Table(name dialect.Name) (*catalog.Table, error) {
 		return nil, b.fail(wire.CodeInvalidSQL, name[0].Pos, "a table name has at most two parts: namespace.table")
 	}
 	if table := b.Catalog.Table(ns, t); table != nil {
+		if b.May != nil {
+			if e := b.May(table, write); e != nil {
+				return nil, b.placedAt(e, name[0].Pos)
+			}
+		}
 		b.Tables = append(b.Tables, table)
 		return table, nil
 	}

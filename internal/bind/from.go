@@ -95,7 +95,7 @@ func (b *Binder) tableRef(t *dialect.TableRef, lv *level) (source, []output, err
 			return b.see(ref, ref.sql, name, c.fields, t.Columns, t.Pos(), lv)
 		}
 	}
-	table, err := b.Table(t.Name)
+	table, err := b.table(t.Name, false)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -38,7 +38,7 @@ func (b *Binder) Watch(s dialect.Statement) (*Watch, error) {
 		return nil, err
 	}
 	ref := core.From[0].(*dialect.TableRef)
-	table, err := b.Table(ref.Name)
+	table, err := b.table(ref.Name, false)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ type Assignment struct {
 
 // target is the table that a statement changes.
 func (b *Binder) target(name dialect.Name) (*catalog.Table, error) {
-	t, err := b.Table(name)
+	t, err := b.table(name, true)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,9 @@ func (r *run) mayDefine(tx *store.Tx, t *catalog.Table) error {
 	return denied
 }
 
-// authoriseTables checks the right to every table that a statement names.
+// authoriseTables refuses a request before anything of it runs when a statement
+// names a table that the caller may not use. What decides is the binding (may):
+// a name may stand for something else there, such as a WITH query.
 func (r *run) authoriseTables(source string, s dialect.Statement) error {
 	snapshot := r.e.db.Catalog()
 	_, query := s.(*dialect.Query)
@@ -155,7 +157,25 @@ func lookup(s *catalog.Snapshot, namespace string, name dialect.Name) *catalog.T
 	return s.Table(namespace, name[len(name)-1].Name)
 }
 
-// mayRun checks the right to the tables of a plan.
+// may is the right to a table of a statement that is being bound; p is nil for a
+// live query.
+func (r *run) may(p *plan) func(*catalog.Table, bool) *wire.Error {
+	if r.trusted {
+		return nil
+	}
+	return func(t *catalog.Table, write bool) *wire.Error {
+		if p != nil && p.as != nil {
+			if t.Kind == catalog.Shared {
+				return errShared()
+			}
+			return mayUse(identity.RoleUser, t, write)
+		}
+		return mayUse(r.who.Role, t, write)
+	}
+}
+
+// mayRun checks the right to the tables of a plan, which another user may have
+// bound.
 func (r *run) mayRun(p *plan, params []wire.Value) error {
 	role := r.who.Role
 	if e := has(role, anyone, ""); e != nil {

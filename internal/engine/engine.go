@@ -190,6 +190,7 @@ type run struct {
 	trail     *identity.Trail // of the transaction that runs; nil where nothing is audited
 	files     *Uploads        // of RunWithFiles, else nil
 	ahead     *ahead          // what the query of a writing statement has found beforehand; nil: nothing
+	trusted   bool            // the statement is the server's own: no right is asked for
 }
 
 // env is what the expressions of a plan are evaluated in.

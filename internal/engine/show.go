@@ -11,9 +11,16 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// own plans a query of the server's own, which everybody may run that may run
-// the statement behind it.
+// own plans a query of the server's own, on tables of the server's own, for
+// whoever may run the statement behind it.
 func (r *run) own(p *plan, sql string, params ...wire.Value) error {
+	own := *r
+	own.trusted = true
+	return own.ask(p, sql, params...)
+}
+
+// ask plans a query that stands behind a statement, with the caller's rights.
+func (r *run) ask(p *plan, sql string, params ...wire.Value) error {
 	src, err := dialect.Parse(sql)
 	if err != nil {
 		return err
@@ -58,8 +65,11 @@ func (r *run) show(p *plan, s *dialect.Show) error {
 		if t == nil {
 			return at(p.source, s.Name[0].Pos, noTable(s.Name))
 		}
+		if e := mayUse(r.who.Role, t, false); e != nil {
+			return at(p.source, s.Name[0].Pos, e)
+		}
 		// The last three are of the original's storage; its clients read them.
-		return r.own(p, `SELECT $1 AS table_name, $2 AS namespace, $3::INT AS schema_version, count(*) AS logical_rows,
+		return r.ask(p, `SELECT $1 AS table_name, $2 AS namespace, $3::INT AS schema_version, count(*) AS logical_rows,
 			0::BIGINT AS flushed_segments, 0::BIGINT AS active_streams, 0::BIGINT AS memory_bytes FROM `+quoted(t.Namespace)+"."+quoted(t.Name),
 			wire.TextValue(t.Name), wire.TextValue(t.Namespace), wire.IntValue(int64(t.Version)))
 	}

@@ -64,6 +64,8 @@ func (r *run) flushed(p *plan, s *dialect.Storage) ([]*catalog.Table, error) {
 		switch {
 		case t == nil:
 			return nil, at(p.source, s.Table[0].Pos, noTable(s.Table))
+		case mayUse(r.who.Role, t, false) != nil:
+			return nil, at(p.source, s.Table[0].Pos, mayUse(r.who.Role, t, false))
 		case t.Kind == catalog.Stream:
 			return nil, at(p.source, s.Table[0].Pos, wire.NewError(wire.CodeUnsupported, "STORAGE ", s.Verb,
 				" does not support STREAM tables: cannot flush ", t.FullName(), ", whose rows end by themselves"))

@@ -46,14 +46,11 @@ func (e *Engine) Watch(who *identity.Principal, namespace, sql string, params []
 		return nil, wire.NewError(wire.CodeInvalidSQL, "a live query is exactly one SELECT")
 	}
 	r := &run{e: e, who: who, namespace: cmp.Or(namespace, DefaultNamespace), now: e.db.Now()}
-	if err := r.authoriseTables(sql, src.Statements[0]); err != nil {
-		return nil, err
-	}
 	types := &expr.Params{Types: make([]wire.Type, len(params))}
 	for i, v := range params {
 		types.Types[i] = kindByForm(v)
 	}
-	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: namespace, Params: types, Source: sql}
+	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: namespace, Params: types, Source: sql, May: r.may(nil)}
 	bound, err := b.Watch(src.Statements[0])
 	if err != nil {
 		return nil, err
