@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 
@@ -36,6 +37,9 @@ func (r *run) alterTable(tx *store.Tx, p *plan, s *dialect.AlterTable) (wire.Res
 	if err := r.mayDefine(tx, t); err != nil {
 		return wire.Result{}, err
 	}
+	if err := r.auditDefine(tx, p, t); err != nil {
+		return wire.Result{}, err
+	}
 	a := &altering{r: r, tx: tx, p: p, old: t, new: t.Clone()}
 	what, err := a.apply(s.Action)
 	if err != nil {
@@ -55,6 +59,19 @@ func (r *run) alterTable(tx *store.Tx, p *plan, s *dialect.AlterTable) (wire.Res
 		return wire.Result{}, err
 	}
 	return r.done("Table " + t.FullName() + " altered: " + what + ", version " + itoa(a.new.Version)), nil
+}
+
+// auditDefine records that a definition is being changed over rows of others:
+// even that it fails says something about them.
+func (r *run) auditDefine(tx *store.Tx, p *plan, t *catalog.Table) error {
+	if !t.Kind.Private() {
+		return nil
+	}
+	others, err := tx.OthersHaveRows(t, r.who.UserID)
+	if err == nil && others {
+		r.e.users.Defined(r.trail, r.who, t.FullName(), r.addr, dialect.Redact(p.source))
+	}
+	return err
 }
 
 // apply makes the change in new and in the engine, and says what it was; ""
@@ -264,7 +281,8 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 			return "", err
 		}
 		err = a.tx.FillColumn(a.old, a.new, i, func(row []wire.Value) (wire.Value, error) {
-			return convert.Eval(&expr.Env{Row: row})
+			v, err := convert.Eval(&expr.Env{Row: row})
+			return v, overRows(err, wire.CodeInvalidText, "column ", c.Name, " cannot become ", c.SQLType, ": some row of ", a.old.FullName(), " has a value that does not fit")
 		})
 		if err != nil {
 			return "", err
@@ -442,8 +460,19 @@ func (a *altering) checkRows(checks []catalog.Check) error {
 	}
 	return a.tx.EachRow(a.new, func(row []wire.Value) error {
 		env := &expr.Env{Row: append(slices.Clone(row), wire.Null, wire.Null), Now: a.r.now}
-		return test(env)
+		return overRows(test(env), wire.CodeCheckViolation, "some row of ", a.old.FullName(), " violates the new CHECK constraint")
 	})
+}
+
+// overRows words what a row that is there has against a definition. It may be
+// anybody's, so it is said that some row does not fit, and nothing of the row:
+// neither a value nor in which way it fails.
+func overRows(err error, code wire.Code, parts ...string) error {
+	var e *wire.Error
+	if !errors.As(err, &e) || e.Code == wire.CodeInternal || e.Code == wire.CodeStatementTimeout {
+		return err
+	}
+	return wire.NewError(code, parts...)
 }
 
 // conflictIn words the failure of a unique index over rows that are there.
@@ -461,6 +490,9 @@ func (r *run) conflictIn(t *catalog.Table, err error) error {
 func (r *run) createIndex(tx *store.Tx, p *plan, s *dialect.CreateIndex) (wire.Result, error) {
 	t, err := r.indexed(tx, p, s.Table)
 	if err != nil {
+		return wire.Result{}, err
+	}
+	if err := r.auditDefine(tx, p, t); err != nil {
 		return wire.Result{}, err
 	}
 	if t.Kind == catalog.Stream {

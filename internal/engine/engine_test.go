@@ -51,6 +51,9 @@ func startWith(t testing.TB, o engine.Options, so store.Options) (*engine.Engine
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { users.Close() })
+	if err := db.AddSystem(t.Context(), users.System()...); err != nil {
+		t.Fatal(err)
+	}
 	return engine.New(db, users, o), db
 }
 

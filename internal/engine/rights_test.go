@@ -84,7 +84,7 @@ func TestRightsAreDecidedOnWhatWasBound(t *testing.T) {
 				t.Errorf("%s: the answer tells of %s: %v", sql, secret, err)
 			}
 		}
-		_, err = e.Watch(alice, sql, nil)
+		_, err = e.Watch(alice, "app", sql, nil)
 		if err == nil {
 			t.Errorf("%s: taken as a live query", sql)
 		} else if strings.Contains(err.Error(), "secretcol") && !strings.Contains(sql, "secretcol") {

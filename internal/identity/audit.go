@@ -32,6 +32,7 @@ const (
 	auditKeyChanged      = "KEY_CHANGED"
 	auditExecuteAs       = "EXECUTE_AS_USER"
 	auditExecuteAsDenied = "EXECUTE_AS_USER_DENIED"
+	auditDefined         = "DEFINE_OVER_ROWS"
 )
 
 // kind is what sort of event a row is about, for the bound on their number. It
@@ -42,7 +43,7 @@ const (
 	kindAct         kind = iota // of an administrator or of the server: kept for its time, whatever their number
 	kindSignIn                  // of somebody who has proved who they are
 	kindAttempt                 // of somebody who has not, or who may not
-	kindImpersonate             // a statement that ran as another user
+	kindImpersonate             // a statement that ran as another user, or over the rows of others
 )
 
 var kinds = map[string]kind{
@@ -50,7 +51,7 @@ var kinds = map[string]kind{
 	auditPasswordChanged: kindSignIn,
 	auditLoginFailed:     kindAttempt, auditLoginThrottled: kindAttempt, auditPasswordFailed: kindAttempt,
 	auditRefreshReused: kindAttempt, auditExecuteAsDenied: kindAttempt,
-	auditExecuteAs: kindImpersonate,
+	auditExecuteAs: kindImpersonate, auditDefined: kindImpersonate,
 }
 
 // outcome is what became of the thing that an event is about.
@@ -289,6 +290,12 @@ func ClientOf(ctx context.Context) string {
 // is called before the statement reads anything. sql has no literals.
 func (s *Service) Impersonated(trail *Trail, actor *Principal, subject, addr, sql string) {
 	trail.add(s.by(actor, addr, event{action: auditExecuteAs, subject: subject, details: shorten(sql)}))
+}
+
+// Defined records a statement that changes the definition of a table in which
+// others have rows, and tests or converts them.
+func (s *Service) Defined(trail *Trail, actor *Principal, table, addr, sql string) {
+	trail.add(s.by(actor, addr, event{action: auditDefined, target: "table:" + table, details: shorten(sql)}))
 }
 
 // ImpersonatedToRead records that a statement without a transaction runs as
