@@ -99,9 +99,10 @@ func reference(t *testing.T) *engine.Engine {
 	}
 	t.Cleanup(func() { users.Close() })
 	e := engine.New(db, users, engine.Options{})
-	for _, name := range []string{"alice", "bob"} {
-		if got := play(e, "", "CREATE USER "+name+" WITH INTERNAL ROLE user"); strings.HasPrefix(got, "!") {
-			t.Fatal(got)
+	root := &identity.Principal{UserID: identity.Root, Role: identity.RoleSystem, Issuer: identity.Issuer}
+	for _, user := range []string{"admin WITH INTERNAL ROLE dba", "alice WITH INTERNAL ROLE user", "bob WITH INTERNAL ROLE user"} {
+		if _, err := e.Run(t.Context(), root, &wire.Request{SQL: "CREATE USER " + user}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return e

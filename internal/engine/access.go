@@ -204,10 +204,18 @@ func (r *run) target(source string, pos dialect.Pos, name string) (*identity.Pri
 	if name != r.who.UserID {
 		if !r.e.users.MayActAs(context.Background(), r.who, name) {
 			r.e.users.ImpersonationDenied(context.Background(), r.who, name)
-			return nil, at(source, pos, wire.NewError(wire.CodePermissionDenied, "permission denied: role ", r.who.Role, " is not authorized to execute as this user"))
+			return nil, r.mayNotActAs(source, pos, nil)
 		}
 	}
 	target := *r.who
 	target.UserID, target.Role = name, identity.RoleUser
 	return &target, nil
+}
+
+// mayNotActAs is the refusal of EXECUTE AS, unless err says that nobody knows.
+func (r *run) mayNotActAs(source string, pos dialect.Pos, err error) error {
+	if err != nil {
+		return err
+	}
+	return at(source, pos, wire.NewError(wire.CodePermissionDenied, "permission denied: role ", r.who.Role, " is not authorized to execute as this user"))
 }

@@ -104,7 +104,8 @@ func (r *run) alterUser(b *bind.Binder, p *plan, s dialect.AlterUser, params []w
 	return nil
 }
 
-// dropUser plans DROP USER.
+// dropUser plans DROP USER. With CASCADE the user's data goes after the commit
+// that drops the user, in steps, so that others write in between.
 func (r *run) dropUser(b *bind.Binder, p *plan, s dialect.DropUser, params []wire.Value) error {
 	if err := bindTexts(p.source, b.Params, params, &s.Name); err != nil {
 		return err
@@ -116,7 +117,7 @@ func (r *run) dropUser(b *bind.Binder, p *plan, s dialect.DropUser, params []wir
 	}
 	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
 		addr, _ := p.state.(string)
-		err := r.e.users.DropUser(tx, r.trail, r.who, name, addr)
+		err := r.e.users.DropUser(tx, r.trail, r.who, name, addr, s.Cascade)
 		if err == nil {
 			err = ungrant(tx, name)
 		}
@@ -124,6 +125,15 @@ func (r *run) dropUser(b *bind.Binder, p *plan, s dialect.DropUser, params []wir
 			return r.done("User '" + name + "' does not exist"), nil
 		}
 		return r.done("User '" + name + "' dropped"), placedAt(p.source, s.Name.Pos, err)
+	}
+	if !s.Cascade {
+		return nil
+	}
+	p.after = func(ctx context.Context, r *run, res *wire.Result) {
+		if err := r.e.users.EraseUser(ctx, name); err != nil {
+			r.e.options.Logger.Warn("the data of a dropped user is not all erased yet; the rest follows", "user", name, "error", err)
+			res.Message += "; the data that is left is being erased"
+		}
 	}
 	return nil
 }

@@ -262,6 +262,9 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 		}
 		return r.route(tx)
 	})
+	if err == nil && p.after != nil {
+		p.after(ctx, r, &res)
+	}
 	return res, r.e.visible(err, true)
 }
 

@@ -9,13 +9,25 @@ import (
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// exec runs a plan in a transaction.
+func errRevoked() error {
+	return wire.NewError(wire.CodeInvalidCredentials, "Invalid credentials: the session has ended meanwhile, and nothing was written")
+}
+
+// exec runs a plan in a transaction. Whoever was dropped or disabled since the
+// request began writes nothing any more, and nobody writes for them.
 func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, error) {
+	if r.e.users.Revoked(r.who) {
+		return wire.Result{}, errRevoked()
+	}
 	if user := p.subject(params); user != "" && user != r.who.UserID {
+		if may, err := identity.MayActAs(tx, r.who, user); err != nil || !may {
+			return wire.Result{}, r.mayNotActAs(p.source, p.as.Pos(), err)
+		}
 		r.e.users.Impersonated(r.trail, r.who, user, r.addr, dialect.Redact(p.source))
 	}
 	if p.other != nil {

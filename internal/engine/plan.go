@@ -56,6 +56,9 @@ type plan struct {
 	// a password; it may leave a value in state.
 	before func(ctx context.Context, r *run) error
 	state  any
+	// after does what follows the commit and may take long; it may add to the
+	// message.
+	after func(ctx context.Context, r *run, res *wire.Result)
 
 	own []wire.Value // the parameters of a query of the server's own; nil for others
 }

@@ -141,6 +141,7 @@ var cells = []struct{ may, sql, prepare string }{
 func TestRoleMatrix(t *testing.T) {
 	e := open(t)
 	do(t, e, root, `CREATE NAMESPACE app;
+		CREATE USER "the-system" WITH INTERNAL ROLE system; CREATE USER "the-dba" WITH INTERNAL ROLE dba;
 		CREATE USER target WITH PASSWORD 'correct-horse' ROLE user; CREATE USER boss WITH PASSWORD 'correct-horse' ROLE dba;
 		CREATE USER TABLE app.mine (id INT PRIMARY KEY, v TEXT);
 		CREATE STREAM TABLE app.stream (id INT PRIMARY KEY, v TEXT) WITH (TTL_SECONDS = 600)`)

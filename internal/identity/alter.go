@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 
+	jose "github.com/go-jose/go-jose/v4"
+
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -88,8 +90,10 @@ func (s *Service) AlterUser(tx *store.Tx, trail *Trail, p *PreparedChange) error
 	if err != nil {
 		return err
 	}
-	if u.id == Root && (p.action == "DISABLE" || p.action == "ROLE" && p.value != RoleSystem) {
-		return errDenied("permission denied: root can be neither demoted nor disabled")
+	if p.action == "DISABLE" || p.action == "ROLE" && p.value != u.role {
+		if err := s.mayLose(tx, &p.actor, u, p.action, p.value); err != nil {
+			return err
+		}
 	}
 	trail.add(s.by(&p.actor, p.addr, event{action: auditUserAltered, subject: u.id, details: p.describe()}))
 	id, now := wire.TextValue(u.id), wire.IntValue(s.now())
@@ -135,32 +139,12 @@ func (p *PreparedChange) describe() string {
 	return "Set" + p.action[:1] + strings.ToLower(p.action[1:]) + "([REDACTED])"
 }
 
-// DropUser marks a user as dropped in the caller's transaction and ends their
-// sessions with the commit, or fails with USER_NOT_FOUND. The data stays. addr
-// is the client's, for the audit log.
-func (s *Service) DropUser(tx *store.Tx, trail *Trail, actor *Principal, name, addr string) error {
-	id, err := checkName(name)
-	if err != nil {
-		return errUserNotFound(name)
-	}
-	u, err := managed(tx, actor, id, "drop")
-	if err != nil {
-		return err
-	}
-	if u.id == Root {
-		return errDenied("permission denied: root cannot be dropped")
-	}
-	if _, err := tx.Exec(dropUser, wire.TextValue(u.id), wire.IntValue(s.now())); err != nil {
-		return err
-	}
-	trail.add(s.by(actor, addr, event{action: auditUserDropped, subject: u.id}))
-	_, err = s.endSessions(tx, u.id, "")
-	return err
-}
-
 // managed returns the row of a user whom actor may alter or drop.
 func managed(tx *store.Tx, actor *Principal, name, verb string) (*userRow, error) {
 	if err := authorise(actor, RoleUser, verb); err != nil {
+		return nil, err
+	}
+	if err := mayStill(tx, actor); err != nil {
 		return nil, err
 	}
 	u, err := findUser(tx, name)
@@ -171,4 +155,52 @@ func managed(tx *store.Tx, actor *Principal, name, verb string) (*userRow, error
 		return nil, errUserNotFound(name)
 	}
 	return u, authorise(actor, u.role, verb)
+}
+
+// mayStill refuses an actor who is not what they were when they were verified:
+// of two administrators who drop each other at once, one stays.
+func mayStill(tx *store.Tx, actor *Principal) error {
+	u, err := findUser(tx, actor.UserID)
+	if err == nil && (!u.active() || u.role != actor.Role) {
+		err = errDenied("permission denied: your own user has just been changed; sign in again")
+	}
+	return err
+}
+
+// adminsBeside counts the administrators who could sign in, but for root and ?1.
+// ?2 says whether users without a password or an issuer can, with the tokens of
+// an application.
+var adminsBeside = &store.Stmt{
+	SQL: `SELECT count(*) FROM users WHERE role IN ('dba', 'system') AND disabled = 0 AND deleted_at IS NULL
+		AND user_id NOT IN ('root', ?1) AND (auth_type <> 'internal' OR ?2)`,
+	Args: []wire.Type{text, integer}, Cols: []wire.Type{integer},
+}
+
+// mayLose refuses to take from a user what nobody could give back: from root,
+// from oneself, and from the last administrator beside root. action is DROP,
+// DISABLE or ROLE.
+func (s *Service) mayLose(tx *store.Tx, actor *Principal, u *userRow, action, role string) error {
+	what := map[string]string{"DROP": "dropped", "DISABLE": "disabled", "ROLE": "demoted"}[action]
+	if u.id == Root {
+		return errDenied("permission denied: root cannot be ", what)
+	}
+	if !IsAdminRole(u.role) || action == "ROLE" && IsAdminRole(role) {
+		return nil
+	}
+	if u.id == actor.UserID {
+		return errDenied("permission denied: administrators cannot be ", what, " by themselves; another one can do it")
+	}
+	minted := wire.IntValue(0)
+	if s.keys.alg == jose.HS256 {
+		minted = wire.IntValue(1)
+	}
+	others := int64(0)
+	err := tx.Query(adminsBeside, []wire.Value{wire.TextValue(u.id), minted}, func(row []wire.Value) error {
+		others = row[0].Int()
+		return nil
+	})
+	if err == nil && others == 0 && !u.disabled {
+		err = errDenied("permission denied: '", u.id, "' is the last administrator beside root and cannot be ", what, "; make another one first")
+	}
+	return err
 }

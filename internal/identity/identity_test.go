@@ -106,6 +106,7 @@ func configured(t *testing.T, o identity.Options) *server {
 	s.exec("UPDATE users SET password_hash = ?1 WHERE user_id = 'root'", rootHash())
 	s.create(identity.NewUser{Name: "alice", Auth: "INTERNAL", Email: "alice@example.com"})
 	s.exec("UPDATE users SET auth_type = 'password', password_hash = ?1 WHERE user_id = 'alice'", aliceHash())
+	s.exec("INSERT INTO users (user_id, password_hash, role, auth_type, created_at, updated_at) VALUES ('keeper', ?1, 'dba', 'password', 0, 0)", aliceHash())
 	return s
 }
 
@@ -133,7 +134,7 @@ func (s *server) restart() {
 
 var (
 	root = &identity.Principal{UserID: "root", Role: identity.RoleSystem}
-	dba  = &identity.Principal{UserID: "admin", Role: identity.RoleDBA}
+	dba  = &identity.Principal{UserID: "keeper", Role: identity.RoleDBA}
 )
 
 func (s *server) tryCreate(actor *identity.Principal, n identity.NewUser) error {
@@ -167,7 +168,7 @@ func (s *server) alter(actor *identity.Principal, name, action, value string) {
 }
 
 func (s *server) drop(actor *identity.Principal, name string) error {
-	return s.Write(context.Background(), func(tx *store.Tx, trail *identity.Trail) error { return s.DropUser(tx, trail, actor, name, "") })
+	return s.Write(context.Background(), func(tx *store.Tx, trail *identity.Trail) error { return s.DropUser(tx, trail, actor, name, "", false) })
 }
 
 func (s *server) login(user, password string) *identity.Grant {

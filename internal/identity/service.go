@@ -113,6 +113,7 @@ type Service struct {
 	throttle   *throttle
 	once       *once
 	attempts   *attempts
+	erasing    sync.Mutex  // held by the one EraseUser that runs
 	pending    chan event  // to be recorded; see maxPending
 	configured atomic.Bool // root has a password; never false again
 }
@@ -152,6 +153,7 @@ func New(db *store.DB, o Options) (*Service, error) {
 	}
 	run(s.recordPending)
 	run(s.recordAttempts)
+	run(s.eraseRest)
 	if s.keys.dir != "" {
 		run(s.watchKeys)
 	}

@@ -50,6 +50,8 @@ type userRow struct {
 	epoch                         int64 // tokens without a session that were issued before are refused
 	createdAt, updatedAt          int64
 	lastLoginAt, deletedAt        int64 // 0: never
+	erase                         bool  // a dropped user whose rows are to go
+	erasedAt                      int64 // when they were gone; 0: not yet
 }
 
 // active reports whether the user may act at all.
@@ -70,25 +72,26 @@ func fromMicros(t int64) time.Time { return time.UnixMicro(t).UTC() }
 
 var (
 	selectUser = &store.Stmt{
-		SQL: `SELECT password_hash, role, email, auth_type, auth_data, disabled, epoch, created_at, updated_at, last_login_at, deleted_at
+		SQL: `SELECT password_hash, role, email, auth_type, auth_data, disabled, epoch, created_at, updated_at, last_login_at, deleted_at, erased_at
 			FROM users WHERE user_id = ?1`,
 		Args: []wire.Type{text},
-		Cols: []wire.Type{text, text, text, text, text, integer, integer, integer, integer, integer, integer},
+		Cols: []wire.Type{text, text, text, text, text, integer, integer, integer, integer, integer, integer, integer},
 	}
 	selectUserByAuthData = &store.Stmt{
 		SQL:  "SELECT user_id FROM users WHERE auth_type = 'oidc' AND auth_data = ?1",
 		Args: []wire.Type{text}, Cols: []wire.Type{text},
 	}
 	insertUser = &store.Stmt{
-		SQL: `INSERT INTO users (user_id, password_hash, role, email, auth_type, auth_data, created_at, updated_at)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)`,
-		Args: []wire.Type{text, text, text, text, text, text, integer},
+		SQL: `INSERT INTO users (user_id, password_hash, role, email, auth_type, auth_data, created_at, updated_at, epoch)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)`,
+		Args: []wire.Type{text, text, text, text, text, text, integer, integer},
 	}
 	updatePassword = updateUser("password_hash", text)
 	updateRole     = updateUser("role", text)
 	updateEmail    = updateUser("email", text)
 	updateDisabled = updateUser("disabled", integer)
 	updateEpoch    = updateUser("epoch", integer)
+	forgetUser     = &store.Stmt{SQL: "DELETE FROM users WHERE user_id = ?1", Args: []wire.Type{text}}
 	dropUser       = &store.Stmt{
 		SQL:  "UPDATE users SET deleted_at = ?2, updated_at = ?2, password_hash = '' WHERE user_id = ?1",
 		Args: []wire.Type{text, integer},
@@ -111,7 +114,7 @@ func findUser(tx *store.Tx, id string) (*userRow, error) {
 		u = &userRow{
 			id: id, passwordHash: row[0].Text(), role: row[1].Text(), email: row[2].Text(), authType: row[3].Text(),
 			authData: row[4].Text(), disabled: row[5].Int() != 0, epoch: row[6].Int(), createdAt: row[7].Int(),
-			updatedAt: row[8].Int(), lastLoginAt: row[9].Int(), deletedAt: row[10].Int(),
+			updatedAt: row[8].Int(), lastLoginAt: row[9].Int(), deletedAt: row[10].Int(), erase: !row[11].IsNull(), erasedAt: row[11].Int(),
 		}
 		return nil
 	})
@@ -128,7 +131,7 @@ func (s *Service) readUser(ctx context.Context, id string) (u *userRow, err erro
 
 func insertUserRow(tx *store.Tx, u *userRow) error {
 	_, err := tx.Exec(insertUser, wire.TextValue(u.id), wire.TextValue(u.passwordHash), wire.TextValue(u.role),
-		optional(u.email), wire.TextValue(u.authType), optional(u.authData), wire.IntValue(u.createdAt))
+		optional(u.email), wire.TextValue(u.authType), optional(u.authData), wire.IntValue(u.createdAt), wire.IntValue(u.epoch))
 	return err
 }
 
@@ -156,9 +159,18 @@ func (s *Service) User(ctx context.Context, id string) (*User, error) {
 
 // MayActAs reports whether actor may run a statement as the user of that name.
 // Nobody acts as a user who is not there, or who may not act themselves.
-func (s *Service) MayActAs(ctx context.Context, actor *Principal, name string) bool {
-	u, err := s.readUser(ctx, name)
-	return err == nil && u.active() && MayImpersonate(actor.Role, u.role)
+func (s *Service) MayActAs(ctx context.Context, actor *Principal, name string) (may bool) {
+	err := s.db.Read(ctx, func(tx *store.Tx) (err error) {
+		may, err = MayActAs(tx, actor, name)
+		return err
+	})
+	return may && err == nil
+}
+
+// MayActAs is Service.MayActAs inside a transaction.
+func MayActAs(tx *store.Tx, actor *Principal, name string) (bool, error) {
+	u, err := findUser(tx, name)
+	return err == nil && u.active() && MayImpersonate(actor.Role, u.role), err
 }
 
 // RoleOf returns the role of a user that is not dropped, or USER_NOT_FOUND.
@@ -188,6 +200,7 @@ type NewUser struct {
 // hashed.
 type PreparedUser struct {
 	redacted
+	actor Principal
 	row   userRow
 	event event
 }
@@ -234,28 +247,40 @@ func (s *Service) PrepareUser(ctx context.Context, actor *Principal, n NewUser) 
 		return nil, err
 	}
 	made := event{action: auditUserCreated, subject: u.id, details: "Role: " + u.role + ", " + u.authType}
-	return &PreparedUser{row: u, event: s.by(actor, ClientOf(ctx), made)}, nil
+	return &PreparedUser{actor: *actor, row: u, event: s.by(actor, ClientOf(ctx), made)}, nil
 }
 
 // CreateUser creates a prepared user in the caller's transaction, or fails with
 // ALREADY_EXISTS. The name of a dropped user stays taken as long as their rows
-// may be there.
+// may be there. Tokens of a former user of that name are not good for the new one.
 func (s *Service) CreateUser(tx *store.Tx, trail *Trail, p *PreparedUser) error {
 	u := p.row
 	u.createdAt = s.now()
+	if err := mayStill(tx, &p.actor); err != nil {
+		return err
+	}
 	known, err := findUser(tx, u.id)
 	if err != nil {
 		return err
 	}
 	if known != nil {
-		e := wire.NewError(wire.CodeAlreadyExists, "user '", u.id, "' already exists")
-		if known.deletedAt != 0 {
-			e.Message = "user '" + u.id + "' was dropped and the name cannot be used again: it already exists with its data"
+		switch {
+		case known.erasedAt != 0:
+			u.epoch = u.createdAt - u.createdAt%1e6 // tokens say the second they were made in
+			_, err = tx.Exec(forgetUser, wire.TextValue(u.id))
+		case known.erase:
+			err = wire.NewError(wire.CodeAlreadyExists, "user '", u.id, "' was dropped and already exists until their rows are gone, which is under way: try again in a moment")
+		case known.deletedAt != 0:
+			err = wire.NewError(wire.CodeAlreadyExists, "user '", u.id, "' was dropped and the name cannot be used again: it already exists with its data. DROP USER \"", u.id, "\" CASCADE erases the data")
+		default:
+			err = wire.NewError(wire.CodeAlreadyExists, "user '", u.id, "' already exists")
 		}
-		return e
+		if err != nil {
+			return err
+		}
 	}
 	if u.authType == AuthOIDC {
-		if err := checkSubjectFree(tx, u.authData); err != nil {
+		if err := freeSubject(tx, u.authData); err != nil {
 			return err
 		}
 	}
@@ -263,10 +288,26 @@ func (s *Service) CreateUser(tx *store.Tx, trail *Trail, p *PreparedUser) error 
 	return insertUserRow(tx, &u)
 }
 
-func checkSubjectFree(tx *store.Tx, authData string) error {
-	return tx.Query(selectUserByAuthData, []wire.Value{wire.TextValue(authData)}, func(row []wire.Value) error {
-		return wire.NewError(wire.CodeAlreadyExists, "user '", row[0].Text(), "' already exists with this issuer and subject")
+// freeSubject refuses an issuer and subject that a user has whose rows may be
+// there.
+func freeSubject(tx *store.Tx, authData string) error {
+	id := ""
+	err := tx.Query(selectUserByAuthData, []wire.Value{wire.TextValue(authData)}, func(row []wire.Value) error {
+		id = row[0].Text()
+		return nil
 	})
+	if err != nil || id == "" {
+		return err
+	}
+	known, err := findUser(tx, id)
+	if err != nil {
+		return err
+	}
+	if known.erasedAt == 0 {
+		return wire.NewError(wire.CodeAlreadyExists, "user '", id, "' already exists with this issuer and subject")
+	}
+	_, err = tx.Exec(forgetUser, wire.TextValue(id))
+	return err
 }
 
 // authorise refuses an actor that may not create, alter or drop a user of that

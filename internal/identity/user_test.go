@@ -198,7 +198,7 @@ func TestChangeRolledBackRevokesNothing(t *testing.T) {
 	p := s.verify(g.AccessToken)
 	stop := errors.New("stop")
 	err := s.Write(t.Context(), func(tx *store.Tx, trail *identity.Trail) error {
-		if err := s.DropUser(tx, trail, dba, "alice", ""); err != nil {
+		if err := s.DropUser(tx, trail, dba, "alice", "", false); err != nil {
 			return err
 		}
 		return stop

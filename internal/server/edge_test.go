@@ -28,6 +28,7 @@ type edge struct {
 	hub  *live.Hub
 	edge *server.Server
 
+	users    *identity.Service
 	engine   *engine.Engine
 	listener *edgeListener
 }
@@ -97,7 +98,7 @@ func startEdgeWith(t testing.TB, so store.Options, lo live.Options, o server.Opt
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	return edge{&servertest.Server{URL: h.URL}, db, hub, s, e, listener}
+	return edge{&servertest.Server{URL: h.URL}, db, hub, s, users, e, listener}
 }
 
 func TestTokenGraceEnds(t *testing.T) {

@@ -1,0 +1,133 @@
+package identity
+
+import (
+	"context"
+	"time"
+
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+var (
+	beginErasing = &store.Stmt{
+		SQL:  "UPDATE users SET erased_at = 0, email = NULL, updated_at = ?2 WHERE user_id = ?1",
+		Args: []wire.Type{text, integer},
+	}
+	endErasing = &store.Stmt{
+		SQL:  "UPDATE users SET erased_at = ?2 WHERE user_id = ?1 AND erased_at = 0",
+		Args: []wire.Type{text, integer},
+	}
+	selectErasing  = &store.Stmt{SQL: "SELECT user_id FROM users WHERE erased_at = 0", Cols: []wire.Type{text}}
+	deleteSessions = &store.Stmt{
+		SQL:  "DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions WHERE user_id = ?1 LIMIT ?2)",
+		Args: []wire.Type{text, integer},
+	}
+)
+
+// DropUser marks a user as dropped in the caller's transaction and ends their
+// sessions with the commit, or fails with USER_NOT_FOUND. The data stays, unless
+// cascade says that EraseUser follows; that may also be said of a user who was
+// dropped before. addr is the client's, for the audit log.
+func (s *Service) DropUser(tx *store.Tx, trail *Trail, actor *Principal, name, addr string, cascade bool) error {
+	id, err := checkName(name)
+	if err != nil {
+		return errUserNotFound(name)
+	}
+	u, err := managed(tx, actor, id, "drop")
+	if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeUserNotFound && cascade {
+		u, err = leftBehind(tx, actor, id)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.mayLose(tx, actor, u, "DROP", ""); err != nil {
+		return err
+	}
+	e := event{action: auditUserDropped, subject: u.id}
+	if cascade {
+		e.details = "with their data"
+	}
+	trail.add(s.by(actor, addr, e))
+	now := wire.IntValue(s.now())
+	if u.deletedAt == 0 {
+		if _, err := tx.Exec(dropUser, wire.TextValue(u.id), now); err != nil {
+			return err
+		}
+	}
+	if cascade {
+		if _, err := tx.Exec(beginErasing, wire.TextValue(u.id), now); err != nil {
+			return err
+		}
+	}
+	_, err = s.endSessions(tx, u.id, "")
+	return err
+}
+
+// leftBehind returns a user who was dropped and whose data is there.
+func leftBehind(tx *store.Tx, actor *Principal, id string) (*userRow, error) {
+	u, err := findUser(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if u == nil || u.deletedAt == 0 || u.erasedAt != 0 {
+		return nil, errUserNotFound(id)
+	}
+	return u, authorise(actor, u.role, "drop")
+}
+
+// EraseUser removes the data of a user who was dropped with cascade, and returns
+// when nothing of it is left but the id. What it does not reach is removed later.
+func (s *Service) EraseUser(ctx context.Context, name string) error {
+	id, err := checkName(name)
+	if err != nil {
+		return err
+	}
+	s.erasing.Lock()
+	defer s.erasing.Unlock()
+	if err := s.db.EraseUser(ctx, id); err != nil {
+		return err
+	}
+	for more := true; more; {
+		err := s.db.Write(ctx, func(tx *store.Tx) error {
+			n, err := tx.Exec(deleteSessions, wire.TextValue(id), wire.IntValue(500))
+			more = n > 0
+			if err != nil || more {
+				return err
+			}
+			_, err = tx.Exec(endErasing, wire.TextValue(id), wire.IntValue(s.now()))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eraseRest removes the data that an interrupted EraseUser has left.
+func (s *Service) eraseRest(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		var ids []string
+		err := s.db.Read(ctx, func(tx *store.Tx) error {
+			return tx.Query(selectErasing, nil, func(row []wire.Value) error {
+				ids = append(ids, row[0].Text())
+				return nil
+			})
+		})
+		for _, id := range ids {
+			if err == nil {
+				err = s.EraseUser(ctx, id)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			s.options.Logger.Error("the data of a dropped user cannot be erased yet; it is tried again", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
