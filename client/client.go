@@ -40,6 +40,11 @@ type Options struct {
 	// may call the client.
 	OnAuth func(AuthEvent)
 
+	// OnConnection is called with nil when the server has accepted the socket of
+	// the live queries, and with the reason when that is lost or an attempt to
+	// connect has failed. The socket waits for it to return.
+	OnConnection func(lost error)
+
 	// ProviderRetry is how a provider that fails is asked again.
 	ProviderRetry ProviderRetry
 
@@ -113,7 +118,7 @@ func newClient(url string, provider auth.Provider, o Options, t transport, d dia
 	c.session = &session{c: c, provider: provider, timeout: orDefault(o.AuthTimeout, 30*time.Second), retry: o.ProviderRetry}
 	c.session.state.fn = o.OnAuth
 	c.socket = newSocket(c, d, orDefault(o.ConnectTimeout, 30*time.Second), orDefault(o.QueueSize, 256))
-	c.socket.ping = o.PingInterval
+	c.socket.ping, c.socket.onConnection = o.PingInterval, o.OnConnection
 	return c, nil
 }
 

@@ -27,11 +27,12 @@ const (
 // what must be sent, routes what comes, and connects again when the socket is
 // lost.
 type socket struct {
-	c        *Client
-	dialer   dialer
-	patience time.Duration // of a subscription that was never accepted
-	queue    int           // events per subscription
-	ping     time.Duration // between two; 0: the default, negative: never
+	c            *Client
+	dialer       dialer
+	onConnection func(lost error)
+	patience     time.Duration // of a subscription that was never accepted
+	queue        int           // events per subscription
+	ping         time.Duration // between two; 0: the default, negative: never
 
 	wake chan struct{} // something below changed
 
@@ -172,6 +173,9 @@ func (s *socket) run(ctx context.Context) {
 	for !s.finished() {
 		l, err := s.connect(ctx)
 		s.outcome(l != nil, err)
+		if l != nil {
+			s.connected(nil)
+		}
 		for l != nil {
 			began := time.Now()
 			var next *link
@@ -185,6 +189,9 @@ func (s *socket) run(ctx context.Context) {
 			l = next
 		}
 		s.lost()
+		if err != nil && ctx.Err() == nil {
+			s.connected(err)
+		}
 		switch {
 		case ctx.Err() != nil: // the client is closing, and add says so from now on
 			s.mu.Lock()
@@ -208,6 +215,13 @@ func (s *socket) run(ctx context.Context) {
 			s.endSome(err, false, func(sub *subscription) bool { return !sub.connected })
 			s.rest(ctx)
 		}
+	}
+}
+
+// connected tells the application that the socket is there, or why it is not.
+func (s *socket) connected(lost error) {
+	if s.onConnection != nil {
+		s.onConnection(lost)
 	}
 }
 

@@ -65,7 +65,7 @@ var takesTable = map[string]bool{"from": true, "join": true, "into": true, "upda
 // complete offers what may follow the text before the cursor.
 func (s *schema) complete(line []rune, cursor int) readline.Completions {
 	word, values := s.candidates(string(line[:cursor]), string(line))
-	c := readline.CompleteValues(values...).NoSpace('.')
+	c := readline.CompleteValues(values...)
 	c.PREFIX = word
 	return c
 }
@@ -93,7 +93,7 @@ func (s *schema) candidates(before, whole string) (word string, values []string)
 	}
 	switch {
 	case strings.HasPrefix(word, `\`):
-		offer(commandNames...)
+		offer(commandNames()...)
 		return word, values
 	case takesTable[last]:
 		offer(s.allTables()...)

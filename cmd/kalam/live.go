@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -28,6 +29,21 @@ func (x *executor) live(ctx context.Context, query string) error {
 	return x.failure(err, query, 0)
 }
 
+// connectionNotes tells a person once when the rows that they see may be old,
+// and when they are not any more.
+func connectionNotes(w io.Writer) func(lost error) {
+	connected, down := false, false
+	return func(lost error) {
+		switch {
+		case lost == nil && down:
+			fmt.Fprintln(w, "Connected again.")
+		case lost != nil && connected && !down:
+			fmt.Fprintf(w, "Disconnected, what you see may be old: %s. Trying again ...\n", printable(lost.Error()))
+		}
+		connected, down = connected || lost == nil, lost != nil
+	}
+}
+
 // tables prints all rows, and again after every change.
 func (x *executor) tables(ctx context.Context, query string) error {
 	fmt.Fprintln(x.s.err, "Live until Ctrl-C.")
@@ -49,7 +65,7 @@ func (x *executor) tables(ctx context.Context, query string) error {
 		}
 		out := bufio.NewWriter(x.s.out)
 		fmt.Fprintln(out, time.Now().Format("15:04:05"))
-		writeTable(out, columns, rows)
+		x.writeTable(out, columns, rows)
 		fmt.Fprintln(out)
 		if err := out.Flush(); err != nil {
 			return err

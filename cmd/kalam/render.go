@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
 
 	"github.com/kalamdb/kalam-go/client"
 	"github.com/kalamdb/kalam-go/wire"
@@ -28,7 +30,7 @@ func (x *executor) print(results []*client.Result, took time.Duration) error {
 			writeCSV(out, r)
 		default:
 			if len(r.Columns()) > 0 {
-				writeTable(out, r.Columns(), r.Rows())
+				x.writeTable(out, r.Columns(), r.Rows())
 			} else {
 				writeOutcome(out, r)
 			}
@@ -51,18 +53,78 @@ func writeOutcome(w io.Writer, r *client.Result) {
 }
 
 // count is a number of rows in words.
-func count(n int) string {
+func count(n int) string { return counted(n, "row") }
+
+func counted(n int, what string) string {
 	if n == 1 {
-		return "1 row"
+		return "1 " + what
 	}
-	return strconv.Itoa(n) + " rows"
+	return strconv.Itoa(n) + " " + what + "s"
 }
 
-func writeTable(w io.Writer, columns []wire.Field, rows []client.Row) {
-	t := table.NewWriter()
+// width is how many columns the terminal has that output goes to; 0 when it is
+// no terminal or does not say.
+func (x *executor) width() int {
+	f, ok := x.s.out.(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
+func plainStyle() table.Style {
 	style := table.StyleLight
 	style.Format.Header = text.FormatDefault
-	t.SetStyle(style)
+	return style
+}
+
+// writeTable writes rows as a table, or expanded where that is asked for or the
+// table would be wider than the terminal.
+func (x *executor) writeTable(w io.Writer, columns []wire.Field, rows []client.Row) {
+	if x.expanded != "on" {
+		shown := tableOf(columns, rows)
+		first, _, _ := strings.Cut(shown, "\n")
+		if limit := x.width(); x.expanded != "auto" || limit == 0 || width(first) <= limit || len(rows) == 0 {
+			fmt.Fprintf(w, "%s\n(%s)\n", shown, count(len(rows)))
+			return
+		}
+	}
+	writeExpanded(w, columns, rows)
+	fmt.Fprintf(w, "(%s)\n", count(len(rows)))
+}
+
+// writeExpanded writes each row as lines of a column and its value.
+func writeExpanded(w io.Writer, columns []wire.Field, rows []client.Row) {
+	longest := 0
+	for _, f := range columns {
+		longest = max(longest, width(printable(f.Name)))
+	}
+	for i, r := range rows {
+		fmt.Fprintf(w, "─[ %d ]─\n", i+1)
+		for j, f := range columns {
+			name := printable(f.Name)
+			value := strings.ReplaceAll(shownCell(r, j), "\n", "\n"+strings.Repeat(" ", longest)+" │ ")
+			fmt.Fprintf(w, "%s%s │ %s\n", name, strings.Repeat(" ", longest-width(name)), value)
+		}
+	}
+}
+
+// shownCell is a cell as tables show it.
+func shownCell(r client.Row, i int) string {
+	s, null := cell(r, i)
+	if null {
+		return "NULL"
+	}
+	return printable(s)
+}
+
+func tableOf(columns []wire.Field, rows []client.Row) string {
+	t := table.NewWriter()
+	t.SetStyle(plainStyle())
 	header := make(table.Row, len(columns))
 	configs := make([]table.ColumnConfig, len(columns))
 	for i, f := range columns {
@@ -77,15 +139,11 @@ func writeTable(w io.Writer, columns []wire.Field, rows []client.Row) {
 	for _, r := range rows {
 		cells := make(table.Row, r.Len())
 		for i := range cells {
-			s, null := cell(r, i)
-			if null {
-				s = "NULL"
-			}
-			cells[i] = printable(s)
+			cells[i] = shownCell(r, i)
 		}
 		t.AppendRow(cells)
 	}
-	fmt.Fprintf(w, "%s\n(%s)\n", t.Render(), count(len(rows)))
+	return t.Render()
 }
 
 func isNumber(t wire.Type) bool {

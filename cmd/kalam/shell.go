@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/reeflective/readline"
@@ -15,16 +16,30 @@ import (
 	"github.com/kalamdb/kalam-go/internal/dialect"
 )
 
+const (
+	prompt     = "kalam> "
+	promptMore = "    -> "
+)
+
 // shell reads statements from a person until they leave.
 func (x *executor) shell() error {
 	rl := readline.NewShell()
-	rl.Prompt.Primary(func() string { return "kalam> " })
-	rl.Prompt.Secondary(func() string { return "    -> " })
-	rl.AcceptMultiline = func(line []rune) bool {
-		text := strings.TrimSpace(string(line))
-		_, open := dialect.Split(text)
-		return strings.HasPrefix(text, `\`) || !open
+	rl.Prompt.Primary(func() string { return prompt })
+	rl.Prompt.Secondary(func() string { return promptMore })
+	for name, on := range map[string]bool{
+		// The library drops what is typed while the terminal answers where the
+		// cursor is. It need not ask: the prompt begins a line, and there is room
+		// below it.
+		"cursor-position-probe": false,
+		// Letters beyond ASCII are letters, and not the meta key with another one.
+		"convert-meta": false, "input-meta": true, "output-meta": true,
+	} {
+		if err := rl.Config.Set(name, on); err != nil {
+			return err
+		}
 	}
+	rl.SyntaxHighlighter = func(line []rune) string { return room(string(line), x.width()) + string(line) }
+	rl.AcceptMultiline = func(line []rune) bool { return isComplete(string(line)) }
 	if h, err := newHistory(); err != nil {
 		fmt.Fprintln(x.s.err, "kalam: no history:", err)
 	} else {
@@ -52,25 +67,54 @@ func (x *executor) shell() error {
 	}
 }
 
-// entered runs what a person entered and reports whether they want to leave.
-func (x *executor) entered(line string) bool {
-	text := strings.TrimRight(strings.TrimSpace(line), "; ")
-	switch text {
-	case `\q`, `\quit`, "exit", "quit":
+// room makes sure that the rows of a text, and one below, are on the screen when
+// the text is written at the cursor: it moves down as far, which scrolls at the
+// end of the screen, and up again.
+func room(text string, columns int) string {
+	rows := 1
+	for line := range strings.Lines(text) {
+		rows++
+		if columns > 0 {
+			rows += (len(promptMore) + width(line)) / columns
+		}
+	}
+	return strings.Repeat("\x1bD", rows) + "\x1b[" + strconv.Itoa(rows) + "A"
+}
+
+// isComplete reports whether what a person has typed is to be run, and does not
+// wait for more lines.
+func isComplete(typed string) bool {
+	text := strings.TrimSpace(typed)
+	if strings.HasPrefix(text, `\`) || isPlainCommand(text) {
 		return true
 	}
-	if sql, done, ok := x.command(text); done {
-		return false
-	} else if ok {
-		line = sql
-	} else if _, live := liveQuery(text); !live && strings.HasPrefix(text, `\`) {
-		fmt.Fprintf(x.s.err, "%s is no command. \\? shows what there is.\n", strings.Fields(text)[0])
-		return false
+	_, open := dialect.Split(text)
+	return !open
+}
+
+// isPlainCommand reports whether a text is a command without a backslash, which
+// needs no semicolon either.
+func isPlainCommand(text string) bool {
+	switch strings.ToLower(strings.TrimRight(text, "; ")) {
+	case "quit", "exit", "help":
+		return true
 	}
+	return false
+}
+
+// entered runs what a person entered and reports whether they want to leave.
+func (x *executor) entered(line string) (leave bool) {
 	// Ctrl-C ends the statement and not the shell.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := x.script(ctx, line); err != nil {
+	if text := strings.TrimSpace(line); isPlainCommand(text) {
+		line = `\` + strings.ToLower(text)
+	}
+	err := x.script(ctx, line)
+	if errors.Is(err, errLeave) {
+		return true
+	}
+	if err != nil {
 		fmt.Fprintln(x.s.err, x.red("error:"), err)
 	}
 	if x.known != nil {

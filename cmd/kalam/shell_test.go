@@ -25,9 +25,18 @@ type terminal struct {
 	side *os.File // ours
 	cmd  *exec.Cmd
 
-	mu   sync.Mutex
-	seen bytes.Buffer // guarded by mu
-	more chan struct{}
+	mu    sync.Mutex
+	seen  bytes.Buffer // guarded by mu
+	asked bool         // guarded by mu: the program has asked where the cursor is
+	more  chan struct{}
+}
+
+// resize gives the terminal so many columns.
+func (c *terminal) resize(columns uint16) {
+	c.t.Helper()
+	if err := unix.IoctlSetWinsize(int(c.side.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 func (p *person) terminal(args ...string) *terminal {
@@ -66,6 +75,9 @@ func (c *terminal) read() {
 		n, err := c.side.Read(b)
 		if bytes.Contains(b[:n], []byte("\x1b[6n")) { // where is the cursor?
 			c.side.WriteString("\x1b[1;1R")
+			c.mu.Lock()
+			c.asked = true
+			c.mu.Unlock()
 		}
 		c.mu.Lock()
 		c.seen.Write(b[:n])
@@ -207,5 +219,105 @@ func TestShellHelpsAlong(t *testing.T) {
 	c.sees("│ chat")
 	c.prompt()
 	c.types("\\q\r")
+	c.ends()
+}
+
+// TestShellKeepsWhatIsTyped completes a word and goes on, and types letters of
+// other languages. While the shell draws it asks the terminal nothing: what is
+// typed before the answer would be lost.
+func TestShellKeepsWhatIsTyped(t *testing.T) {
+	p := signedIn(t, servertest.Start(t, servertest.Options{}), "alice")
+	c := p.terminal("sql")
+	c.prompt()
+	c.types("SEL\t 'Grüße, señor €' AS x;\r")
+	c.sees("│ Grüße, señor € │")
+	c.prompt()
+	c.types("SELECT body FROM chat.mes\t WHERE body LIKE 'Only%';\r")
+	c.sees("│ Only alice sees this row. │")
+	c.prompt()
+	c.types("\x1b[200~SELECT 1 AS a;\nSELECT\n  2 AS b;\x1b[201~\r") // a paste
+	c.sees("│ 1 │")
+	c.sees("│ 2 │")
+	c.prompt()
+	long := strings.Repeat("0123456789", 300)
+	c.types("SELECT length('" + long + "') AS l;\r")
+	c.sees("│ 3000 │")
+	c.prompt()
+	c.types("\x04") // Ctrl-D
+	c.ends()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked {
+		t.Error("it asks where the cursor is")
+	}
+}
+
+func TestWordsOfTheShellNeedNoSemicolon(t *testing.T) {
+	p := signedIn(t, servertest.Start(t, servertest.Options{}), "alice")
+	for _, leave := range []string{"quit", "exit", "QUIT", "exit;", `\q`, `\quit`, `\Q;`} {
+		c := p.terminal("sql")
+		c.prompt()
+		c.types("help\r")
+		c.sees(`\live SELECT`)
+		c.prompt()
+		c.types("SELECT 1 AS quit;\r") // the word alone leaves
+		c.sees("│    1 │")
+		c.prompt()
+		c.types(leave + "\r")
+		c.ends()
+	}
+}
+
+// TestShellCommands shows what a table is made of, runs a file, turns rows, and
+// says what may have been meant by a command that is none.
+func TestShellCommands(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	admin := signedIn(t, s, "admin")
+	admin.ok("", "sql", "-e", `CREATE NAMESPACE app; CREATE SHARED TABLE app.goods (id INT PRIMARY KEY, code TEXT UNIQUE, price INT DEFAULT 3 CHECK (price > 0), made INT NOT NULL)
+		WITH (ACCESS_LEVEL = 'public'); CREATE INDEX by_price ON app.goods (price, made)`)
+	p := signedIn(t, s, "alice")
+	if err := os.WriteFile(filepath.Join(p.home, "more.sql"), []byte("\ufeffSELECT 40 + 2 AS from_file;\nSELECT 'second' AS s"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := p.terminal("sql")
+	c.prompt()
+	c.types(`\dt` + "\r")
+	c.sees("│ app       │ goods    │ shared │")
+	c.prompt()
+	c.types(`\d app.goods` + "\r")
+	c.sees("SHARED table app.goods")
+	for _, line := range []string{
+		"│ price  │ INT  │          │ 3       │", "│ made   │ INT  │ not null │         │",
+		"PRIMARY KEY (id)", "UNIQUE (code)", "CHECK (price > 0)", "by_price  INDEX (price, made)",
+	} {
+		c.sees(line)
+	}
+	c.prompt()
+	c.types(`\i more.sql` + "\r")
+	c.sees("│        42 │")
+	c.sees("│ second │")
+	c.prompt()
+	c.types(`\x` + "\r")
+	c.sees("Expanded display is on.")
+	c.prompt()
+	c.types("SELECT 1 AS one, NULL AS nothing;\r")
+	c.sees("one     │ 1\r\nnothing │ NULL\r\n(1 row)")
+	c.prompt()
+	c.types(`\x auto` + "\r")
+	c.sees("display is auto.")
+	c.prompt()
+	c.resize(40)
+	c.types("SELECT 'a rather long text' AS a, 'another long text' AS b;\r")
+	c.sees("a │ a rather long text\r\nb │ another long text\r\n")
+	c.prompt()
+	for typed, says := range map[string]string{
+		`\dtt`: `did you mean \dt?`, `\timin`: `did you mean \timing?`, `\zzzzzz`: `is no command`, `\x maybe`: `on, off or auto`,
+		`\live`: "needs a query", `\i`: "needs the name of a file", `\i nope.sql`: "no such file", `\d nope`: "TABLE_NOT_FOUND",
+	} {
+		c.types(typed + "\r")
+		c.sees(says)
+		c.prompt()
+	}
+	c.types(`\q` + "\r")
 	c.ends()
 }

@@ -41,6 +41,7 @@ A live query runs until Ctrl-C. It prints all its rows after every change; with
 
 Statements of a script run one after the other, each for itself, and the first
 error ends it. What stands between BEGIN and COMMIT runs as a whole or not at all.
+The commands of the shell, as \d chat.messages, may stand in place of a text.
 
 In JSON a 64-bit integer is a string, a DECIMAL too, and a TIMESTAMP is its number
 of microseconds since 1970, as the server sends them. In CSV a NULL is an empty
@@ -55,10 +56,13 @@ type executor struct {
 	format string
 
 	// Of the shell.
-	connect func(namespace string) (*client.Client, error)
-	known   *schema // for completion
-	untimed bool    // it does not show how long statements take
-	color   bool    // errors are red
+	connect   func(namespace string) (*client.Client, error)
+	namespace string  // of names without one
+	known     *schema // for completion
+	untimed   bool    // it does not show how long statements take
+	color     bool    // errors are red
+	expanded  string  // rows as lines of their columns: on, off or auto
+	depth     int     // of files that include files
 }
 
 func (c *sqlCmd) Run(s *streams) error {
@@ -78,6 +82,14 @@ func (c *sqlCmd) Run(s *streams) error {
 		return err
 	}
 	defer end()
+	if err := c.execute(ctx, stop, s, x); !errors.Is(err, errLeave) {
+		return err
+	}
+	return nil
+}
+
+// execute runs what the flags, the input or a person say.
+func (c *sqlCmd) execute(ctx context.Context, stop func(), s *streams, x *executor) error {
 	switch {
 	case len(c.Execute) > 0:
 		for _, text := range c.Execute {
@@ -91,7 +103,7 @@ func (c *sqlCmd) Run(s *streams) error {
 		if err != nil {
 			return err
 		}
-		return x.script(ctx, string(b))
+		return x.script(ctx, sourceText(b))
 	case c.File == "" && isTerminal(s.in):
 		stop() // Ctrl-C is the shell's
 		return x.shell()
@@ -100,8 +112,12 @@ func (c *sqlCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	return x.script(ctx, string(b))
+	return x.script(ctx, sourceText(b))
 }
+
+// sourceText is the text of a file, without the byte order mark that some
+// editors begin it with.
+func sourceText(b []byte) string { return strings.TrimPrefix(string(b), "\ufeff") }
 
 // open signs in. End ends what was begun, a session of this command too.
 func (c *sqlCmd) open(ctx context.Context, s *streams) (x *executor, end func(), err error) {
@@ -133,13 +149,18 @@ func (c *sqlCmd) open(ctx context.Context, s *streams) (x *executor, end func(),
 		}
 	}
 	connect := func(namespace string) (*client.Client, error) {
-		return client.New(url, auth.ProviderFunc(p.Auth), client.Options{Namespace: namespace, RequestTimeout: 10 * time.Minute})
+		return client.New(url, auth.ProviderFunc(p.Auth), client.Options{
+			Namespace: namespace, RequestTimeout: 10 * time.Minute, OnConnection: connectionNotes(s.err),
+		})
 	}
 	api, err := connect(c.Namespace)
 	if err != nil {
 		return nil, nil, err
 	}
-	x = &executor{s: s, c: api, url: url, format: c.Format, connect: connect}
+	x = &executor{s: s, c: api, url: url, format: c.Format, connect: connect, namespace: c.Namespace, expanded: "auto"}
+	if x.namespace == "" {
+		x.namespace = "default"
+	}
 	return x, func() {
 		x.c.Close()
 		if !p.kept {
@@ -148,13 +169,10 @@ func (c *sqlCmd) open(ctx context.Context, s *streams) (x *executor, end func(),
 	}, nil
 }
 
-// script runs the parts of a text until one fails.
+// script runs a command of the shell, or the parts of a text until one fails.
 func (x *executor) script(ctx context.Context, text string) error {
-	if live, ok := liveQuery(text); ok {
-		return x.live(ctx, live)
-	}
-	if strings.HasPrefix(strings.TrimSpace(text), `\`) {
-		return &usageError{`the only command outside the shell is \live SELECT ...`}
+	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, `\`) {
+		return x.runCommand(ctx, trimmed)
 	}
 	parts, _ := dialect.Split(text)
 	for _, part := range parts {
@@ -165,13 +183,6 @@ func (x *executor) script(ctx context.Context, text string) error {
 	return nil
 }
 
-// liveQuery takes the query out of \live SELECT ...
-func liveQuery(text string) (query string, ok bool) {
-	rest, ok := strings.CutPrefix(strings.TrimSpace(text), `\live`)
-	query = strings.TrimSpace(rest)
-	return strings.TrimRight(query, "; \t\r\n"), ok && rest != query && query != ""
-}
-
 // statement runs one part of a script.
 func (x *executor) statement(ctx context.Context, script string, part dialect.Part) error {
 	began := time.Now()
@@ -180,7 +191,7 @@ func (x *executor) statement(ctx context.Context, script string, part dialect.Pa
 		return x.failure(err, script, part.Start)
 	}
 	took := time.Since(began)
-	x.follow(script[part.Start:part.End])
+	x.use(script[part.Start:part.End])
 	return x.print(results, took)
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
@@ -209,5 +210,77 @@ func TestLiveErrorsEndTheCommand(t *testing.T) {
 	p := signedIn(t, servertest.Start(t, servertest.Options{}), "alice")
 	p.fails(1, "kalam: ", "sql", "-e", `\live SELECT id FROM chat.nothing`)
 	p.fails(2, "--format json", "sql", "--csv", "-e", `\live SELECT id FROM chat.messages`)
-	p.fails(2, `\live SELECT`, "sql", "-e", `\lives SELECT id FROM chat.messages`)
+	p.fails(2, `did you mean \live?`, "sql", "-e", `\lives SELECT id FROM chat.messages`)
+}
+
+// TestFilesMayBeginWithAByteOrderMark, as those of some editors do.
+func TestFilesMayBeginWithAByteOrderMark(t *testing.T) {
+	p := signedIn(t, servertest.Start(t, servertest.Options{}), "alice")
+	const text = "\ufeffSELECT 1 AS one;\r\nSELECT 2 AS two;\r\n"
+	if err := os.WriteFile(filepath.Join(p.home, "bom.sql"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "one\n1\ntwo\n2\n"
+	if out := p.ok("", "sql", "--csv", "-f", "bom.sql"); out != want {
+		t.Errorf("-f: %q", out)
+	}
+	if out := p.ok(text, "sql", "--csv"); out != want {
+		t.Errorf("standard input: %q", out)
+	}
+	if out := p.ok("", "sql", "--csv", "-e", `\i bom.sql`); out != want {
+		t.Errorf("\\i: %q", out)
+	}
+}
+
+// TestLiveSaysWhenItIsDisconnected ends the server under a live query and starts
+// it again.
+func TestLiveSaysWhenItIsDisconnected(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	p := signedIn(t, s, "alice")
+	cmd := p.command("sql", "-e", `\live SELECT body FROM chat.messages`)
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := make(chan string, 100)
+	go func() {
+		defer close(lines)
+		for in := bufio.NewScanner(errs); in.Scan(); {
+			lines <- in.Text()
+		}
+	}()
+	sees := func(what string) {
+		t.Helper()
+		deadline := time.After(time.Minute)
+		for {
+			select {
+			case line, ok := <-lines:
+				if !ok {
+					t.Fatalf("it ended before %q", what)
+				}
+				if strings.Contains(line, what) {
+					return
+				}
+			case <-deadline:
+				t.Fatalf("no %q", what)
+			}
+		}
+	}
+	sees("Live until Ctrl-C")
+	// The query must be there before the server goes.
+	admin := signedIn(t, s, "admin")
+	for began := time.Now(); !strings.Contains(admin.ok("", "sql", "--csv", "-e", "SELECT count(*) FROM system.live"), "\n1\n"); {
+		if time.Since(began) > time.Minute {
+			t.Fatal("there is no live query")
+		}
+	}
+	s.Close()
+	sees("Disconnected, what you see may be old")
+	servertest.Start(t, servertest.Options{Dir: s.Dir, Port: s.Port})
+	sees("Connected again")
+	cmd.Process.Signal(os.Interrupt)
+	cmd.Wait()
 }

@@ -33,7 +33,7 @@ func (p *parser) show() Statement {
 	s := &Show{at: p.here()}
 	p.expect("show")
 	if p.tok.kind != tokWord {
-		p.unexpected("NAMESPACES, TABLES, COLUMNS, STATS, STORAGES, MANIFEST or ALL")
+		p.unexpected("NAMESPACES, TABLES, COLUMNS, INDEXES, CONSTRAINTS, STATS, STORAGES, MANIFEST or ALL")
 	}
 	s.What = strings.ToUpper(p.tok.word)
 	switch p.tok.word {
@@ -48,7 +48,7 @@ func (p *parser) show() Statement {
 			id := p.namespaceAfterWord()
 			s.Namespace = &id
 		}
-	case "columns":
+	case "columns", "indexes", "constraints":
 		p.advance()
 		if !p.accept("in") {
 			p.expect("from")

@@ -77,7 +77,7 @@ func (p *printer) show(s *Show) {
 	case s.Namespace != nil:
 		p.put(" IN NAMESPACE ")
 		p.ident(*s.Namespace)
-	case s.What == "COLUMNS":
+	case s.What == "COLUMNS", s.What == "INDEXES", s.What == "CONSTRAINTS":
 		p.put(" FROM ")
 		p.name(s.Name)
 	case s.What == "STATS":

@@ -246,12 +246,12 @@ type (
 		Name    Name
 		History bool
 	}
-	// Show is SHOW NAMESPACES, TABLES [IN ns], COLUMNS FROM t, STATS FOR TABLE t,
-	// ALL, STORAGES or MANIFEST.
+	// Show is SHOW NAMESPACES, TABLES [IN ns], COLUMNS, INDEXES or CONSTRAINTS FROM
+	// t, STATS FOR TABLE t, ALL, STORAGES or MANIFEST.
 	Show struct {
 		at
 		What      string // the first word in upper case
-		Name      Name   // of COLUMNS and STATS
+		Name      Name   // of COLUMNS, INDEXES, CONSTRAINTS and STATS
 		Namespace *Ident // of TABLES
 	}
 	// SetVar is SET x = v or SET x TO v. Value is a literal, a number with a

@@ -54,6 +54,10 @@ func (r *run) show(p *plan, s *dialect.Show) error {
 		return r.own(p, showTables+" WHERE namespace_id = $1 ORDER BY table_name", wire.TextValue(s.Namespace.Name))
 	case "COLUMNS":
 		return r.describe(p, s.Name, false)
+	case "INDEXES":
+		return r.showTable(p, s.Name, indexes)
+	case "CONSTRAINTS":
+		return r.showTable(p, s.Name, constraints)
 	case "ALL":
 		return r.own(p, "SELECT * FROM system.settings ORDER BY name")
 	case "STORAGES":
@@ -104,6 +108,68 @@ func (r *run) describe(p *plan, name dialect.Name, history bool) error {
 		return r.described(versions), nil
 	}
 	return nil
+}
+
+// showTable plans a list of what belongs to a table that the caller may read.
+func (r *run) showTable(p *plan, name dialect.Name, list func(t *catalog.Table, add func(cells ...wire.Value)) (fields []wire.Field)) error {
+	t := lookup(r.e.db.Catalog(), r.namespace, name)
+	if t == nil {
+		return at(p.source, name[0].Pos, noTable(name))
+	}
+	if e := mayUse(r.who.Role, t, false); e != nil {
+		return at(p.source, name[0].Pos, e)
+	}
+	p.reads = true
+	p.other = func(r *run, _ *store.Tx, p *plan) (wire.Result, error) {
+		res := r.done("")
+		res.Schema = list(t, func(cells ...wire.Value) { res.Rows = append(res.Rows, cells) })
+		for i := range res.Schema {
+			res.Schema[i].Index = i
+		}
+		res.RowCount = len(res.Rows)
+		return res, nil
+	}
+	return nil
+}
+
+// indexes lists the indexes of a table beside that of its key.
+func indexes(t *catalog.Table, add func(cells ...wire.Value)) []wire.Field {
+	for _, ix := range t.Indexes {
+		add(wire.TextValue(ix.Name), wire.TextValue(columnNames(t, ix.Columns)), wire.BoolValue(ix.Unique))
+	}
+	text := wire.Type{Kind: wire.Text}
+	return []wire.Field{{Name: "index_name", Type: text}, {Name: "column_names", Type: text}, {Name: "is_unique", Type: wire.Type{Kind: wire.Boolean}}}
+}
+
+// constraints lists the key, the unique indexes and the checks of a table as
+// CREATE TABLE writes them.
+func constraints(t *catalog.Table, add func(cells ...wire.Value)) []wire.Field {
+	if len(t.Key) > 0 {
+		ids := make([]int, len(t.Key))
+		for i, c := range t.Key {
+			ids[i] = t.Columns[c].ID
+		}
+		add(wire.TextValue(t.Name+"_pkey"), wire.TextValue("PRIMARY KEY"), wire.TextValue("PRIMARY KEY ("+columnNames(t, ids)+")"))
+	}
+	for _, ix := range t.Indexes {
+		if ix.Unique {
+			add(wire.TextValue(ix.Name), wire.TextValue("UNIQUE"), wire.TextValue("UNIQUE ("+columnNames(t, ix.Columns)+")"))
+		}
+	}
+	for _, c := range t.Checks {
+		add(wire.TextValue(c.Name), wire.TextValue("CHECK"), wire.TextValue("CHECK ("+c.Expr+")"))
+	}
+	text := wire.Type{Kind: wire.Text}
+	return []wire.Field{{Name: "constraint_name", Type: text}, {Name: "constraint_type", Type: text}, {Name: "definition", Type: text}}
+}
+
+// columnNames are the columns with those ids.
+func columnNames(t *catalog.Table, ids []int) string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = t.Columns[t.ByID(id)].Name
+	}
+	return strings.Join(names, ", ")
 }
 
 // described lists the columns of definitions.
