@@ -2,12 +2,16 @@ import { KalamLoadError } from './errors.js';
 import { sendForm } from './form.js';
 import type { Platform } from './platform.js';
 
+/** Of a script that is no module, as some bundlers make one; it is known only while the script starts. */
+const script = typeof document === 'object' ? (document.currentScript as HTMLScriptElement | null)?.src : undefined;
+
 /** Where the module may be, most likely first. */
 function places(): string[] {
+  if (!import.meta.url) return [new URL('kalam.wasm', script || location.href).href];
   const here = new URL('./kalam.wasm', import.meta.url).href;
   // A development server that bundles packages ahead moves this file away from
   // the module, which stays where it was installed.
-  const moved = /^(.*\/node_modules\/)\.[^/]+\//.exec(import.meta.url);
+  const moved = /^(.*\/node_modules\/)\.(?!pnpm)[^/]+\//.exec(import.meta.url);
   return moved ? [`${moved[1]}@kalamdb/client/dist/kalam.wasm`, here] : [here];
 }
 
@@ -45,6 +49,13 @@ export function badModule(from: string, cause: unknown): KalamLoadError {
     return new KalamLoadError({
       code: 'WASM_BLOCKED',
       message: "the content security policy of the page forbids WebAssembly: add 'wasm-unsafe-eval' to script-src",
+      cause,
+    });
+  }
+  if (/disallowed by embedder/i.test(String(cause))) {
+    return new KalamLoadError({
+      code: 'WASM_BLOCKED',
+      message: 'this runtime, as one of edge functions, compiles no WebAssembly: import @kalamdb/client/kalam.wasm the way it offers, and pass the WebAssembly.Module as wasmUrl',
       cause,
     });
   }

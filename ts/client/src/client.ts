@@ -415,6 +415,14 @@ export function createClient(options: ClientOptions): KalamDBClient {
   return new KalamDBClient(options);
 }
 
+// For compilers without the library esnext.disposable; those with it merge the two.
+declare global {
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol;
+    readonly dispose: unique symbol;
+  }
+}
+
 export interface KalamDBClient {
   /** {@link KalamDBClient.shutdown}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;

@@ -56,8 +56,15 @@ export interface Core {
   onCrash: Set<(error: KalamError) => void>;
 }
 
-/** Where the module comes from: a place, or its bytes. */
-export type WasmSource = string | BufferSource;
+/** Where the module comes from: a place, its bytes, or itself, compiled. */
+export type WasmSource = string | ArrayBufferLike | ArrayBufferView | WebAssembly.Module;
+
+// For compilers without the library dom; those with it merge the two.
+declare global {
+  namespace WebAssembly {
+    interface Module {}
+  }
+}
 
 const cores = new Map<unknown, Promise<Core>>();
 
@@ -116,8 +123,9 @@ async function start(source: WasmSource | undefined, forget: () => void): Promis
 
 async function moduleOf(source: WasmSource | undefined): Promise<WebAssembly.Module> {
   if (source === undefined || typeof source === 'string') return (platform.current ?? browser).load(source);
+  if (source instanceof WebAssembly.Module) return source;
   try {
-    return await WebAssembly.compile(source);
+    return await WebAssembly.compile(source as BufferSource);
   } catch (cause) {
     throw badModule('wasmUrl', cause);
   }

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { readFile } from 'node:fs/promises';
 import { webcrypto } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import module from 'node:module'; // whole: bundlers follow an imported createRequire
+import { dirname, join } from 'node:path';
 import { badModule, compile } from './browser.js';
 import { KalamLoadError } from './errors.js';
 import { fetchForm } from './form.js';
@@ -14,31 +16,66 @@ const step = 64 << 10; // bytes of an upload that are sent, and told of, at once
 let held = 0;
 let keepalive: ReturnType<typeof setInterval> | undefined;
 
+/** This file, or the bundle that it has become part of; in one of CommonJS there is no import.meta. */
+const self = import.meta.url || __filename;
+
+/** Where the module may be: beside this file, or where the package is installed. */
+function places(): (string | URL)[] {
+  const found = [import.meta.url ? new URL('./kalam.wasm', import.meta.url) : join(dirname(__filename), 'kalam.wasm')];
+  for (const base of [self, join(process.cwd(), 'index.js')]) {
+    try {
+      found.push(module.createRequire(base).resolve('@kalamdb/client/kalam.wasm'));
+    } catch {
+      // It is not installed there.
+    }
+  }
+  return found;
+}
+
 platform.current = {
   async load(from) {
-    if (from !== undefined && /^https?:/.test(from)) return compile(from);
-    const url = from === undefined ? new URL('./kalam.wasm', import.meta.url) : from.startsWith('file:') ? new URL(from) : from;
-    let bytes: Uint8Array<ArrayBuffer>;
-    try {
-      bytes = new Uint8Array(await readFile(url));
-    } catch (cause) {
-      throw new KalamLoadError({
-        code: 'WASM_NOT_FOUND',
-        message: `cannot read ${String(url)}: a bundler must copy the file dist/kalam.wasm of @kalamdb/client beside its output, or pass its bytes or place as wasmUrl`,
-        cause,
-      });
+    if (from !== undefined && /^(https?|data|blob):/.test(from)) return compile(from);
+    const tried = from === undefined ? places() : [from.startsWith('file:') ? new URL(from) : from];
+    let cause: unknown;
+    for (const place of tried) {
+      let bytes: Uint8Array<ArrayBuffer>;
+      try {
+        bytes = new Uint8Array(await readFile(place));
+      } catch (error) {
+        cause ??= error;
+        continue;
+      }
+      try {
+        return await WebAssembly.compile(bytes);
+      } catch (error) {
+        throw badModule(String(place), error);
+      }
     }
-    try {
-      return await WebAssembly.compile(bytes);
-    } catch (cause) {
-      throw badModule(String(url), cause);
-    }
+    throw new KalamLoadError({
+      code: 'WASM_NOT_FOUND',
+      message: `cannot read ${tried.join(' or ')}: copy the file dist/kalam.wasm of @kalamdb/client beside the bundle, keep the package out of the bundle (esbuild: --external:@kalamdb/client; Next.js: serverExternalPackages), or pass the place or the bytes of the file as wasmUrl`,
+      cause,
+    });
   },
   async webSocket() {
     const host = (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
-    return host ?? ((await import('ws')).WebSocket as unknown as WebSocketConstructor);
+    if (host) return host;
+    type Package = { WebSocket: WebSocketConstructor };
+    try {
+      return ((await import('ws')) as unknown as Package).WebSocket;
+    } catch {
+      try {
+        return (module.createRequire(self)('ws') as Package).WebSocket; // a bundle of ES modules may not be able to hold it
+      } catch (cause) {
+        throw new KalamLoadError({
+          code: 'WEBSOCKET_NOT_FOUND',
+          message: 'Node before 22 has no WebSocket, and the bundle cannot load the package ws: use a newer Node, or install ws beside the bundle',
+          cause,
+        });
+      }
+    }
   },
-  crypto: webcrypto as Crypto,
+  crypto: webcrypto,
   setTimeout(fn, ms) {
     return setTimeout(fn, ms).unref();
   },

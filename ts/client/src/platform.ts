@@ -11,7 +11,7 @@ export interface Platform {
   /** Gives the socket of the host. */
   webSocket(): Promise<WebSocketConstructor>;
   /** For random numbers. */
-  crypto: Crypto;
+  crypto: unknown;
   /** Like setTimeout; a pending one does not keep the program running. */
   setTimeout(fn: () => void, ms: number): unknown;
   /** Runs a provider of an owner, so that inside can say whether a call comes out of it. */

@@ -2,7 +2,7 @@
 export function startGo(
   globalThis: object,
   fs: unknown,
-  crypto: Crypto,
+  crypto: unknown,
   setTimeout: (fn: () => void, ms: number) => unknown,
 ): {
   importObject: WebAssembly.Imports;

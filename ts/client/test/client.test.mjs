@@ -408,8 +408,11 @@ describe('the module', () => {
     slow.close();
   });
 
-  test('bytes of it work', async () => {
-    await load(readFileSync(new URL('../dist/kalam.wasm', import.meta.url)));
+  test('bytes of it work, a data URL, and the module compiled', async () => {
+    const bytes = readFileSync(new URL('../dist/kalam.wasm', import.meta.url));
+    await load(bytes);
+    await load(`data:application/wasm;base64,${bytes.toString('base64')}`);
+    await load(await WebAssembly.compile(bytes));
   });
 
   test('nothing is left on globalThis', () => {
