@@ -39,6 +39,7 @@ const (
 	CodeFunctionNotFound    Code = "FUNCTION_NOT_FOUND"
 	CodeParameterCount      Code = "PARAMETER_COUNT"
 	CodeResultTooLarge      Code = "RESULT_TOO_LARGE"
+	CodeStatementTooLarge   Code = "STATEMENT_TOO_LARGE"
 	CodeStatementTimeout    Code = "STATEMENT_TIMEOUT"
 	CodeTransactionAborted  Code = "TRANSACTION_ABORTED"
 	CodeWeakPassword        Code = "WEAK_PASSWORD"

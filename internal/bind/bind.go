@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
@@ -25,7 +26,8 @@ type Binder struct {
 	Catalog   *catalog.Snapshot
 	Namespace string // of names without one
 	Params    *expr.Params
-	Source    string // the text that positions refer to
+	Source    string         // the text that positions refer to
+	Budget    *budget.Budget // of the binding; nil for none
 
 	// May, when it is set, says whether the caller may read a table, or with write
 	// change its rows. It is asked before any name in the table is resolved, so
@@ -81,7 +83,7 @@ func (b *Binder) placed(err error) error {
 
 // bind types one expression over names; want says what the place allows.
 func (b *Binder) bind(x dialect.Expr, names *level, want expr.BindOptions) (expr.Node, error) {
-	want.Params = b.Params
+	want.Params, want.Budget = b.Params, b.Budget
 	if names != nil {
 		want.Names = names
 		want.Aggregate = names.aggregate

@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -375,6 +376,11 @@ func (b *Binder) count(x dialect.Expr, clause string) (expr.Node, error) {
 		b.limits = append(b.limits, limit{n, clause})
 	}
 	return n, nil
+}
+
+// Computes reports whether Check has something to compute.
+func (s *Select) Computes() bool {
+	return slices.ContainsFunc(s.limits, func(l limit) bool { return !expr.IsLeaf(l.node) })
 }
 
 // Check evaluates every LIMIT and OFFSET and refuses negative ones.

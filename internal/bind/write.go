@@ -119,7 +119,7 @@ func (b *Binder) Default(t *catalog.Table, i int) (expr.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := Binder{Catalog: b.Catalog, Source: c.Default, Params: new(expr.Params)}
+	own := Binder{Catalog: b.Catalog, Source: c.Default, Params: new(expr.Params), Budget: b.Budget}
 	n, err := own.assign(x, nil, c.Type)
 	if err == nil && expr.HasQuery(n) {
 		err = wire.NewError(wire.CodeUnsupported, "a sub-query is not supported there")
@@ -267,7 +267,7 @@ func (b *Binder) checks(t *catalog.Table) ([]expr.Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		own := Binder{Catalog: b.Catalog, Source: c.Expr, Params: new(expr.Params)}
+		own := Binder{Catalog: b.Catalog, Source: c.Expr, Params: new(expr.Params), Budget: b.Budget}
 		n, err := own.condition(x, own.relation(t, nil).level(), "CHECK", expr.BindOptions{})
 		if err != nil {
 			return nil, err

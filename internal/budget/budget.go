@@ -10,6 +10,7 @@ package budget
 import (
 	"context"
 	"errors"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -21,13 +22,15 @@ import (
 var ErrStopped = errors.New("budget: the statement was stopped")
 
 // Budget is what one statement may use. It belongs to one goroutine, but for
-// Stop. A nil Budget bounds nothing.
+// Stop and Held. A nil Budget bounds nothing.
 type Budget struct {
 	account *Account
 	ctx     context.Context
 	until   time.Time
-	steps   int   // until the clock is looked at again
-	held    int64 // bytes charged
+	steps   int          // until the clock is looked at again
+	left    int          // until Limit is reached
+	held    atomic.Int64 // bytes charged; only its goroutine changes it
+	before  int64        // that were charged before Start
 	stopped atomic.Bool
 }
 
@@ -39,16 +42,19 @@ const lookEvery = 4096
 // and charges its bytes to a. A nil Account counts nothing.
 func New(ctx context.Context, limit time.Duration, a *Account) *Budget {
 	b := &Budget{}
-	b.Start(ctx, limit, a)
+	b.Start(ctx, time.Now().Add(limit), a)
 	return b
 }
 
-// Start makes b a new Budget, as New does. The caller has ended the former one.
-func (b *Budget) Start(ctx context.Context, limit time.Duration, a *Account) {
-	b.account, b.ctx, b.until = a, ctx, time.Now().Add(limit)
-	b.steps = lookEvery
+// Start gives b a new end. What is charged stays.
+func (b *Budget) Start(ctx context.Context, until time.Time, a *Account) {
+	b.account, b.ctx, b.until, b.before = a, ctx, until, b.held.Load()
+	b.steps, b.left = lookEvery, math.MaxInt64
 	b.stopped.Store(false)
 }
+
+// Limit makes Spend fail after so many further steps, whatever the clock says.
+func (b *Budget) Limit(steps int) { b.left = steps }
 
 // Stop makes the next look at the clock fail.
 func (b *Budget) Stop() { b.stopped.Store(true) }
@@ -63,6 +69,9 @@ func (b *Budget) Spend(n int) error {
 	}
 	if b.steps -= n; b.steps > 0 {
 		return nil
+	}
+	if b.left -= lookEvery - b.steps; b.left <= 0 {
+		return ErrStopped
 	}
 	b.steps = lookEvery
 	return b.look()
@@ -81,7 +90,7 @@ func (b *Budget) Held() int64 {
 	if b == nil {
 		return 0
 	}
-	return b.held
+	return b.held.Load()
 }
 
 // Charge counts bytes that the statement is about to hold. The error is a
@@ -90,20 +99,37 @@ func (b *Budget) Charge(bytes int) error {
 	if b == nil || b.account == nil || bytes <= 0 {
 		return nil
 	}
-	if err := b.account.charge(int64(bytes)); err != nil {
-		return err
+	own := b.held.Load() - b.before + int64(bytes)
+	if own > b.account.limit/2 {
+		return tooLarge("the statement holds more values in memory than the server allows (a quarter of limits.max_memory); make or change fewer or smaller values at once")
 	}
-	b.held += int64(bytes)
+	limit := b.account.limit
+	if own <= smallStatement {
+		limit += reserve
+	}
+	if b.account.held.Add(int64(bytes)) > limit {
+		b.account.held.Add(-int64(bytes))
+		return tooLarge("the statements that run hold more values in memory than the server allows (half of limits.max_memory); make or change fewer or smaller values at once, or try again when less is running")
+	}
+	b.held.Add(int64(bytes))
 	return nil
 }
 
+func tooLarge(message string) error { return wire.NewError(wire.CodeResultTooLarge, message) }
+
 // Release gives back what was charged since Held returned held.
 func (b *Budget) Release(held int64) {
-	if b == nil || b.held <= held {
+	if b == nil || b.held.Load() <= held {
 		return
 	}
-	b.account.held.Add(held - b.held)
-	b.held = held
+	b.account.held.Add(held - b.held.Swap(held))
+}
+
+// Refund gives back bytes that were charged.
+func (b *Budget) Refund(bytes int) {
+	if b != nil && b.account != nil {
+		b.Release(max(0, b.held.Load()-int64(bytes)))
+	}
 }
 
 // Account counts the bytes that all statements of a server hold in Go. It is
@@ -113,17 +139,16 @@ type Account struct {
 	held  atomic.Int64
 }
 
-// NewAccount returns an Account that refuses to hold more than limit bytes.
+// Statements that hold little have a reserve of their own, so that those that
+// hold much do not stop them.
+const (
+	smallStatement = 1 << 20
+	reserve        = 64 << 20
+)
+
+// NewAccount returns an Account that refuses to hold more than limit bytes, and
+// half of them for one statement.
 func NewAccount(limit int64) *Account { return &Account{limit: limit} }
 
 // Held returns the bytes that are charged now.
 func (a *Account) Held() int64 { return a.held.Load() }
-
-// charge adds bytes unless they would exceed the limit.
-func (a *Account) charge(bytes int64) error {
-	if a.held.Add(bytes) <= a.limit {
-		return nil
-	}
-	a.held.Add(-bytes)
-	return wire.NewError(wire.CodeResultTooLarge, "the values of the statements that run need more memory than the server allows (half of limits.max_memory); make or change fewer and smaller values at once, or try again when less is running")
-}

@@ -48,7 +48,7 @@ func (r *run) alterTable(tx *store.Tx, p *plan, s *dialect.AlterTable) (wire.Res
 	if what == "" {
 		return r.done("Table " + t.FullName() + " is unchanged"), nil
 	}
-	b := &bind.Binder{Catalog: tx.Catalog(), Source: p.source, Params: new(expr.Params)}
+	b := &bind.Binder{Catalog: tx.Catalog(), Source: p.source, Params: new(expr.Params), Budget: tx.Budget()}
 	if err := b.Validate(a.new); err != nil {
 		return wire.Result{}, err
 	}
@@ -172,12 +172,12 @@ func (a *altering) addColumn(s *dialect.AddColumn) (string, error) {
 // initial is what rows that are there get in a new column: one value for all,
 // or one for each when the default differs from row to row.
 func (a *altering) initial(i int) (wire.Value, func([]wire.Value) (wire.Value, error), error) {
-	b := &bind.Binder{Catalog: a.tx.Catalog(), Source: a.p.source, Params: new(expr.Params)}
+	b := &bind.Binder{Catalog: a.tx.Catalog(), Source: a.p.source, Params: new(expr.Params), Budget: a.tx.Budget()}
 	node, err := b.Default(a.new, i)
 	if err != nil {
 		return wire.Null, nil, err
 	}
-	env := &expr.Env{User: a.r.who.UserID, Role: a.r.who.Role, Now: a.r.now, NextID: a.r.e.db.NextID}
+	env := &expr.Env{User: a.r.who.UserID, Role: a.r.who.Role, Now: a.r.now, NextID: a.r.e.db.NextID, Budget: a.tx.Budget()}
 	if expr.Volatile(node) {
 		return wire.Null, func([]wire.Value) (wire.Value, error) { return node.Eval(env) }, nil
 	}
@@ -281,7 +281,7 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 			return "", err
 		}
 		err = a.tx.FillColumn(a.old, a.new, i, func(row []wire.Value) (wire.Value, error) {
-			v, err := convert.Eval(&expr.Env{Row: row})
+			v, err := convert.Eval(&expr.Env{Row: row, Budget: a.tx.Budget()})
 			return v, overRows(err, wire.CodeInvalidText, "column ", c.Name, " cannot become ", c.SQLType, ": some row of ", a.old.FullName(), " has a value that does not fit")
 		})
 		if err != nil {
@@ -453,13 +453,13 @@ func (a *altering) checkRows(checks []catalog.Check) error {
 	}
 	t := *a.new
 	t.Checks = checks
-	b := &bind.Binder{Catalog: a.tx.Catalog(), Source: a.p.source, Params: new(expr.Params)}
+	b := &bind.Binder{Catalog: a.tx.Catalog(), Source: a.p.source, Params: new(expr.Params), Budget: a.tx.Budget()}
 	test, err := b.Checks(&t)
 	if err != nil {
 		return err
 	}
 	return a.tx.EachRow(a.new, func(row []wire.Value) error {
-		env := &expr.Env{Row: append(slices.Clone(row), wire.Null, wire.Null), Now: a.r.now}
+		env := &expr.Env{Row: append(slices.Clone(row), wire.Null, wire.Null), Now: a.r.now, Budget: a.tx.Budget()}
 		return overRows(test(env), wire.CodeCheckViolation, "some row of ", a.old.FullName(), " violates the new CHECK constraint")
 	})
 }

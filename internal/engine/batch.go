@@ -173,7 +173,7 @@ func (r *run) transaction(ctx context.Context, list []wire.Statement) ([]wire.Re
 		if err != nil {
 			return nil, numbered(err, i+1)
 		}
-		src, err := r.e.parse(s.SQL)
+		src, err := r.e.parse(r.budget, s.SQL)
 		if err != nil {
 			return nil, numbered(err, i+1)
 		}
@@ -203,6 +203,7 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 	}
 	var results []wire.Result
 	fn := func(tx *store.Tx) error {
+		defer r.inside(tx)()
 		b := &block{r: r, tx: tx, parts: parts}
 		stop, err := b.from(0)
 		if err == nil && stop.name != "" {

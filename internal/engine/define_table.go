@@ -106,7 +106,7 @@ func (r *run) newTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (t *catalo
 	}
 	// What the table holds as text must bind: a table that nobody can insert
 	// into is refused now and not later.
-	b := &bind.Binder{Catalog: tx.Catalog(), Source: p.source, Params: new(expr.Params)}
+	b := &bind.Binder{Catalog: tx.Catalog(), Source: p.source, Params: new(expr.Params), Budget: tx.Budget()}
 	if err := b.Validate(t); err != nil {
 		return nil, false, err
 	}

@@ -8,12 +8,14 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -99,7 +101,18 @@ func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Req
 	if r.namespace == "" {
 		r.namespace = DefaultNamespace
 	}
+	results, err := r.request(ctx, req)
+	r.budget.End()
+	if errors.Is(err, budget.ErrStopped) {
+		err = e.visible(e.db.Stopped(ctx, err), false)
+	}
+	return results, err
+}
+
+func (r *run) request(ctx context.Context, req *wire.Request) ([]wire.Result, error) {
+	e, files := r.e, r.files
 	if req.IsBatch {
+		r.budget = e.db.Budget(ctx)
 		return r.transaction(ctx, req.Statements)
 	}
 	if err := e.checkParams(req.Params); err != nil {
@@ -113,7 +126,8 @@ func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Req
 		}
 		return []wire.Result{res}, nil
 	}
-	src, err := e.parse(req.SQL)
+	r.budget = e.db.Budget(ctx)
+	src, err := e.parse(r.budget, req.SQL)
 	if err != nil {
 		return nil, err
 	}
@@ -152,10 +166,22 @@ func (r *run) one(res wire.Result, err error) ([]wire.Result, error) {
 	return []wire.Result{res}, nil
 }
 
-// parse parses a request's text.
-func (e *Engine) parse(sql string) (*dialect.Source, error) {
+// bytesParsed is how many bytes the trees of a statement take for each of its
+// text; those of a short text nobody counts.
+const (
+	bytesParsed = 64
+	shortText   = 16 << 10
+)
+
+// parse parses a request's text, and charges what becomes of it.
+func (e *Engine) parse(b *budget.Budget, sql string) (*dialect.Source, error) {
 	if len(sql) > e.options.MaxSQLBytes {
 		return nil, wire.NewError(wire.CodeInvalidSQL, "SQL text is too long: ", itoa(len(sql)), " bytes; the maximum is ", itoa(e.options.MaxSQLBytes))
+	}
+	if len(sql) > shortText {
+		if err := b.Charge(bytesParsed * len(sql)); err != nil {
+			return nil, err
+		}
 	}
 	src, err := dialect.Parse(sql)
 	if err != nil {
@@ -191,11 +217,22 @@ type run struct {
 	files     *Uploads        // of RunWithFiles, else nil
 	ahead     *ahead          // what the query of a writing statement has found beforehand; nil: nothing
 	trusted   bool            // the statement is the server's own: no right is asked for
+	// budget bounds what is bound and evaluated now: that of the request, or of
+	// the transaction that runs; nil for a kept plan outside of one.
+	budget *budget.Budget
+}
+
+// inside makes the budget of a transaction the one that counts, until the
+// function that it returns is called.
+func (r *run) inside(tx *store.Tx) (leave func()) {
+	outside := r.budget
+	r.budget = tx.Budget()
+	return func() { r.budget = outside }
 }
 
 // env is what the expressions of a plan are evaluated in.
 func (r *run) env(p *plan, params []wire.Value) (*expr.Env, error) {
-	env := &expr.Env{User: r.who.UserID, Role: r.who.Role, Now: r.now, NextID: r.e.db.NextID}
+	env := &expr.Env{User: r.who.UserID, Role: r.who.Role, Now: r.now, NextID: r.e.db.NextID, Budget: r.budget}
 	if p.as != nil {
 		env.User, env.Role = p.subject(params), identity.RoleUser
 	}
@@ -232,6 +269,7 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 	var res wire.Result
 	if p.reads {
 		err := r.share().Read(ctx, func(tx *store.Tx) error {
+			defer r.inside(tx)()
 			var err error
 			res, err = p.other(r, tx, p)
 			return err
@@ -239,6 +277,9 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 		return res, r.e.visible(err, false)
 	}
 	if p.read() {
+		if r.budget == nil && p.query.Computes() {
+			r.budget = r.e.db.Budget(ctx)
+		}
 		env, err := r.env(p, params)
 		if err == nil {
 			res, err = r.query(p, env, func(s *store.Stmt, args []wire.Value, row func([]wire.Value) error) error {
@@ -253,6 +294,7 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 		}
 	}
 	err := r.write(ctx, p, params, func(tx *store.Tx) error {
+		defer r.inside(tx)()
 		q, err := r.fresh(tx, p, params)
 		if err != nil {
 			return err

@@ -200,11 +200,11 @@ func (r *run) touch(tx *store.Tx, p *plan, env *expr.Env) ([]touched, error) {
 			return nil
 		}
 		seen[seq] = true
-		for _, v := range row {
-			bytes += 32 + len(v.Raw())
-		}
-		if bytes > 4*r.e.options.MaxBytes {
+		if bytes += sizeOf(row); bytes > 4*r.e.options.MaxBytes {
 			return wire.NewError(wire.CodeResultTooLarge, "the statement changes more rows than fit the server's limit (four times limits.max_result_bytes); split it into several with a narrower WHERE")
+		}
+		if err := env.Budget.Charge(sizeOf(row)); err != nil {
+			return err
 		}
 		own := make([]wire.Value, n+2)
 		copy(own, row)
@@ -227,6 +227,7 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 	for i := range rows {
 		row := &rows[i]
 		env.Row = row.old
+		held := env.Budget.Held()
 		next := slices.Clone(row.old)
 		for _, a := range p.ch.Set {
 			if a.InQuery {
@@ -240,6 +241,10 @@ func (r *run) update(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 		}
 		env.Row = next
 		if err := p.ch.Check(env); err != nil {
+			return wire.Result{}, err
+		}
+		env.Budget.Release(held)
+		if err := env.Budget.Charge(sizeOf(next)); err != nil {
 			return wire.Result{}, err
 		}
 		row.new = next

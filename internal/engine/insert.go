@@ -57,6 +57,7 @@ func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
 	n := len(ins.t.Columns)
 	row := make([]wire.Value, n+2)
 	ins.env.Row = from
+	held := ins.env.Budget.Held()
 	for i, node := range nodes {
 		var err error
 		if row[i], err = node.Eval(ins.env); err != nil {
@@ -84,6 +85,7 @@ func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
 		return err
 	}
 	user := owner(ins.t, ins.env)
+	ins.env.Budget.Release(held) // the change that is logged holds the values
 	seq, err := ins.tx.Insert(ins.t, user, row[:n:n])
 	if err != nil && ins.t.Kind == catalog.Stream {
 		if gone, e := ins.dropEnded(user, row); e != nil {

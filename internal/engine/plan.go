@@ -103,7 +103,7 @@ func (r *run) plan(source string, s dialect.Statement, params []wire.Value) (*pl
 		}
 		s = as.Inner
 	}
-	b := &bind.Binder{Catalog: snapshot, Namespace: r.namespace, Params: types, Source: source, May: r.may(p)}
+	b := &bind.Binder{Catalog: snapshot, Namespace: r.namespace, Params: types, Source: source, May: r.may(p), Budget: r.budget}
 	if err := r.bind(b, p, s, params); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -38,19 +39,20 @@ func (e *Engine) Watch(who *identity.Principal, namespace, sql string, params []
 	if err := e.checkParams(params); err != nil {
 		return nil, err
 	}
-	src, err := e.parse(sql)
+	r := &run{e: e, who: who, namespace: cmp.Or(namespace, DefaultNamespace), now: e.db.Now(), budget: e.db.Budget(context.Background())}
+	defer r.budget.End()
+	src, err := e.parse(r.budget, sql)
 	if err != nil {
 		return nil, err
 	}
 	if len(src.Statements) != 1 {
 		return nil, wire.NewError(wire.CodeInvalidSQL, "a live query is exactly one SELECT")
 	}
-	r := &run{e: e, who: who, namespace: cmp.Or(namespace, DefaultNamespace), now: e.db.Now()}
 	types := &expr.Params{Types: make([]wire.Type, len(params))}
 	for i, v := range params {
 		types.Types[i] = kindByForm(v)
 	}
-	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: namespace, Params: types, Source: sql, May: r.may(nil)}
+	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: namespace, Params: types, Source: sql, May: r.may(nil), Budget: r.budget}
 	bound, err := b.Watch(src.Statements[0])
 	if err != nil {
 		return nil, err
@@ -66,6 +68,7 @@ func (e *Engine) Watch(who *identity.Principal, namespace, sql string, params []
 	if w.Table.Kind.Private() {
 		w.Scope = who.UserID
 	}
+	w.env.Budget = nil // that of the binding
 	w.Column = -1
 	if column, value, ok := bound.Equal(env); ok {
 		w.Column, w.Value = column, value
@@ -190,12 +193,26 @@ func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
 			err = w.e.Panicked("a live query", p)
 		}
 	}()
-	env := w.env
+	// One allocation for both.
+	of := &struct {
+		env    expr.Env
+		budget budget.Budget
+	}{env: w.env}
+	env := &of.env
+	env.Budget = &of.budget
+	env.Budget.Start(context.Background(), time.Now().Add(eventTime), w.e.db.Account())
+	env.Budget.Limit(eventSteps)
+	defer env.Budget.End()
+	defer func() {
+		if errors.Is(err, budget.ErrStopped) {
+			err = wire.NewError(wire.CodeStatementTimeout, "the live query takes too long for one change: its filter and its columns have ", itoa(eventSteps/1000), "k steps; make them simpler and subscribe again")
+		}
+	}()
 	var before, after bool
 	var old, row []wire.Value
 	if c.Old != nil {
 		env.Row = systemRow(c.Old, c.OldSeq)
-		if before, err = w.bound.Match(&env); err != nil {
+		if before, err = w.bound.Match(env); err != nil {
 			return ev, false, err
 		}
 		if before {
@@ -203,23 +220,23 @@ func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
 				// A deleted row goes out with the position of its end.
 				env.Row = systemRow(c.Old, c.Seq)
 			}
-			if old, err = w.bound.Project(&env); err != nil {
+			if old, err = w.bound.Project(env); err != nil {
 				return ev, false, err
 			}
 		}
 	}
 	if c.New != nil {
 		env.Row = systemRow(c.New, c.Seq)
-		if after, err = w.bound.Match(&env); err != nil {
+		if after, err = w.bound.Match(env); err != nil {
 			return ev, false, err
 		}
 		if after {
-			if row, err = w.bound.Project(&env); err != nil {
+			if row, err = w.bound.Project(env); err != nil {
 				return ev, false, err
 			}
 		} else if before {
 			env.Row = systemRow(c.Old, c.Seq)
-			if old, err = w.bound.Project(&env); err != nil {
+			if old, err = w.bound.Project(env); err != nil {
 				return ev, false, err
 			}
 		}
@@ -234,6 +251,13 @@ func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
 	}
 	return ev, false, nil
 }
+
+// eventSteps and eventTime bound what one change may cost a live query, which
+// others wait behind. The time is for a busy machine and seldom counts.
+const (
+	eventSteps = 2_000_000
+	eventTime  = 5 * time.Second
+)
 
 // systemRow is a row with its system columns.
 func systemRow(row []wire.Value, seq store.Seq) []wire.Value {

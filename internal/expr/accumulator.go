@@ -18,7 +18,7 @@ type Aggregate struct {
 	Name   string
 	Args   []wire.Type
 	Result wire.Type
-	New    func() Accumulator
+	New    func(c *Calls) Accumulator
 }
 
 // Accumulator computes one aggregate over one group or frame. Final may come
@@ -28,6 +28,8 @@ type Accumulator interface {
 	// Inverse takes back the oldest Step, where a frame moves.
 	Inverse(args []wire.Value) error
 	Final() (wire.Value, error)
+	// End is called when no more calls come.
+	End()
 }
 
 // accumulator is an Accumulator of Go's forms of values. The first argument is
@@ -55,8 +57,8 @@ func Aggregates() []Aggregate {
 			args = append(args, engineType(k))
 		}
 		for _, moving := range []bool{false, true} {
-			out = append(out, Aggregate{Name: a.engine(moving), Args: args, Result: engineType(a.result), New: func() Accumulator {
-				e := &engineAccumulator{acc: a.new(), a: a}
+			out = append(out, Aggregate{Name: a.engine(moving), Args: args, Result: engineType(a.result), New: func(c *Calls) Accumulator {
+				e := &engineAccumulator{acc: a.new(), a: a, calls: c}
 				if _, ok := e.acc.(inverter); moving && !ok {
 					e.acc = &frame{new: a.new}
 				}
@@ -69,8 +71,33 @@ func Aggregates() []Aggregate {
 
 // engineAccumulator translates the engine's forms of DECIMAL.
 type engineAccumulator struct {
-	acc accumulator
-	a   *aggregation
+	acc   accumulator
+	a     *aggregation
+	calls *Calls
+	held  int // bytes charged for what acc holds
+}
+
+// holder is an accumulator that holds more the more values it has seen.
+type holder interface {
+	holds() int // bytes, roughly
+}
+
+// charge keeps the charge in step with what the accumulator holds.
+func (e *engineAccumulator) charge() error {
+	h, ok := e.acc.(holder)
+	if !ok {
+		return e.calls.Budget.Spend(1)
+	}
+	more := h.holds() - e.held
+	if more < smallBytes && more > -smallBytes {
+		return e.calls.Budget.Spend(1)
+	}
+	e.held += more
+	if more < 0 {
+		e.calls.Budget.Refund(-more)
+		return nil
+	}
+	return e.calls.Budget.Charge(more)
 }
 
 func (e *engineAccumulator) values(args []wire.Value) ([]wire.Value, error) {
@@ -89,7 +116,10 @@ func (e *engineAccumulator) Step(args []wire.Value) error {
 	if err != nil || args == nil {
 		return err
 	}
-	return e.acc.step(args)
+	if err := e.acc.step(args); err != nil {
+		return err
+	}
+	return e.charge()
 }
 
 func (e *engineAccumulator) Inverse(args []wire.Value) error {
@@ -102,10 +132,20 @@ func (e *engineAccumulator) Inverse(args []wire.Value) error {
 		return wire.NewError(wire.CodeInternal, e.a.name, " cannot take a row back")
 	}
 	i.inverse(args)
-	return nil
+	return e.charge()
+}
+
+func (e *engineAccumulator) End() {
+	e.calls.Budget.Refund(e.held)
+	e.held = 0
 }
 
 func (e *engineAccumulator) Final() (wire.Value, error) {
+	// The result is made beside what it is made of.
+	if err := e.calls.Budget.Charge(2 * e.held); err != nil {
+		return wire.Null, err
+	}
+	defer e.calls.Budget.Refund(2 * e.held)
 	v, err := e.acc.final()
 	if err != nil {
 		return wire.Null, err
@@ -126,6 +166,8 @@ func (f *frame) step(a []wire.Value) error {
 	f.size += rowSize(a)
 	return heldWithin(f.size)
 }
+
+func (f *frame) holds() int { return f.size }
 
 func (f *frame) inverse([]wire.Value) {
 	f.size -= rowSize(f.rows[0])
@@ -406,6 +448,8 @@ func (s *textSetOf) step(a []wire.Value) error {
 	}
 	return heldWithin(s.size)
 }
+
+func (s *textSetOf) holds() int { return s.size }
 
 func (s *textSetOf) final() (wire.Value, error) {
 	if len(s.seen) == 0 {

@@ -41,12 +41,18 @@ func (b *binder) bind(x dialect.Expr) (Node, error) {
 	if b.depth > maxDepth {
 		return nil, errAt(x.Pos(), wire.CodeInvalidSQL, "expression nests deeper than ", strconv.Itoa(maxDepth), " levels")
 	}
+	if err := b.o.Budget.Spend(stepsToBind); err != nil {
+		return nil, err
+	}
 	n, err := b.bindNode(x)
 	if err != nil {
 		return nil, place(err, x.Pos())
 	}
 	return n, nil
 }
+
+// stepsToBind is what binding a node costs, beside the evaluation of constants.
+const stepsToBind = 32
 
 func (b *binder) bindNode(x dialect.Expr) (Node, error) {
 	switch x := x.(type) {

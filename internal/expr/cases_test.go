@@ -73,7 +73,7 @@ func show(n expr.Node, v wire.Value, err error) string {
 	if err != nil {
 		return "! " + err.Error()
 	}
-	s, err := text.Eval(nil)
+	s, err := text.Eval(&expr.Env{})
 	if err != nil {
 		return "! " + err.Error()
 	}

@@ -146,7 +146,7 @@ func TestOpenTypesFollowTheColumn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := n.Eval(nil); err != nil || v != want || n.Type().Kind != wire.Date {
+		if v, err := n.Eval(&expr.Env{}); err != nil || v != want || n.Type().Kind != wire.Date {
 			t.Errorf("%s: %v %v", sql, v, err)
 		}
 	}

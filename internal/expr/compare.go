@@ -158,6 +158,9 @@ func narrowConstant(n Node, k wire.Kind) (Node, bool) {
 func (c *comparison) Type() wire.Type { return typeOf(wire.Boolean) }
 
 func (c *comparison) Eval(env *Env) (wire.Value, error) {
+	if err := env.Budget.Spend(1); err != nil {
+		return wire.Null, err
+	}
 	l, err := c.l.Eval(env)
 	if err != nil {
 		return wire.Null, err

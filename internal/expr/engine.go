@@ -127,7 +127,7 @@ func (f *function) export(name string) Function {
 				args[i] = v
 			}
 		}
-		v, err := f.eval(args)
+		v, err := f.run(c.Budget, args)
 		if err != nil {
 			return wire.Null, err
 		}

@@ -126,7 +126,7 @@ func openEngine(t testing.TB) *engine {
 	for _, a := range expr.Aggregates() {
 		err := conn.CreateFunction(a.Name, &sqlite.FunctionImpl{NArgs: len(a.Args), Deterministic: true,
 			MakeAggregate: func(sqlite.Context) (sqlite.AggregateFunction, error) {
-				return &accumulator{e, a, a.New()}, nil
+				return &accumulator{e, a, a.New(&e.calls)}, nil
 			}})
 		if err != nil {
 			t.Fatalf("register %s: %v", a.Name, err)

@@ -1,8 +1,10 @@
 package expr
 
 import (
+	"errors"
 	"strings"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -34,6 +36,9 @@ func place(err error, pos dialect.Pos) error {
 			return e
 		}
 		return &BindError{Err: e, Pos: pos}
+	}
+	if errors.Is(err, budget.ErrStopped) {
+		return err
 	}
 	return &BindError{Err: wire.NewError(wire.CodeInternal, err.Error()), Pos: pos}
 }

@@ -12,6 +12,7 @@ package expr
 import (
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -39,6 +40,8 @@ type Env struct {
 	// Files are the references of the files that came with the statement, by
 	// the names that FILE("name") calls them.
 	Files map[string]wire.Value
+	// Budget bounds what the evaluation may use; nil for nothing.
+	Budget *budget.Budget
 
 	lets *frameOf // the values that are in force
 }
@@ -86,6 +89,8 @@ type BindOptions struct {
 	// Query binds a sub-query; nil: none are allowed. An error of it that has a
 	// line is passed on as it is.
 	Query func(q *dialect.Query) (Query, error)
+	// Budget bounds the binding; nil for nothing.
+	Budget *budget.Budget
 	// Expect is the type that the place asks for: a bare parameter or untyped
 	// literal takes it. The zero Type asks for nothing.
 	Expect wire.Type

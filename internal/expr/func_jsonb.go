@@ -1,10 +1,12 @@
 package expr
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -16,6 +18,9 @@ func makeDocumentOperators() []*function {
 	var list []*function
 	add := func(name string, result wire.Kind, eval func(a []wire.Value) (wire.Value, error), args ...wire.Kind) {
 		list = append(list, &function{name: name, args: args, result: result, eval: eval})
+	}
+	long := func(name string, eval func(b *budget.Budget, a []wire.Value) (wire.Value, error), args ...wire.Kind) {
+		list = append(list, &function{name: name, args: args, result: wire.Boolean, long: eval})
 	}
 	doc, text := wire.JSON, wire.Text
 	add("#>", doc, func(a []wire.Value) (wire.Value, error) {
@@ -33,16 +38,19 @@ func makeDocumentOperators() []*function {
 		return jsonText(raw), nil
 	}, doc, text)
 	for name, all := range map[string]bool{"?|": false, "?&": true} {
-		add(name, wire.Boolean, func(a []wire.Value) (wire.Value, error) {
+		long(name, func(b *budget.Budget, a []wire.Value) (wire.Value, error) {
 			keys, err := parsePath(a[1].Text())
 			if err != nil {
 				return wire.Null, err
 			}
-			found := slices.ContainsFunc(keys, func(k string) bool { return jsonHas(a[0].Text(), k) != all })
-			return wire.BoolValue(found != all), nil
+			found := slices.ContainsFunc(keys, func(k string) bool {
+				err = cmp.Or(err, b.Spend(1+len(a[0].Text())))
+				return err != nil || jsonHas(a[0].Text(), k) != all
+			})
+			return wire.BoolValue(found != all), err
 		}, doc, text)
 	}
-	contain := func(outer, inner string) (wire.Value, error) {
+	contain := func(b *budget.Budget, outer, inner string) (wire.Value, error) {
 		n, err := parseJSON(outer)
 		if err != nil {
 			return wire.Null, err
@@ -51,10 +59,15 @@ func makeDocumentOperators() []*function {
 		if err != nil {
 			return wire.Null, err
 		}
-		return wire.BoolValue(n.contains(m, true)), nil
+		c := container{b: b}
+		return wire.BoolValue(c.contains(n, m, true)), c.err
 	}
-	add("@>", wire.Boolean, func(a []wire.Value) (wire.Value, error) { return contain(a[0].Text(), a[1].Text()) }, doc, doc)
-	add("<@", wire.Boolean, func(a []wire.Value) (wire.Value, error) { return contain(a[1].Text(), a[0].Text()) }, doc, doc)
+	long("@>", func(b *budget.Budget, a []wire.Value) (wire.Value, error) {
+		return contain(b, a[0].Text(), a[1].Text())
+	}, doc, doc)
+	long("<@", func(b *budget.Budget, a []wire.Value) (wire.Value, error) {
+		return contain(b, a[1].Text(), a[0].Text())
+	}, doc, doc)
 	add("||", doc, joinJSON, doc, doc)
 	add("-", doc, func(a []wire.Value) (wire.Value, error) {
 		n, err := parseJSON(a[0].Text())
@@ -392,6 +405,8 @@ func (l *jsonList) step(a []wire.Value) error {
 	return nil
 }
 
+func (l *jsonList) holds() int { return cap(l.b) }
+
 func (l *jsonList) final() (wire.Value, error) {
 	if l.n == 0 {
 		return wire.Null, nil
@@ -414,6 +429,13 @@ func (m *jsonMembers) step(a []wire.Value) error {
 		value = a[1].Text()
 	}
 	return m.list.step([]wire.Value{wire.TextValue(string(quoteJSON(nil, a[0].Text())) + " : " + value)})
+}
+
+func (m *jsonMembers) holds() int {
+	if m.binary {
+		return m.list.holds() + jsonNodeBytes*m.list.n // it is taken apart in the end
+	}
+	return m.list.holds()
 }
 
 func (m *jsonMembers) final() (wire.Value, error) {

@@ -3,7 +3,9 @@ package expr
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -34,6 +36,28 @@ func makeBitOperators() []*function {
 	}
 	power(wire.Double, powDouble)
 	power(wire.Decimal, powerValue)
+	return manyDigits(list, "^")
+}
+
+// manyDigits makes those of list that compute series of DECIMALs spend as many
+// steps as their digits cost. One call takes half a second at most.
+func manyDigits(list []*function, names ...string) []*function {
+	for _, f := range list {
+		if !slices.Contains(names, f.name) || f.args[0] != wire.Decimal {
+			continue
+		}
+		eval := f.eval
+		f.long = func(b *budget.Budget, a []wire.Value) (wire.Value, error) {
+			digits := 32 // some results have more than their operands
+			for _, v := range a {
+				digits += len(v.Raw())
+			}
+			if err := b.Spend(4 * digits * digits); err != nil {
+				return wire.Null, err
+			}
+			return eval(a)
+		}
+	}
 	return list
 }
 
@@ -179,7 +203,7 @@ func makeNumberFunctions() []*function {
 	add("width_bucket", wire.Int, func(a []wire.Value) (wire.Value, error) {
 		return widthBucket(a[0].Float(), a[1].Float(), a[2].Float(), a[3].Int())
 	}, wire.Double, wire.Double, wire.Double, wire.Int)
-	return list
+	return manyDigits(list, "exp", "ln", "log", "log10", "power", "pow")
 }
 
 // gcd is negative only if it does not fit.

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/kalamdb/kalam-go/wire"
@@ -100,6 +101,15 @@ func makeStringFunctions() []*function {
 	add("overlay", text, func(a []wire.Value) (wire.Value, error) {
 		return overlay(a[0].Text(), a[1].Text(), a[2].Int(), a[3].Int())
 	}, text, text, number, number)
+	for _, f := range list {
+		switch f.name {
+		case "lpad", "rpad":
+			f.size = func(a []wire.Value) int { return product(2*utf8.UTFMax, max(a[1].Int(), 0)) }
+			f.held = 5
+		case "translate", "overlay":
+			f.held = 5
+		}
+	}
 	return list
 }
 
@@ -128,17 +138,23 @@ func splitPart(s, sep string, n int64) (wire.Value, error) {
 	if n == 0 {
 		return wire.Null, wire.NewError(wire.CodeInvalidParameter, "field position must not be zero")
 	}
-	parts := []string{s}
+	count := int64(1)
 	if sep != "" && s != "" {
-		parts = strings.Split(s, sep)
+		count += int64(strings.Count(s, sep))
 	}
 	if n < 0 {
-		n += int64(len(parts)) + 1
+		n += count + 1
 	}
-	if n < 1 || n > int64(len(parts)) {
+	if n < 1 || n > count {
 		return wire.TextValue(""), nil
 	}
-	return wire.TextValue(parts[n-1]), nil
+	for ; n > 1; n-- {
+		_, s, _ = strings.Cut(s, sep)
+	}
+	if count > 1 {
+		s, _, _ = strings.Cut(s, sep)
+	}
+	return wire.TextValue(s), nil
 }
 
 // translate replaces each character of from by the one at its place in to, or
@@ -212,13 +228,13 @@ func encodeBytes(b []byte, name string) (wire.Value, error) {
 func decodeBytes(s, name string) (wire.Value, error) {
 	switch strings.ToLower(name) {
 	case "hex":
-		b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
+		b, err := hex.DecodeString(withoutSpace(s))
 		if err != nil {
 			return wire.Null, wire.NewError(wire.CodeInvalidParameter, "invalid hexadecimal digit or odd number of digits")
 		}
 		return wire.BytesValue(b), nil
 	case "base64":
-		b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(s), ""))
+		b, err := base64.StdEncoding.DecodeString(withoutSpace(s))
 		if err != nil {
 			return wire.Null, wire.NewError(wire.CodeInvalidParameter, "invalid base64 sequence")
 		}
@@ -227,6 +243,15 @@ func decodeBytes(s, name string) (wire.Value, error) {
 		return parseBytes(strings.Replace(s, `\x`, `\\x`, 1))
 	}
 	return wire.Null, errEncoding(name)
+}
+
+func withoutSpace(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // quoteLiteral writes text as a literal of SQL.
@@ -301,10 +326,34 @@ func makeFormats() []*function {
 	var list []*function
 	kinds := []wire.Kind{wire.Text}
 	for range maxFormatArgs + 1 {
-		list = append(list, &function{name: "format", args: kinds[:len(kinds):len(kinds)], result: wire.Text, nulls: true, eval: formatText})
+		list = append(list, &function{name: "format", args: kinds[:len(kinds):len(kinds)], result: wire.Text, nulls: true, eval: formatText, size: formatSize})
 		kinds = append(kinds, wire.Text)
 	}
 	return list
+}
+
+// formatSize is how long the text of format is at most: each of its places takes
+// a value or its width.
+func formatSize(a []wire.Value) int {
+	longest := 0
+	for _, v := range a[1:] {
+		longest = max(longest, 2*len(v.Raw()))
+	}
+	size := len(a[0].Raw())
+	for s := a[0].Text(); ; {
+		_, after, ok := strings.Cut(s, "%")
+		if !ok || size > maxText {
+			return size
+		}
+		number := strings.TrimLeft(after, "0123456789$-")
+		digits := after[:len(after)-len(number)]
+		width, err := strconv.Atoi(digits[strings.LastIndexAny(digits, "$-")+1:])
+		if err != nil {
+			width = 0
+		}
+		size += longest + min(width, 2*maxText)
+		s = number
+	}
 }
 
 // formatText replaces %s, %I, %L, %%, with a place 1$, a minus and a width.
@@ -320,7 +369,7 @@ func formatText(a []wire.Value) (wire.Value, error) {
 	for {
 		before, after, ok := strings.Cut(s, "%")
 		out.WriteString(before)
-		if !ok {
+		if !ok || out.Len() > maxText {
 			return bounded(out.String())
 		}
 		if strings.HasPrefix(after, "%") {

@@ -69,6 +69,9 @@ func makeTextFunctions() []*function {
 		if a[1].Text() == "" {
 			return a[0], nil
 		}
+		if size := len(a[0].Text()) + product(len(a[2].Text()), int64(strings.Count(a[0].Text(), a[1].Text()))); size > 2*maxText {
+			return wire.Null, errTextTooLong()
+		}
 		return bounded(strings.ReplaceAll(a[0].Text(), a[1].Text(), a[2].Text()))
 	}, wire.Text, wire.Text, wire.Text)
 	add("left", wire.Text, "", func(a []wire.Value) (wire.Value, error) {
@@ -105,6 +108,21 @@ func makeTextFunctions() []*function {
 		}
 		return wire.TextValue(strings.Repeat(a[0].Text(), int(n))), nil
 	}, wire.Text, wire.Int)
+	for _, f := range list {
+		switch f.name {
+		case "repeat":
+			f.size = func(a []wire.Value) int { return product(len(a[0].Raw()), max(a[1].Int(), 0)) }
+		case "replace":
+			f.size = func(a []wire.Value) int {
+				if a[1].Text() == "" {
+					return 0
+				}
+				return len(a[0].Text()) + product(len(a[2].Text()), int64(strings.Count(a[0].Text(), a[1].Text())))
+			}
+		case "reverse":
+			f.held = 6
+		}
+	}
 	return list
 }
 
@@ -113,6 +131,14 @@ const maxText = 64 << 20
 
 func errTextTooLong() error {
 	return wire.NewError(wire.CodeResultTooLarge, "the text is longer than 64 MiB")
+}
+
+// product is n times m for function.size, which no larger number helps.
+func product(n int, m int64) int {
+	if n == 0 || m == 0 {
+		return 0
+	}
+	return n * int(min(m, int64(2*maxText/n+1)))
 }
 
 func bounded(s string) (wire.Value, error) {

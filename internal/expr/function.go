@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -17,6 +18,14 @@ type function struct {
 	eval     func(a []wire.Value) (wire.Value, error)
 	nulls    bool
 	volatile bool // another result at each call
+	// long replaces eval where one call may take much longer than its arguments
+	// are long. It spends steps.
+	long func(b *budget.Budget, a []wire.Value) (wire.Value, error)
+	// size is how many bytes the result has at most where it may be much longer
+	// than the arguments, held how many times the length of the arguments a call
+	// holds until it returns; 0 for little.
+	size func(a []wire.Value) int
+	held int
 	// native is how SQLite says the same thing, with $1 to $9 for the
 	// arguments. Where it is empty, eval is registered under engine().
 	native string
@@ -167,7 +176,7 @@ type call struct {
 // newCall converts the arguments and evaluates what is constant.
 func newCall(f *function, args []Node) (Node, error) {
 	c := &call{f: f, args: make([]Node, len(args)), t: typeOf(f.result)}
-	known := !f.volatile
+	known := !f.volatile && f.long == nil
 	for i, a := range args {
 		n, err := convert(a, typeOf(f.args[i]), implicit)
 		if err != nil {
@@ -179,11 +188,33 @@ func newCall(f *function, args []Node) (Node, error) {
 		}
 	}
 	if known {
-		if v, err := c.Eval(nil); err == nil {
+		if v, ok := c.fold(); ok {
 			return &constant{v, c.t}, nil
 		}
 	}
 	return c, nil
+}
+
+// maxFolded is how many bytes the arguments and the result of a call have that
+// is evaluated when it is bound: more would make a plan larger than its text.
+const maxFolded = 1024
+
+// fold evaluates a call whose arguments are constants.
+func (c *call) fold() (wire.Value, bool) {
+	args := make([]wire.Value, len(c.args))
+	n := 0
+	for i, a := range c.args {
+		args[i] = a.(*constant).v
+		n += len(args[i].Raw())
+		if args[i].IsNull() && !c.f.nulls {
+			return wire.Null, true
+		}
+	}
+	if n > maxFolded || c.f.size != nil && c.f.size(args) > maxFolded {
+		return wire.Null, false
+	}
+	v, err := c.f.eval(args)
+	return v, err == nil
 }
 
 func (c *call) Type() wire.Type { return c.t }
@@ -202,5 +233,53 @@ func (c *call) Eval(env *Env) (wire.Value, error) {
 	if null && !c.f.nulls {
 		return wire.Null, nil
 	}
-	return c.f.eval(args)
+	return c.f.run(env.Budget, args)
+}
+
+// smallBytes is how long values are that nobody counts.
+const smallBytes = 1024
+
+// run calls f within a budget, to which the result stays charged.
+func (f *function) run(b *budget.Budget, a []wire.Value) (wire.Value, error) {
+	in := 0
+	for _, v := range a {
+		in += len(v.Raw())
+	}
+	if err := b.Spend(1 + in/smallBytes); err != nil {
+		return wire.Null, err
+	}
+	before := b.Held()
+	if in > smallBytes || f.size != nil {
+		room := max(1, f.held) * in
+		if f.args[0] == wire.JSON {
+			room += jsonNodeBytes * values(a[0].Raw())
+		}
+		if f.size != nil {
+			room += f.size(a)
+		}
+		if err := b.Charge(room); err != nil {
+			return wire.Null, err
+		}
+	}
+	v, err := f.call(b, a)
+	b.Release(before)
+	if err == nil && len(v.Raw()) > smallBytes {
+		err = b.Charge(len(v.Raw()))
+	}
+	return v, err
+}
+
+// values is how many values a JSON document has at most; each of them takes
+// jsonNodeBytes when it is taken apart.
+func values(doc string) int {
+	return 1 + strings.Count(doc, ",") + strings.Count(doc, "[") + strings.Count(doc, "{")
+}
+
+const jsonNodeBytes = 160
+
+func (f *function) call(b *budget.Budget, a []wire.Value) (wire.Value, error) {
+	if f.long != nil {
+		return f.long(b, a)
+	}
+	return f.eval(a)
 }

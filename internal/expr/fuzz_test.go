@@ -69,7 +69,7 @@ func FuzzCoerce(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := back.Eval(nil)
+			s, err := back.Eval(&expr.Env{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -133,6 +133,9 @@ func IsConst(n Node) bool {
 	})
 }
 
+// IsLeaf reports whether n is a constant, parameter or column and costs nothing.
+func IsLeaf(n Node) bool { return repeatable(n) }
+
 // AsColumn returns the column that n is a plain reference to, or nil.
 func AsColumn(n Node) *Column {
 	if c, ok := n.(*column); ok {

@@ -3,9 +3,11 @@ package expr
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -66,13 +68,29 @@ func readJSON(d *json.Decoder) (*jsonNode, error) {
 			return nil, err
 		}
 		if n.kind == '{' {
-			n.set(key, item)
-		} else {
-			n.items = append(n.items, item)
+			n.keys = append(n.keys, key)
 		}
+		n.items = append(n.items, item)
 	}
+	n.order()
 	_, err = d.Token()
 	return n, err
+}
+
+// order sorts the members of an object, of which the last of a name counts.
+func (n *jsonNode) order() {
+	if slices.IsSortedFunc(n.keys, func(a, b string) int { return cmp.Or(compareKeys(a, b), -1) }) {
+		return
+	}
+	last := make(map[string]*jsonNode, len(n.keys))
+	for i, k := range n.keys {
+		last[k] = n.items[i]
+	}
+	n.keys = slices.SortedFunc(maps.Keys(last), compareKeys)
+	n.items = n.items[:0]
+	for _, k := range n.keys {
+		n.items = append(n.items, last[k])
+	}
 }
 
 func compareKeys(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }
@@ -138,6 +156,9 @@ func (n *jsonNode) pretty(b []byte, indent string) []byte {
 	}
 	b = append(b, n.kind)
 	for i, item := range n.items {
+		if len(b) > maxText {
+			return b // which is too long whatever follows
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -197,19 +218,30 @@ func (n *jsonNode) equal(m *jsonNode) bool {
 	return n.text == m.text
 }
 
+// container tests whether documents contain others.
+type container struct {
+	b   *budget.Budget
+	err error // of b; nothing counts after it
+}
+
 // contains is n @> m.
-func (n *jsonNode) contains(m *jsonNode, top bool) bool {
+func (c *container) contains(n, m *jsonNode, top bool) bool {
+	if c.err == nil {
+		c.err = c.b.Spend(1 + len(n.items))
+	}
 	switch {
+	case c.err != nil:
+		return false
 	case n.kind == '{' && m.kind == '{':
 		for i, k := range m.keys {
-			if item := n.get(k); item == nil || !item.contains(m.items[i], false) {
+			if item := n.get(k); item == nil || !c.contains(item, m.items[i], false) {
 				return false
 			}
 		}
 		return true
 	case n.kind == '[' && m.kind == '[':
 		for _, want := range m.items {
-			if !slices.ContainsFunc(n.items, func(item *jsonNode) bool { return item.contains(want, false) }) {
+			if !slices.ContainsFunc(n.items, func(item *jsonNode) bool { return c.contains(item, want, false) }) {
 				return false
 			}
 		}
@@ -222,13 +254,20 @@ func (n *jsonNode) contains(m *jsonNode, top bool) bool {
 
 // stripNulls drops the members of objects that are null.
 func (n *jsonNode) stripNulls() {
-	for i := len(n.items) - 1; i >= 0; i-- {
-		if n.kind == '{' && n.items[i].kind == 'n' {
-			n.keys = slices.Delete(n.keys, i, i+1)
-			n.items = slices.Delete(n.items, i, i+1)
+	kept := 0
+	for i, item := range n.items {
+		item.stripNulls()
+		if n.kind == '{' && item.kind == 'n' {
 			continue
 		}
-		n.items[i].stripNulls()
+		if n.items[kept] = item; n.kind == '{' {
+			n.keys[kept] = n.keys[i]
+		}
+		kept++
+	}
+	n.items = n.items[:kept]
+	if n.kind == '{' {
+		n.keys = n.keys[:kept]
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -15,11 +16,11 @@ func makeLike() []*function {
 		fold := name == "ilike"
 		text := []wire.Kind{wire.Text, wire.Text, wire.Text}
 		list = append(list,
-			&function{name: name, args: text[:2], result: wire.Boolean, eval: func(a []wire.Value) (wire.Value, error) {
-				return like(a[0].Text(), a[1].Text(), `\`, fold)
+			&function{name: name, args: text[:2], result: wire.Boolean, long: func(b *budget.Budget, a []wire.Value) (wire.Value, error) {
+				return like(b, a[0].Text(), a[1].Text(), `\`, fold)
 			}},
-			&function{name: name, args: text, result: wire.Boolean, eval: func(a []wire.Value) (wire.Value, error) {
-				return like(a[0].Text(), a[1].Text(), a[2].Text(), fold)
+			&function{name: name, args: text, result: wire.Boolean, long: func(b *budget.Budget, a []wire.Value) (wire.Value, error) {
+				return like(b, a[0].Text(), a[1].Text(), a[2].Text(), fold)
 			}})
 	}
 	return list
@@ -36,14 +37,14 @@ func likeFunction(insensitive, escape bool) *function {
 	return likeFunctions[i]
 }
 
-func like(s, pattern, escape string, fold bool) (wire.Value, error) {
+func like(b *budget.Budget, s, pattern, escape string, fold bool) (wire.Value, error) {
 	if utf8.RuneCountInString(escape) > 1 {
 		return wire.Null, wire.NewError(wire.CodeInvalidText, "invalid escape string: must be empty or one character")
 	}
 	if fold {
 		s, pattern, escape = strings.ToLower(s), strings.ToLower(pattern), strings.ToLower(escape)
 	}
-	ok, err := matchLike(s, pattern, escape)
+	ok, err := matchLike(b, s, pattern, escape)
 	if err != nil {
 		return wire.Null, err
 	}
@@ -52,7 +53,7 @@ func like(s, pattern, escape string, fold bool) (wire.Value, error) {
 
 // matchLike goes back only to the last %, since what an earlier one took can
 // always be left to a later one. So it takes at most len(s) * len(p) steps.
-func matchLike(s, p, escape string) (bool, error) {
+func matchLike(b *budget.Budget, s, p, escape string) (bool, error) {
 	star, retry := -1, 0 // in p after the last %, in s where to try it next
 	i, j := 0, 0
 	for {
@@ -91,6 +92,9 @@ func matchLike(s, p, escape string) (bool, error) {
 		}
 		if star < 0 || retry >= len(s) {
 			return false, nil
+		}
+		if err := b.Spend(1 + i - retry); err != nil {
+			return false, err
 		}
 		_, n := utf8.DecodeRuneInString(s[retry:])
 		retry += n

@@ -33,6 +33,9 @@ func (j *junction) Type() wire.Type { return boolean }
 func (j *junction) Eval(env *Env) (wire.Value, error) {
 	stop := j.op == "OR"
 	unknown := false
+	if err := env.Budget.Spend(len(j.args)); err != nil {
+		return wire.Null, err
+	}
 	for _, a := range j.args {
 		v, err := a.Eval(env)
 		if err != nil {
@@ -121,6 +124,9 @@ func (n *in) Eval(env *Env) (wire.Value, error) {
 	if err != nil {
 		return wire.Null, err
 	}
+	if err := env.Budget.Spend(len(n.tests)); err != nil {
+		return wire.Null, err
+	}
 	unknown := false
 	for _, t := range n.tests {
 		v, err := t.r.Eval(env)
@@ -152,6 +158,9 @@ func (c *choice) Type() wire.Type { return c.t }
 
 func (c *choice) Eval(env *Env) (wire.Value, error) {
 	for i, cond := range c.conds {
+		if err := env.Budget.Spend(1); err != nil {
+			return wire.Null, err
+		}
 		v, err := cond.Eval(env)
 		if err != nil {
 			return wire.Null, err
@@ -176,6 +185,9 @@ func (c *coalesce) Type() wire.Type { return c.t }
 
 func (c *coalesce) Eval(env *Env) (wire.Value, error) {
 	for _, a := range c.args {
+		if err := env.Budget.Spend(1); err != nil {
+			return wire.Null, err
+		}
 		v, err := a.Eval(env)
 		if err != nil || !v.IsNull() {
 			return v, err

@@ -140,7 +140,7 @@ func parseUUID(text string) (wire.Value, error) {
 func parseBytes(text string) (wire.Value, error) {
 	bad := errInput(typeOf(wire.Bytes), text)
 	if s, ok := strings.CutPrefix(text, `\x`); ok {
-		b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
+		b, err := hex.DecodeString(withoutSpace(s))
 		if err != nil {
 			return wire.Null, bad
 		}

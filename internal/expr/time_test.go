@@ -20,7 +20,7 @@ func evalText(t *rapid.T, n expr.Node, err error) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := n.Eval(nil)
+	v, err := n.Eval(&expr.Env{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
@@ -194,6 +195,21 @@ func (db *DB) Catalog() *catalog.Snapshot { return db.catalog.Load() }
 // Target says which SQL bound statements are printed in.
 func (db *DB) Target() expr.Target { return db.driver.Target() }
 
+// Budget returns a budget for what is evaluated outside of a transaction, with
+// the time of a statement that reads. The caller ends it.
+func (db *DB) Budget(ctx context.Context) *budget.Budget {
+	return budget.New(ctx, db.options.ReadTimeout, db.driver.Account())
+}
+
+// Account counts what Go holds for statements.
+func (db *DB) Account() *budget.Account { return db.driver.Account() }
+
+// Stopped returns what became of a statement whose Budget has ended: the error
+// of ctx, or ErrTimeout. Any other err it returns as it is.
+func (db *DB) Stopped(ctx context.Context, err error) error {
+	return db.engineError(ctx, err, StopNone)
+}
+
 // NextID returns a new id, larger than all before it, of the same kind as Seq.
 func (db *DB) NextID() int64 { return db.clock.next() }
 
@@ -315,7 +331,13 @@ func (db *DB) engineError(ctx context.Context, err error, stop Stop) error {
 	if errors.As(err, &coded) {
 		return err
 	}
-	switch db.driver.Reason(err) {
+	reason := db.driver.Reason(err)
+	if errors.Is(err, budget.ErrStopped) {
+		if reason = ReasonInterrupted; stop == StopNone {
+			stop = StopLate // it was quicker than the watchdog
+		}
+	}
+	switch reason {
 	case ReasonInterrupted:
 		if e := context.Cause(ctx); e != nil {
 			return e

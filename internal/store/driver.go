@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -29,6 +30,8 @@ type Driver interface {
 	Migrate(ctx context.Context) error
 	// Reason classifies an error that a Session returned.
 	Reason(err error) Reason
+	// Account counts what Go holds for statements. It is there after Migrate.
+	Account() *budget.Account
 	// Backup writes a consistent copy of the database to a new file.
 	Backup(ctx context.Context, path string) error
 	// Flush moves what the engine keeps in a log of its own into its data files,
@@ -63,6 +66,9 @@ type Session interface {
 	Bound(ctx context.Context, limit time.Duration, yield func() bool)
 	// Unbound lifts the bound and says why calls were made to fail.
 	Unbound() Stop
+	// Budget bounds what Go evaluates between Bound and Unbound. Bytes that are
+	// charged to it stay charged until End.
+	Budget() *budget.Budget
 	// Active reports whether the transaction is still open: an engine may have
 	// rolled back all of it when one statement failed.
 	Active() bool

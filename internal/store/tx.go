@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -59,6 +60,9 @@ func (tx *Tx) open() error {
 func (tx *Tx) AfterCommit(fn func()) {
 	tx.write.after = append(tx.write.after, fn)
 }
+
+// Budget bounds what the caller evaluates in the transaction.
+func (tx *Tx) Budget() *budget.Budget { return tx.session.Budget() }
 
 // DB returns the database of the transaction.
 func (tx *Tx) DB() *DB { return tx.db }
@@ -225,6 +229,10 @@ func (tx *Tx) log(c *Change) error {
 		b := appendRow(nil, c.New)
 		n += len(b)
 		new = wire.BytesValue(b)
+	}
+	// A change stays in memory until it is committed and handed on.
+	if err := tx.Budget().Charge(n); err != nil {
+		return err
 	}
 	tx.db.logTotal += int64(n)
 	_, err := tx.exec(logInsert, []wire.Value{

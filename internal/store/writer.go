@@ -115,7 +115,7 @@ func (db *DB) commit(first *write) {
 	batch := []*write{first}
 	began, mixed := time.Now(), false
 	ok := db.run(session, first, false, false)
-	for ok && len(batch) < db.options.BatchLimit && !batch[len(batch)-1].defined {
+	for ok && len(batch) < db.options.BatchLimit && session.Budget().Held() < maxBatchBytes && !batch[len(batch)-1].defined {
 		if mixed && time.Since(began) > longestShared {
 			break
 		}
@@ -146,6 +146,10 @@ func (db *DB) commit(first *write) {
 // longestShared is for how long members of several senders run before they are
 // committed: each of them waits for all.
 const longestShared = 5 * time.Millisecond
+
+// maxBatchBytes is how many bytes the writes of a transaction hold before no
+// other joins them: they hold them until it is committed.
+const maxBatchBytes = 16 << 20
 
 // next returns the write that shares the commit as the next member, or nil when
 // it is time to commit.

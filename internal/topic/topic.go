@@ -117,7 +117,7 @@ func (s *Service) Route(tx *store.Tx, actor, role string) error {
 		router = NewRouter(snapshot, s.options.MaxPayload)
 		s.router.Store(router)
 	}
-	env := &expr.Env{User: actor, Role: role, Now: s.db.Now(), NextID: s.db.NextID}
+	env := &expr.Env{User: actor, Role: role, Now: s.db.Now(), NextID: s.db.NextID, Budget: tx.Budget()}
 	var list []Message
 	for _, c := range changes {
 		messages, err := router.Route(c, env)

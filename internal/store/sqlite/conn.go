@@ -11,6 +11,7 @@ import (
 
 	zs "zombiezen.com/go/sqlite"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
@@ -48,6 +49,7 @@ type conn struct {
 	broken bool  // a panic came through the engine: nobody knows what state it is in
 	dog    *watchdog
 	held   *atomic.Int64 // bytes of the engine
+	budget budget.Budget // of what Go evaluates for the transaction
 	log    *gathered     // of the one that writes
 
 	user   *user         // who holds a reading connection; nil: nobody
@@ -147,7 +149,7 @@ func (c *conn) prepare(s *store.Stmt) (*prepared, error) {
 	}
 	st, rest, err := c.sq.PrepareTransient(s.SQL)
 	if err != nil {
-		return nil, err
+		return nil, limitError(err)
 	}
 	if rest > 0 {
 		st.Finalize()
@@ -205,6 +207,7 @@ func (c *conn) done(s *store.Stmt, p *prepared, args []wire.Value) {
 	if bound > keepBound {
 		p.ClearBindings()
 	}
+	c.raised = nil // by an aggregate that was ended before its time
 }
 
 // Query runs s; see store.Session.
@@ -286,6 +289,8 @@ func (c *conn) Bound(ctx context.Context, limit time.Duration, yield func() bool
 	c.mu.Lock()
 	c.ctx, c.since, c.stop = ctx, c.began, store.StopNone
 	c.until, c.yield = c.since.Add(limit), yield
+	c.budget.Start(ctx, c.until, c.dog.account)
+	c.funcs.call.Budget = &c.budget
 	c.mu.Unlock()
 	c.dog.wake()
 }
@@ -296,11 +301,15 @@ func (c *conn) Unbound() store.Stop {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ctx = nil
+	c.funcs.call.Budget = nil
 	if c.killed {
 		c.arm()
 	}
 	return c.stop
 }
+
+// Budget bounds what Go evaluates between Bound and Unbound.
+func (c *conn) Budget() *budget.Budget { return &c.budget }
 
 // check interrupts the running statement if its bound is reached. It reports
 // since when there is a bound, if it still runs.
@@ -325,6 +334,7 @@ func (c *conn) check(now time.Time) (since time.Time, running bool) {
 func (c *conn) interrupt(why store.Stop) {
 	if !c.killed {
 		c.stop, c.killed = why, true
+		c.budget.Stop()
 		close(c.kill)
 	}
 }
@@ -381,6 +391,7 @@ func (c *conn) forget() {
 // End ends the transaction and gives the connection back.
 func (c *conn) End(commit bool) error {
 	c.Unbound() // also after a panic
+	c.budget.End()
 	defer c.pool.give(c)
 	if c.broken {
 		return errBroken

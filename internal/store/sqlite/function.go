@@ -50,7 +50,7 @@ func register(c *conn) (*functions, error) {
 	}
 	f := &functions{c: c, tls: libc.NewTLS(), db: db}
 	f.out = mustAlloc(f.tls, outSize)
-	f.free = pointer(&f.keep, plainFunc(libc.Xfree))
+	f.free = pointer(&f.keep, plainFunc(lib.Xsqlite3_free))
 	for _, s := range expr.Functions() {
 		if err := f.scalar(s); err != nil {
 			f.close()
@@ -115,6 +115,8 @@ func (f *functions) scalar(s expr.Function) error {
 	}
 	call := rowFunc(func(tls *libc.TLS, ctx uintptr, _ int32, args uintptr) {
 		defer f.recovered(tls, ctx, s.Name)
+		held := f.call.Budget.Held()
+		defer func() { f.call.Budget.Release(held) }() // the engine has its own copy
 		in, err := f.values(tls, args, s.Args)
 		if err == nil {
 			var out wire.Value
@@ -159,6 +161,7 @@ func (f *functions) aggregate(a expr.Aggregate) error {
 	final := plainFunc(func(tls *libc.TLS, ctx uintptr) {
 		value(tls, ctx)
 		if n := number(tls, ctx); *n > 0 {
+			f.accs[*n-1].End()
 			f.accs[*n-1] = nil
 			*n = 0
 		}
@@ -207,7 +210,7 @@ func (f *functions) accumulator(tls *libc.TLS, ctx uintptr, a expr.Aggregate) ex
 	if *n > 0 {
 		return f.accs[*n-1]
 	}
-	acc := a.New()
+	acc := a.New(&f.call)
 	for i, other := range f.accs {
 		if other == nil {
 			f.accs[i] = acc
@@ -291,28 +294,39 @@ func (f *functions) result(tls *libc.TLS, ctx uintptr, v wire.Value, t wire.Type
 		lib.Xsqlite3_result_double(tls, ctx, v.Float())
 	case wire.TagText:
 		if t.Kind == wire.Decimal {
-			b := string(expr.EncodeDecimal(v.Text()))
-			p, free := f.copied(b)
-			lib.Xsqlite3_result_blob(tls, ctx, p, int32(len(b)), free)
+			f.blob(tls, ctx, string(expr.EncodeDecimal(v.Text())))
 			return
 		}
-		p, free := f.copied(v.Text())
-		lib.Xsqlite3_result_text(tls, ctx, p, int32(len(v.Text())), free)
+		if p, free, ok := f.copied(v.Text()); ok {
+			lib.Xsqlite3_result_text(tls, ctx, p, int32(len(v.Text())), free)
+		} else {
+			lib.Xsqlite3_result_error_nomem(tls, ctx)
+		}
 	case wire.TagBytes:
-		p, free := f.copied(v.Raw())
-		lib.Xsqlite3_result_blob(tls, ctx, p, int32(len(v.Raw())), free)
+		f.blob(tls, ctx, v.Raw())
+	}
+}
+
+func (f *functions) blob(tls *libc.TLS, ctx uintptr, s string) {
+	if p, free, ok := f.copied(s); ok {
+		lib.Xsqlite3_result_blob(tls, ctx, p, int32(len(s)), free)
+	} else {
+		lib.Xsqlite3_result_error_nomem(tls, ctx)
 	}
 }
 
 // copied puts s where the engine can read it, and says how the engine keeps it:
-// by a copy of what is small, and by taking over what is not.
-func (f *functions) copied(s string) (at, free uintptr) {
+// by a copy of what is small, and by taking over what is not, which counts among
+// what the engine holds. ok is false when there is no room for it.
+func (f *functions) copied(s string) (at, free uintptr, ok bool) {
 	at, free = f.out, transient
 	if len(s) >= outSize {
-		at, free = mustAlloc(f.tls, len(s)), f.free
+		if at, free = lib.Xsqlite3_malloc64(f.tls, uint64(len(s))), f.free; at == 0 {
+			return 0, 0, false
+		}
 	}
 	copy(libc.GoBytes(at, len(s)), s)
-	return at, free
+	return at, free, true
 }
 
 func mustAlloc(tls *libc.TLS, n int) uintptr {

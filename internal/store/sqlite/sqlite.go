@@ -21,6 +21,7 @@ import (
 	"modernc.org/sqlite" // the database/sql driver, for the migrations
 	zs "zombiezen.com/go/sqlite"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/store"
 )
@@ -35,9 +36,9 @@ const FileName = "kalam.db"
 
 // Driver is an open data folder. It implements store.Driver.
 type Driver struct {
-	// MemoryLimit is how many bytes the engine may hold for all statements
-	// together; default 512 MiB. When it holds more, the statement that holds most
-	// is ended. It is set before the database is opened.
+	// MemoryLimit is how many bytes the engine, and Go beside it, may hold for all
+	// statements together; default 512 MiB. When they hold more, the statement that
+	// holds most is ended. It is set before the database is opened.
 	MemoryLimit int64
 
 	dir    string
@@ -160,6 +161,9 @@ func uriPath(path string) string {
 
 // Target is SQLite.
 func (d *Driver) Target() expr.Target { return expr.SQLite }
+
+// Account counts what Go holds for statements, half of MemoryLimit at most.
+func (d *Driver) Account() *budget.Account { return d.dog.account }
 
 // Begin opens a transaction on the writing or on a free reading connection.
 func (d *Driver) Begin(ctx context.Context, mode store.Mode, user string) (store.Session, error) {

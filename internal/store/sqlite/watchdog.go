@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/kalamdb/kalam-go/internal/budget"
 )
 
 // watchdog interrupts statements whose bound is reached, and the one that holds
@@ -11,11 +13,12 @@ import (
 // all connections, and only while one of them is bound: that costs a statement
 // less than a timer and a context of its own.
 type watchdog struct {
-	limit int64         // bytes that the engine may hold
-	shed  func()        // frees what idle connections can do without
-	awake chan struct{} // holds one token when a connection was bound
-	stop  chan struct{}
-	done  chan struct{}
+	limit   int64           // bytes that the engine and the account may hold together
+	account *budget.Account // of what Go holds for statements
+	shed    func()          // frees what idle connections can do without
+	awake   chan struct{}   // holds one token when a connection was bound
+	stop    chan struct{}
+	done    chan struct{}
 
 	mu    sync.Mutex
 	conns []*conn // mu guards it
@@ -27,7 +30,7 @@ const (
 )
 
 func newWatchdog(limit int64, shed func()) *watchdog {
-	return &watchdog{limit: limit, shed: shed, awake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	return &watchdog{limit: limit, account: budget.NewAccount(limit / 2), shed: shed, awake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
 func (w *watchdog) add(c *conn) {
@@ -76,7 +79,7 @@ func (w *watchdog) run() {
 				shed = time.Now()
 				w.shed()
 			}
-			bound = w.check(held.used() > w.limit)
+			bound = w.check(held.used()+w.account.Held() > w.limit)
 		}
 	}
 }
@@ -89,14 +92,15 @@ func (w *watchdog) check(tooMuch bool) (bound bool) {
 	now := time.Now()
 	var greedy *conn
 	var began time.Time
+	var most int64
 	for _, c := range w.conns {
 		since, running := c.check(now)
 		if !running {
 			continue
 		}
 		bound = true
-		if greedy == nil || c.held.Load() > greedy.held.Load() {
-			greedy, began = c, since
+		if holds := c.held.Load() + c.budget.Held(); greedy == nil || holds > most {
+			greedy, began, most = c, since, holds
 		}
 	}
 	if tooMuch && greedy != nil {
