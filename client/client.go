@@ -178,12 +178,7 @@ func (c *Client) authCall(ctx context.Context, fn func(ctx context.Context) erro
 	if err := c.session.reentered(ctx); err != nil {
 		return err
 	}
-	if c.isClosed() {
-		return ErrClosed
-	}
-	ctx, stop := context.WithTimeout(context.WithValue(ctx, reentry{}, c.session), c.session.timeout)
-	defer stop()
-	if err := fn(ctx); err != nil {
+	if err := c.during(context.WithValue(ctx, reentry{}, c.session), c.session.timeout, fn); err != nil {
 		return err
 	}
 	t, refresh := c.session.pair()
@@ -192,9 +187,9 @@ func (c *Client) authCall(ctx context.Context, fn func(ctx context.Context) erro
 	return nil
 }
 
-// Close ends the live queries with ErrClosed, stops what runs in the background
-// and waits for it. A provider that does not obey its context is not waited
-// for. Close may be called more than once.
+// Close ends the calls and live queries that are under way with ErrClosed, stops
+// what runs in the background and waits for it. A provider that does not obey
+// its context is not waited for. Close may be called more than once.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -212,6 +207,44 @@ func (c *Client) isClosed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed
+}
+
+// enter lets a call begin: its context ends after a time (0: no limit), and with
+// the client. Leave takes the call's error and returns the one to report.
+func (c *Client) enter(ctx context.Context, limit time.Duration) (_ context.Context, leave func(error) error, err error) {
+	var cancel context.CancelFunc
+	if limit > 0 {
+		ctx, cancel = context.WithTimeout(ctx, limit)
+	} else {
+		ctx, cancel = context.WithCancel(ctx)
+	}
+	stop := (func())(cancel)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		cancel()
+		return nil, nil, ErrClosed
+	}
+	c.stops[&stop] = struct{}{}
+	return ctx, func(err error) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.stops, &stop)
+		if c.closed && cutOff(err) {
+			err = ErrClosed
+		}
+		cancel()
+		return err
+	}, nil
+}
+
+// during runs a call between enter and leave.
+func (c *Client) during(ctx context.Context, limit time.Duration, fn func(ctx context.Context) error) error {
+	ctx, leave, err := c.enter(ctx, limit)
+	if err != nil {
+		return err
+	}
+	return leave(fn(ctx))
 }
 
 // spawn runs fn in the background until it returns; Close calls stop and waits.

@@ -44,16 +44,18 @@ func (c *Client) Connect(ctx context.Context) error {
 	if err := c.mayTravel(); err != nil {
 		return err
 	}
-	outcome, err := c.socket.hold()
-	if err != nil || outcome == nil {
-		return err
-	}
-	select {
-	case err := <-outcome:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return c.during(ctx, 0, func(ctx context.Context) error {
+		outcome, err := c.socket.hold()
+		if err != nil || outcome == nil {
+			return err
+		}
+		select {
+		case err := <-outcome:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
 }
 
 // Disconnect ends all live queries with ErrDisconnected and closes the socket.
@@ -88,25 +90,26 @@ func (c *Client) Prime(ctx context.Context) (auth.Auth, error) {
 	if err := c.session.reentered(ctx); err != nil {
 		return auth.Auth{}, err
 	}
-	if c.isClosed() {
-		return auth.Auth{}, ErrClosed
-	}
-	ctx, stop := context.WithTimeout(ctx, c.session.timeout)
-	defer stop()
-	return c.session.prime(ctx)
+	var cred auth.Auth
+	err := c.during(ctx, c.session.timeout, func(ctx context.Context) (err error) {
+		cred, err = c.session.prime(ctx)
+		return err
+	})
+	return cred, err
 }
 
 // AccessToken returns a token for requests that the client does not do itself,
 // as those of an application to its own services. When the last one was not
 // accepted, give it as rejected.
 func (c *Client) AccessToken(ctx context.Context, rejected string) (string, error) {
-	if c.isClosed() {
-		return "", ErrClosed
-	}
 	if err := c.mayTravel(); err != nil {
 		return "", err
 	}
-	t, err := c.session.get(ctx, need{rejected: rejected})
+	var t token
+	err := c.during(ctx, 0, func(ctx context.Context) (err error) {
+		t, err = c.session.get(ctx, need{rejected: rejected})
+		return err
+	})
 	return t.text, err
 }
 

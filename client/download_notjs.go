@@ -27,11 +27,29 @@ func (c *Client) OpenFile(ctx context.Context, table string, f *FileRef, part Ra
 	if part.Offset < 0 || part.Length < 0 {
 		return nil, wire.NewError(wire.CodeInvalidInput, "the range of a file begins before it, or ends before it begins")
 	}
+	ctx, leave, err := c.enter(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
 	err = c.withToken(ctx, func(ctx context.Context, token string) error {
 		body, err = c.getFile(ctx, token, c.endpoint.http+c.filePath(table, f), part)
 		return err
 	})
-	return body, err
+	if err != nil {
+		return nil, leave(err)
+	}
+	return &fileBody{body, leave}, nil
+}
+
+// fileBody is the content of a file that is being read.
+type fileBody struct {
+	io.ReadCloser
+	leave func(error) error
+}
+
+// Close implements io.Closer.
+func (b *fileBody) Close() error {
+	return errors.Join(b.ReadCloser.Close(), b.leave(nil))
 }
 
 func (c *Client) getFile(ctx context.Context, token, url string, part Range) (io.ReadCloser, error) {

@@ -123,6 +123,12 @@ func isFinal(err error) bool {
 	return errors.Is(err, ErrClosed) || errors.Is(err, ErrInsecureTransport) || errors.Is(err, ErrReentrant)
 }
 
+// cutOff reports whether err may be one of a call that Close has ended, and not
+// an answer.
+func cutOff(err error) bool {
+	return err != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable))
+}
+
 // classify gives an answer of the server its classes. Status is the HTTP
 // status, 0 for a frame of the socket.
 func classify(status int, e *wire.Error) error {

@@ -29,7 +29,7 @@ func (c *Client) FileURL(ctx context.Context, table string, f *FileRef, life tim
 func (c *Client) SignFile(ctx context.Context, path string, life time.Duration) (link *wire.FileLink, err error) {
 	seconds := int((life + time.Second - 1) / time.Second)
 	body := wire.AppendFileLinkRequest(nil, &wire.FileLinkRequest{Path: path, ExpiresIn: seconds})
-	err = c.authorized(ctx, func(ctx context.Context, token string) error {
+	err = c.authorized(ctx, c.timeout, func(ctx context.Context, token string) error {
 		resp, err := c.transport.Do(ctx, &request{Method: "POST", URL: c.endpoint.http + "/v1/api/files/sign", Token: token, Body: body})
 		switch {
 		case ctx.Err() != nil:

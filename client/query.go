@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -116,7 +117,7 @@ func (c *Client) Batch(ctx context.Context, statements []Statement) ([]*Result, 
 // is: for bindings to other languages, which build and read JSON themselves. An
 // answer that reports an error is an error here too.
 func (c *Client) Send(ctx context.Context, body []byte) (answer []byte, err error) {
-	err = c.authorized(ctx, func(ctx context.Context, token string) error {
+	err = c.authorized(ctx, c.timeout, func(ctx context.Context, token string) error {
 		resp, err := c.postSQL(ctx, token, body)
 		if err == nil {
 			answer, err = c.rawAnswer(resp)
@@ -139,7 +140,7 @@ func (c *Client) rawAnswer(resp *response) ([]byte, error) {
 // send does a request with a token.
 func (c *Client) send(ctx context.Context, r *wire.Request) (results []*Result, err error) {
 	body := wire.AppendRequest(nil, r)
-	err = c.authorized(ctx, func(ctx context.Context, token string) error {
+	err = c.authorized(ctx, c.timeout, func(ctx context.Context, token string) error {
 		resp, err := c.postSQL(ctx, token, body)
 		if err == nil {
 			results, err = c.decodeAnswer(resp)
@@ -149,20 +150,16 @@ func (c *Client) send(ctx context.Context, r *wire.Request) (results []*Result, 
 	return results, err
 }
 
-// authorized runs fn with a token, within the time of a request.
-func (c *Client) authorized(ctx context.Context, fn func(ctx context.Context, token string) error) error {
-	ctx, stop := context.WithTimeout(ctx, c.timeout)
-	defer stop()
-	return c.withToken(ctx, fn)
+// authorized runs fn with a token, within a time (0: no limit) and until the
+// client is closed.
+func (c *Client) authorized(ctx context.Context, limit time.Duration, fn func(ctx context.Context, token string) error) error {
+	return c.during(ctx, limit, func(ctx context.Context) error { return c.withToken(ctx, fn) })
 }
 
 // withToken runs fn with a token. When the server does not accept the token the
 // session is renewed and fn run once more, which is safe since the first time
 // did nothing.
 func (c *Client) withToken(ctx context.Context, fn func(ctx context.Context, token string) error) error {
-	if c.isClosed() {
-		return ErrClosed
-	}
 	if err := c.mayTravel(); err != nil {
 		return err
 	}

@@ -144,6 +144,9 @@ func (s *session) start(ctx context.Context, n need) *flight {
 		if err != nil && s.version != version && s.token.text != "" {
 			t, err = s.token, nil // somebody logged in meanwhile
 		}
+		if cutOff(err) && s.c.isClosed() {
+			err = ErrClosed
+		}
 		f.token, f.err = t, err
 		s.flight = nil
 		refresh := s.refresh

@@ -48,7 +48,7 @@ type stateHook struct {
 
 // report notes how the session stands after an attempt to get a token, or to use it.
 func (h *stateHook) report(t token, refresh string, err error) {
-	if h.fn == nil {
+	if h.fn == nil || errors.Is(err, ErrClosed) {
 		return
 	}
 	e := AuthEvent{State: StateSignedIn, User: t.subject, Err: err, refresh: &refresh}
@@ -75,14 +75,16 @@ func (h *stateHook) report(t token, refresh string, err error) {
 
 // tell calls the application with what waits, and ends.
 func (h *stateHook) tell() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for len(h.waiting) > 0 {
+	for {
+		h.mu.Lock()
+		if len(h.waiting) == 0 {
+			h.running = false
+			h.mu.Unlock()
+			return
+		}
 		e := h.waiting[0]
 		h.waiting = h.waiting[1:]
 		h.mu.Unlock()
 		h.fn(e)
-		h.mu.Lock()
 	}
-	h.running = false
 }

@@ -48,9 +48,7 @@ func (c *Client) settle(ctx context.Context, route string, r *wire.AckRequest) (
 // time for a request and what it waits at the server. When the server does not
 // accept the token the session is renewed and the request sent once more.
 func (c *Client) topicCall(ctx context.Context, route string, body []byte, wait time.Duration, decode func([]byte) error) error {
-	ctx, stop := context.WithTimeout(ctx, c.timeout+wait)
-	defer stop()
-	return c.withToken(ctx, func(ctx context.Context, token string) error {
+	return c.authorized(ctx, c.timeout+wait, func(ctx context.Context, token string) error {
 		return c.postTopic(ctx, route, token, body, decode)
 	})
 }

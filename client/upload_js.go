@@ -7,7 +7,7 @@ import "context"
 // token, post is called once more with another one. It has no time limit but
 // that of its context.
 func (c *Client) Upload(ctx context.Context, post func(ctx context.Context, token string) (status int, body []byte, err error)) (answer []byte, err error) {
-	err = c.withToken(ctx, func(ctx context.Context, token string) error {
+	err = c.authorized(ctx, 0, func(ctx context.Context, token string) error {
 		status, body, err := post(ctx, token)
 		switch {
 		case ctx.Err() != nil:

@@ -65,7 +65,7 @@ func (c *Client) QueryFiles(ctx context.Context, sql string, files Files, args .
 	}
 	form := newForm(sql, params, c.namespace, files)
 	var results []*Result
-	err = c.withToken(ctx, func(ctx context.Context, token string) error {
+	err = c.authorized(ctx, 0, func(ctx context.Context, token string) error {
 		body, err := form.open()
 		if err != nil {
 			return err
