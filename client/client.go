@@ -140,7 +140,7 @@ func (c *Client) Login(ctx context.Context) (*wire.LoginResponse, error) {
 			return err
 		}
 		if !auth.IsBasic(cred) {
-			return errors.New("log in: the provider gives a token, only user and password can be exchanged")
+			return errors.New("the provider gives a token; only user and password can be exchanged for a session")
 		}
 		if l, err = c.postLogin(ctx, cred); err != nil {
 			return err

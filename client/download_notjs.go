@@ -72,20 +72,20 @@ func (c *Client) getFile(ctx context.Context, token, url string, part Range) (io
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, c.noAnswer("open the file", err)
+		return nil, c.noAnswer(err)
 	case resp.StatusCode == want:
 		return resp.Body, nil
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return nil, c.otherVersion("open a part of the file", resp.StatusCode)
+		return nil, c.otherVersion(resp.StatusCode)
 	case http.StatusRequestedRangeNotSatisfiable:
 		return nil, wire.NewError(wire.CodeInvalidInput, "the range begins after the end of the file")
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return nil, c.noAnswer("open the file", errors.Join(errors.New("status "+resp.Status), err))
+		return nil, c.noAnswer(errors.Join(errors.New("status "+resp.Status), err))
 	}
-	return nil, c.fileError("open the file", &response{Status: resp.StatusCode, Body: text})
+	return nil, c.fileError(&response{Status: resp.StatusCode, Body: text})
 }

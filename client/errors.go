@@ -57,14 +57,14 @@ var (
 
 // failure is an error of a class, or of several, with what caused it.
 type failure struct {
-	text    string // what was being done
+	text    string // what went wrong, before its cause
 	cause   error
 	classes []error
 	final   bool // asking again with the same credentials is of no use
 	status  int  // of the HTTP answer, 0 when there was none
 }
 
-// Error gives the step and the cause.
+// Error gives the text and the cause.
 func (f *failure) Error() string {
 	cause := ""
 	switch {
@@ -93,14 +93,14 @@ func unavailable(text string, cause error) error {
 }
 
 // noAnswer makes an error of a request that got none.
-func (c *Client) noAnswer(step string, cause error) error {
-	return unavailable(step+": no answer from "+c.endpoint.http, cause)
+func (c *Client) noAnswer(cause error) error {
+	return unavailable("no answer from "+c.endpoint.http, cause)
 }
 
 // notOurs makes an error of an answer that is not one of KalamDB. It may pass,
 // as the sign-in page of a network does, and never ends a session.
-func (c *Client) notOurs(step string, status int) error {
-	text := step + ": " + c.endpoint.http + " answered with status " + itoa(status)
+func (c *Client) notOurs(status int) error {
+	text := c.endpoint.http + " answered with status " + itoa(status)
 	if status >= 500 {
 		return &failure{text: text, classes: []error{ErrUnavailable}, status: status}
 	}
@@ -109,8 +109,8 @@ func (c *Client) notOurs(step string, status int) error {
 }
 
 // otherVersion makes an error of a KalamDB server that does not know a route.
-func (c *Client) otherVersion(step string, status int) error {
-	text := step + ": the server at " + c.endpoint.http + " does not know the route: update it or this client, whichever is older"
+func (c *Client) otherVersion(status int) error {
+	text := "the server at " + c.endpoint.http + " does not know the route: update it or this client, whichever is older"
 	return &failure{text: text, classes: []error{ErrVersion}, status: status, final: true}
 }
 
@@ -184,7 +184,7 @@ const (
 // errors.Is.
 type Description struct {
 	Code      wire.Code   // of the server, or one of this package
-	Message   string      // all of the error's text
+	Message   string      // the error's text
 	Status    int         // HTTP status of the answer; 0 when there was none
 	Retryable bool        // the same call may succeed later
 	Answer    *wire.Error // what the server said, if it is that

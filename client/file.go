@@ -35,12 +35,12 @@ func (c *Client) SignFile(ctx context.Context, path string, life time.Duration) 
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			return c.noAnswer("sign a URL", err)
+			return c.noAnswer(err)
 		case resp.Status != 200:
-			return c.fileError("sign a URL", resp)
+			return c.fileError(resp)
 		}
 		if link, err = wire.DecodeFileLink(resp.Body); err != nil || !strings.HasPrefix(link.URL, "/") {
-			return c.notOurs("sign a URL", resp.Status)
+			return c.notOurs(resp.Status)
 		}
 		return nil
 	})
@@ -60,9 +60,9 @@ func (c *Client) filePath(table string, f *FileRef) string {
 }
 
 // fileError makes an error of a refusal by a route of files.
-func (c *Client) fileError(step string, resp *response) error {
+func (c *Client) fileError(resp *response) error {
 	if e := wire.DecodeTopicError(resp.Body); e != nil {
 		return classify(resp.Status, e)
 	}
-	return c.strangeAnswer(step, resp)
+	return c.strangeAnswer(resp)
 }

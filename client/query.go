@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kalamdb/kalam-go/wire"
@@ -203,17 +205,17 @@ func (c *Client) postSQL(ctx context.Context, token string, body []byte) (*respo
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
-	return nil, c.noAnswer("query", err)
+	return nil, c.noAnswer(err)
 }
 
 // decodeAnswer reads an answer of /v1/api/sql.
 func (c *Client) decodeAnswer(resp *response) ([]*Result, error) {
 	answer, err := wire.DecodeResponse(resp.Body)
 	if err != nil {
-		return nil, c.strangeAnswer("query", resp)
+		return nil, c.strangeAnswer(resp)
 	}
 	if answer.Err != nil {
-		err := classify(resp.Status, answer.Err)
+		err := classify(resp.Status, unnumbered(answer.Err))
 		if answer.Err.Code == wire.CodeSetupRequired {
 			err = &failure{cause: err, final: true}
 		}
@@ -232,17 +234,31 @@ func (c *Client) decodeAnswer(resp *response) ([]*Result, error) {
 	return results, nil
 }
 
+// unnumbered moves the number of the failed statement, which the wire repeats in
+// some messages, to its field alone.
+func unnumbered(e *wire.Error) *wire.Error {
+	rest, ok := strings.CutPrefix(e.Message, "Statement ")
+	number, message, found := strings.Cut(rest, " failed: ")
+	n, err := strconv.Atoi(number)
+	if !ok || !found || err != nil {
+		return e
+	}
+	out := *e
+	out.Statement, out.Message = n, message
+	return &out
+}
+
 // strangeAnswer makes an error of an answer that is not one of the route: of a
 // guard before it, or of something between us and the server.
-func (c *Client) strangeAnswer(step string, resp *response) error {
+func (c *Client) strangeAnswer(resp *response) error {
 	a := wire.DecodeAuthError(resp.Body)
 	switch {
 	case a != nil && (resp.Status == 404 || resp.Status == 405):
-		return c.otherVersion(step, resp.Status)
+		return c.otherVersion(resp.Status)
 	case a != nil && resp.Status >= 400:
 		return classify(resp.Status, &wire.Error{Code: wire.Code(a.Code), Message: a.Error()})
 	case resp.Status >= 300 && resp.Status < 400:
-		return unavailable(step, errors.New("the server redirected; use its final url"))
+		return unavailable("", errors.New("the server redirected; use its final url"))
 	}
-	return c.notOurs(step, resp.Status)
+	return c.notOurs(resp.Status)
 }

@@ -370,7 +370,7 @@ func (m *serving) failed(sub *subscription, f *wire.ServerFrame) error {
 			return nil
 		}
 	}
-	err := &failure{text: "subscribe", cause: classify(0, &wire.Error{Code: f.Code, Message: f.Message})}
+	err := &failure{cause: classify(0, &wire.Error{Code: f.Code, Message: f.Message})}
 	discard := f.Code == wire.CodeIdentityChanged
 	m.s.endSome(err, discard, func(other *subscription) bool { return other == sub })
 	return nil

@@ -343,14 +343,14 @@ func (s *session) askOnce(ctx context.Context) (auth.Auth, error) {
 // postLogin exchanges user and password for a session.
 func (c *Client) postLogin(ctx context.Context, cred auth.Auth) (*wire.LoginResponse, error) {
 	body := wire.AppendLoginRequest(nil, &wire.LoginRequest{User: cred.User(), Password: cred.Reveal()})
-	return c.postAuth(ctx, "log in", &request{Method: "POST", URL: c.endpoint.http + "/v1/api/auth/login", Body: body})
+	return c.postAuth(ctx, &request{Method: "POST", URL: c.endpoint.http + "/v1/api/auth/login", Body: body})
 }
 
 // postRefresh exchanges a refresh token, or the one that has replaced it, for
 // the next pair.
 func (c *Client) postRefresh(ctx context.Context, refresh string) (*wire.LoginResponse, error) {
 	refresh = c.session.renewed.newest(refresh)
-	l, err := c.postAuth(ctx, "refresh the session", &request{Method: "POST", URL: c.endpoint.http + "/v1/api/auth/refresh", Token: refresh})
+	l, err := c.postAuth(ctx, &request{Method: "POST", URL: c.endpoint.http + "/v1/api/auth/refresh", Token: refresh})
 	if err == nil {
 		c.session.renewed.replace(refresh, l.RefreshToken)
 	}
@@ -359,13 +359,13 @@ func (c *Client) postRefresh(ctx context.Context, refresh string) (*wire.LoginRe
 
 // postAuth does a request of an auth route. What is not an answer of a KalamDB
 // server, as the page of a captive portal, counts as no answer.
-func (c *Client) postAuth(ctx context.Context, step string, r *request) (*wire.LoginResponse, error) {
+func (c *Client) postAuth(ctx context.Context, r *request) (*wire.LoginResponse, error) {
 	if err := c.mayTravel(); err != nil {
 		return nil, err
 	}
 	wait := backoff{first: 250 * time.Millisecond, most: 2 * time.Second}
 	for {
-		l, after, err := c.tryAuth(ctx, step, r)
+		l, after, err := c.tryAuth(ctx, r)
 		if err == nil || !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrRateLimited) {
 			return l, err
 		}
@@ -385,15 +385,15 @@ func (c *Client) postAuth(ctx context.Context, step string, r *request) (*wire.L
 	}
 }
 
-func (c *Client) tryAuth(ctx context.Context, step string, r *request) (*wire.LoginResponse, time.Duration, error) {
+func (c *Client) tryAuth(ctx context.Context, r *request) (*wire.LoginResponse, time.Duration, error) {
 	resp, err := c.transport.Do(ctx, r)
 	if err != nil {
-		return nil, 0, c.noAnswer(step, err)
+		return nil, 0, c.noAnswer(err)
 	}
 	if resp.Status == 200 {
 		l, err := wire.DecodeLoginResponse(resp.Body)
 		if err != nil || l.AccessToken == "" {
-			return nil, 0, c.notOurs(step, resp.Status)
+			return nil, 0, c.notOurs(resp.Status)
 		}
 		return l, 0, nil
 	}
@@ -411,12 +411,12 @@ func (c *Client) tryAuth(ctx context.Context, step string, r *request) (*wire.Lo
 	}
 	switch {
 	case known && (resp.Status == 404 || resp.Status == 405), !known && resp.Status != 401 && resp.Status != 403 && resp.Status != 429:
-		return nil, resp.RetryAfter, c.strangeAnswer(step, resp)
+		return nil, resp.RetryAfter, c.strangeAnswer(resp)
 	case resp.Status >= 500:
-		return nil, resp.RetryAfter, unavailable(step, e)
+		return nil, resp.RetryAfter, unavailable("", e)
 	}
 	err = classify(resp.Status, e)
-	f := &failure{text: step, cause: err, final: resp.Status != 429}
+	f := &failure{cause: err, final: resp.Status != 429}
 	if resp.Status == 401 {
 		f.classes = []error{ErrLoginRequired}
 	}

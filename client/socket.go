@@ -292,7 +292,7 @@ func (s *socket) connectWith(ctx context.Context, t token) (*link, error) {
 	}
 	conn, err := s.dialer.Dial(ctx, url)
 	if err != nil {
-		return nil, s.c.noAnswer("connect", err)
+		return nil, s.c.noAnswer(err)
 	}
 	l := &link{conn: conn, token: t}
 	if err := l.write(ctx, authenticate(t)); err != nil {
@@ -383,5 +383,5 @@ func (s *socket) refused(t token, code wire.Code, message string) error {
 		s.rejected, s.repeats = t.text, 0
 	}
 	s.repeats++
-	return &failure{text: "sign in on the socket", cause: classify(401, e), final: s.repeats >= 2}
+	return &failure{cause: classify(401, e), final: s.repeats >= 2}
 }

@@ -59,12 +59,12 @@ func (c *Client) postTopic(ctx context.Context, route, token string, body []byte
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return c.noAnswer(route, err)
+		return c.noAnswer(err)
 	}
 	if resp.Status != 200 {
 		e := wire.DecodeTopicError(resp.Body)
 		if e == nil {
-			return c.strangeAnswer(route, resp)
+			return c.strangeAnswer(resp)
 		}
 		err := classify(resp.Status, e)
 		if e.Code == wire.CodeSetupRequired {
@@ -73,7 +73,7 @@ func (c *Client) postTopic(ctx context.Context, route, token string, body []byte
 		return err
 	}
 	if err := decode(resp.Body); err != nil {
-		return c.notOurs(route, resp.Status)
+		return c.notOurs(resp.Status)
 	}
 	return nil
 }

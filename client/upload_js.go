@@ -13,7 +13,7 @@ func (c *Client) Upload(ctx context.Context, post func(ctx context.Context, toke
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			return c.noAnswer("upload", err)
+			return c.noAnswer(err)
 		}
 		answer, err = c.rawAnswer(&response{Status: status, Body: body})
 		return err

@@ -108,7 +108,7 @@ func (c *Client) postForm(ctx context.Context, token string, form *form, body *f
 	case sourceErr != nil:
 		return nil, sourceErr
 	case err != nil:
-		return nil, c.noAnswer("upload", err)
+		return nil, c.noAnswer(err)
 	}
 	return &response{Status: resp.StatusCode, Body: answer}, nil
 }

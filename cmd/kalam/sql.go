@@ -212,8 +212,11 @@ func (x *executor) failure(err error, script string, offset int) error {
 		return explain(err, x.url)
 	}
 	var b strings.Builder
-	// Of a text of one statement everybody knows which one.
-	b.WriteString(printable(string(e.Code) + ": " + strings.TrimPrefix(e.Message, "Statement 1 failed: ")))
+	b.WriteString(printable(string(e.Code) + ": "))
+	if e.Statement > 1 {
+		fmt.Fprintf(&b, "Statement %d failed: ", e.Statement)
+	}
+	b.WriteString(printable(e.Message))
 	if e.Line > 0 {
 		line, column := dialect.Place(script, dialect.Pos(offset))
 		if e.Line == 1 {

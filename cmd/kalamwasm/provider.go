@@ -8,6 +8,7 @@ import (
 	"syscall/js"
 
 	"github.com/kalamdb/kalam-go/auth"
+	"github.com/kalamdb/kalam-go/client"
 )
 
 // provider makes a Provider of a function that gives a promise of credentials.
@@ -67,10 +68,13 @@ func await(ctx context.Context, promise js.Value) (js.Value, error) {
 }
 
 // thrown makes an error of what a provider threw. An Error whose property
-// permanent is true is a refusal for good.
+// permanent is true is a refusal for good; so is a call of the client that waits.
 func thrown(v js.Value) error {
 	if v.Type() != js.TypeObject {
 		return errors.New("the provider failed")
+	}
+	if v.Get("code").Equal(js.ValueOf(string(client.CodeReentrant))) {
+		return client.ErrReentrant
 	}
 	err := errors.New("the provider failed")
 	if m := v.Get("message"); m.Type() == js.TypeString {

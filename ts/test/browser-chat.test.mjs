@@ -156,7 +156,7 @@ test('a relay with a wrong password ends with one line that says so', async () =
   let said = '';
   wrong.stderr.on('data', (chunk) => { said += chunk; });
   assert.deepEqual(await once(wrong, 'close'), [1, null]);
-  assert.equal(said, 'relay: log in: Invalid credentials\n');
+  assert.equal(said, 'relay: Invalid credentials\n');
 });
 
 test('with the relay alice and bob see what the other writes, also what was written before it ran', async () => {

@@ -73,7 +73,7 @@ export class KalamDBClient {
 
   /** Ends everything and frees memory. A later call starts anew. */
   async shutdown(): Promise<void> {
-    await this.#session.stop(() => this.#subscriptions.endAll());
+    await this.#session.stop(() => this.#subscriptions.endAll('CLIENT_CLOSED'));
   }
 
   /** Whether the socket is open and signed in. */
@@ -230,13 +230,13 @@ export class KalamDBClient {
     return new KalamRow(row, this.#context(tableName));
   }
 
-  /** Inserts a row. A column that is undefined gets its DEFAULT. */
+  /** Inserts a row, and gives it as it is stored in `named_rows`. A column that is undefined gets its DEFAULT. */
   async insert(table: string, data: { readonly [column: string]: Param }, options?: CallOptions): Promise<QueryResponse> {
     if (Object.keys(data).length === 0) throw invalid('insert: the row has no columns');
     const { columns, values, names } = cellsOf(table, data);
     const places = columns.map((_, i) => `$${i + 1}`);
     const row = columns.length === 0 ? 'DEFAULT VALUES' : `(${columns.join(', ')}) VALUES (${places.join(', ')})`;
-    return this.#change(`INSERT INTO ${checkTable(table)} ${row}`, values, names, options);
+    return this.#change(`INSERT INTO ${checkTable(table)} ${row} RETURNING *`, values, names, options);
   }
 
   /**

@@ -94,6 +94,16 @@ export interface Failure extends KalamErrorInit {
   server?: boolean;
 }
 
+/**
+ * Lets the stack of an error begin where it is thrown to the application, with
+ * the calls that wait for it, and not in the core. Called in an async function;
+ * an engine that cannot do it leaves the stack as it is.
+ */
+export function retrace<E>(error: E): E {
+  if (error instanceof Error) (Error as { captureStackTrace?: (error: Error, below: unknown) => void }).captureStackTrace?.(error, retrace);
+  return error;
+}
+
 const failureWithoutCode = 'INTERNAL_ERROR';
 
 /** Makes an error of whatever the core rejected a promise with. */

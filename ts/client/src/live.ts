@@ -1,5 +1,5 @@
 import { wrapServerRow, type RowData } from './cell.js';
-import type { KalamError } from './errors.js';
+import { KalamError, retrace } from './errors.js';
 import type { SubscriptionErrorEvent } from './messages.js';
 import type { Param } from './params.js';
 import { SeqId } from './seqid.js';
@@ -176,7 +176,7 @@ export class LiveView<T> {
  */
 export class LiveQuery<T> implements AsyncIterableIterator<T[]> {
   #rows: T[] | undefined;
-  #error: KalamError | undefined;
+  #error: unknown;
   #done = false;
   #next: Promise<IteratorResult<T[], undefined>> | undefined; // while it waits
   #wake: (() => void) | undefined;
@@ -194,31 +194,31 @@ export class LiveQuery<T> implements AsyncIterableIterator<T[]> {
   }
 
   next(): Promise<IteratorResult<T[], undefined>> {
-    if (this.#next === undefined) {
-      const taken = () => (this.#next = undefined);
-      this.#next = this.#take();
-      this.#next.then(taken, taken);
-    }
-    return this.#next;
+    return (this.#next ??= this.#take());
   }
 
   async #take(): Promise<IteratorResult<T[], undefined>> {
     this.#stop ??= this.#begin(
       (rows) => this.#set(() => (this.#rows = rows)),
-      (error) => this.#set(() => (this.#error = error as KalamError)),
+      (error) => this.#set(() => (this.#error = error)),
     );
-    for (;;) {
-      if (this.#done) return { done: true, value: undefined };
-      if (this.#rows !== undefined) {
-        const value = this.#rows;
-        this.#rows = undefined;
-        return { done: false, value };
+    await undefined; // until next has noted that this waits
+    try {
+      for (;;) {
+        if (this.#done) return { done: true, value: undefined };
+        if (this.#rows !== undefined) {
+          const value = this.#rows;
+          this.#rows = undefined;
+          return { done: false, value };
+        }
+        if (this.#error !== undefined) {
+          this.#done = true;
+          throw this.#error instanceof KalamError ? retrace(this.#error) : this.#error;
+        }
+        await new Promise<void>((wake) => (this.#wake = wake));
       }
-      if (this.#error !== undefined) {
-        this.#done = true;
-        throw this.#error;
-      }
-      await new Promise<void>((wake) => (this.#wake = wake));
+    } finally {
+      this.#next = undefined;
     }
   }
 

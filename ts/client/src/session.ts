@@ -1,7 +1,7 @@
 import type { AuthCredentials } from './auth.js';
 import { browser } from './browser.js';
 import { Calls, loadCore, type Core, type WasmKalamClient } from './core.js';
-import { KalamError, toKalamError, type Failure } from './errors.js';
+import { KalamError, retrace, toKalamError, type Failure } from './errors.js';
 import { Log, LogLevel } from './log.js';
 import type {
   ClientOptions, OnConnectCallback, OnDisconnectCallback, OnErrorCallback, OnReceiveCallback, OnSendCallback,
@@ -96,16 +96,36 @@ export class Session {
     return this.#ready;
   }
 
-  /** Loads the module and makes the client in it, once. */
-  start(): Promise<Running> {
-    if (this.#running === undefined) {
-      const running = this.#load();
-      this.#running = running;
-      running.catch(() => {
+  /** Loads the module and makes the client in it, once; rejects when it was stopped meanwhile. */
+  async start(): Promise<Running> {
+    this.#refuseProvider();
+    const running = (this.#running ??= this.#begin());
+    const r = await running;
+    if (this.#running !== running) throw closed();
+    return r;
+  }
+
+  #begin(): Promise<Running> {
+    const running = this.#load();
+    running.then(
+      (r) => {
+        if (this.#running === running) this.#adopt(r);
+      },
+      () => {
         if (this.#running === running) this.#running = undefined;
-      });
+      },
+    );
+    return running;
+  }
+
+  #adopt(running: Running): void {
+    this.#ready = running;
+    this.#applyReconnect();
+    this.log.write(LogLevel.Debug, 'init', 'the module runs');
+    if (this.#options.wsLazyConnect === false) {
+      this.eager = this.call((id) => running.wasm.connect(id));
+      this.eager.catch((error: unknown) => this.log.write(LogLevel.Warn, 'connection', String(error)));
     }
-    return this.#running;
   }
 
   /** Whether it was started and not stopped. */
@@ -120,21 +140,21 @@ export class Session {
     this.#early?.abort.abort();
     this.#running = this.#ready = this.eager = this.#early = undefined;
     this.authType = null;
-    const { wasm, calls, stopWaking } = await running;
-    stopWaking();
+    const r = await running.catch(() => undefined); // without a module there is nothing to end
     before();
     this.connected = this.reconnecting = false;
-    await this.call((id) => wasm.close(id), undefined, await running);
-    calls.close();
+    if (r === undefined) return;
+    r.stopWaking();
+    await r.calls.run(r.calls.number(), (id) => r.wasm.close(id));
+    r.calls.close();
   }
 
   /** Runs a call of the core: it can be aborted, and is never left hanging. */
-  async call<R>(begin: (id: number) => void, signal?: AbortSignal, on: Running | undefined = this.#ready): Promise<R> {
-    if (on === undefined) throw new KalamError({ code: 'CLIENT_CLOSED', message: 'the client was shut down' });
+  async call<R>(begin: (id: number) => void, signal?: AbortSignal): Promise<R> {
+    const on = this.#ready;
+    if (on === undefined) throw closed();
     signal?.throwIfAborted();
-    if ((platform.current ?? browser).inside(this)) {
-      throw new KalamError({ code: 'REENTRANT_CALL', message: 'authProvider called the client that waits for it' });
-    }
+    this.#refuseProvider();
     const id = on.calls.number();
     const abort = () => on.wasm.cancel(id);
     signal?.addEventListener('abort', abort);
@@ -142,15 +162,22 @@ export class Session {
       return await on.calls.run<R>(id, begin);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      throw this.withCause(toKalamError(error));
+      throw retrace(this.withCause(toKalamError(error)));
     } finally {
       signal?.removeEventListener('abort', abort);
     }
   }
 
+  /** Refuses a call that comes out of our own provider, which would wait for itself. */
+  #refuseProvider(): void {
+    if ((platform.current ?? browser).inside(this)) {
+      throw new KalamError({ code: 'REENTRANT_CALL', message: 'authProvider called the client that waits for it' });
+    }
+  }
+
   /** Puts what the provider threw under the error that came of it. */
   withCause(error: KalamError): KalamError {
-    if (error.code === 'PROVIDER_FAILED' && error.cause === undefined) {
+    if ((error.code === 'PROVIDER_FAILED' || error.code === 'REENTRANT_CALL') && error.cause === undefined) {
       error.cause = this.#providerError;
     }
     return error;
@@ -183,7 +210,7 @@ export class Session {
   async #load(): Promise<Running> {
     const host = platform.current ?? browser;
     const abort = new AbortController();
-    const early = { answer: this.#ask('initialize', '', abort.signal), abort, since: Date.now() };
+    const early = (this.#early = { answer: this.#ask('initialize', '', abort.signal), abort, since: Date.now() });
     early.answer.catch(() => {}); // whoever takes it sees it
     const [core, socket] = await Promise.all([loadCore(this.#options.wasmUrl), host.webSocket()]).catch((error: unknown) => {
       abort.abort();
@@ -214,16 +241,7 @@ export class Session {
       abort.abort();
       throw toKalamError(wasm.failure);
     }
-    this.#early = early;
-    const running: Running = { core, calls, wasm, stopWaking: onWake(() => core.crash ?? wasm.wake()) };
-    this.#ready = running;
-    this.#applyReconnect();
-    this.log.write(LogLevel.Debug, 'init', 'the module runs');
-    if (o.wsLazyConnect === false) {
-      this.eager = this.call((id) => wasm.connect(id), undefined, running);
-      this.eager.catch((error: unknown) => this.log.write(LogLevel.Warn, 'connection', String(error)));
-    }
-    return running;
+    return { core, calls, wasm, stopWaking: onWake(() => core.crash ?? wasm.wake()) };
   }
 
   /** Tells the handlers what the socket does. */
@@ -289,4 +307,8 @@ export class Session {
     const { off, first, max, attempts } = this.#reconnect;
     this.#ready?.wasm.reconnect(off, first, max, attempts);
   }
+}
+
+function closed(): KalamError {
+  return new KalamError({ code: 'CLIENT_CLOSED', message: 'the client was shut down' });
 }

@@ -1,6 +1,6 @@
 import { browser } from './browser.js';
 import { encodeLive, encodeSubscription, readEvent } from './decode.js';
-import { KalamError, toKalamError, type Failure } from './errors.js';
+import { KalamError, retrace, toKalamError, type Failure } from './errors.js';
 import { LiveQuery, LiveView, type LiveRowsCallback, type LiveRowsOptions, type SubscriptionOptions } from './live.js';
 import { LogLevel, textOf } from './log.js';
 import type { RowData } from './cell.js';
@@ -36,10 +36,13 @@ interface RunningSubscription extends Omit<SubscriptionInfo, 'lastSeqId'> {
   /** The number of the call in the core. */
   call: number;
   /** Ends it. */
-  end(): void;
+  end(why?: KalamError): void;
   /** The core has ended it. */
   fail(failure: Failure): void;
 }
+
+/** How the application itself ends a live query. */
+const ownDoing = new Set(['DISCONNECTED', 'CLIENT_CLOSED']);
 
 /** The live queries of a client. */
 export class Subscriptions {
@@ -74,19 +77,21 @@ export class Subscriptions {
     this.#running.get(id)?.end();
   }
 
-  endAll(): void {
-    for (const sub of [...this.#running.values()]) sub.end();
+  /** Ends all; those that wait for their first rows, and loops, are told why. */
+  endAll(code: 'DISCONNECTED' | 'CLIENT_CLOSED' = 'DISCONNECTED'): void {
+    const message = code === 'DISCONNECTED' ? 'the live queries were ended' : 'the client was shut down';
+    for (const sub of [...this.#running.values()]) sub.end(new KalamError({ code, message }));
   }
 
   /** Begins a subscription; resolves when the server has accepted it. */
   async subscribe(sql: string, tableName: string, callback: SubscriptionCallback, options: SubscriptionOptions = {}): Promise<Unsubscribe> {
     const running = await this.#session.start();
     const encoded = encodeSubscription(options);
-    return new Promise<Unsubscribe>((resolve, reject) => {
+    return await traced<Unsubscribe>((resolve, reject) => {
       let accepted = false;
       const sub = this.#add(running, sql, tableName, (error) => {
         if (!accepted) return reject(error);
-        if (error.code === 'DISCONNECTED') return;
+        if (ownDoing.has(error.code)) return;
         this.#session.log.write(LogLevel.Warn, 'subscription', `${sub.id} has ended: ${error.message}`);
         this.#session.log.guard('the callback of a subscription', callback, {
           type: 'error', subscription_id: sub.id, code: error.code, message: error.message,
@@ -106,8 +111,8 @@ export class Subscriptions {
   }
 
   /** Begins a live query; resolves with its first rows. */
-  live<T>(sql: string, tableName: string, callback: LiveRowsCallback<T>, options: LiveRowsOptions<T>): Promise<Unsubscribe> {
-    return new Promise<Unsubscribe>((resolve, reject) => {
+  async live<T>(sql: string, tableName: string, callback: LiveRowsCallback<T>, options: LiveRowsOptions<T>): Promise<Unsubscribe> {
+    return await traced<Unsubscribe>((resolve, reject) => {
       let begun = false;
       const stop = this.#show<T>(
         sql, tableName, options,
@@ -118,7 +123,7 @@ export class Subscriptions {
         },
         (error, id) => {
           if (!begun) return reject(error);
-          if (!(error instanceof KalamError) || error.code === 'DISCONNECTED') return; // the application's own doing
+          if (!(error instanceof KalamError) || ownDoing.has(error.code)) return;
           this.#session.log.write(LogLevel.Warn, 'subscription', `${id} has ended: ${error.message}`);
           this.#session.log.guard('onError of a live query', options.onError, {
             type: 'error', subscription_id: id, code: error.code, message: error.message,
@@ -195,11 +200,20 @@ export class Subscriptions {
     const sub: RunningSubscription = {
       id: `sub-${++this.#last}`, call: running.calls.number(), sql, tableName,
       createdAt: new Date(), lastSeqId: undefined, closed: false,
-      end: () => close(new KalamError({ code: 'DISCONNECTED', message: 'the live query was ended' })),
+      end: (why) => close(why ?? new KalamError({ code: 'DISCONNECTED', message: 'the live query was ended' })),
       fail: (failure) => close(this.#session.withCause(toKalamError(failure))),
     };
     this.#running.set(sub.id, sub);
     core.onCrash.add(close);
     return sub;
+  }
+}
+
+/** A promise that rejects with the caller's frames in the stack. */
+async function traced<R>(run: (resolve: (value: R) => void, reject: (error: unknown) => void) => void): Promise<R> {
+  try {
+    return await new Promise<R>(run);
+  } catch (error) {
+    throw error instanceof KalamError ? retrace(error) : error;
   }
 }
