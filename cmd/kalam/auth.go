@@ -219,7 +219,7 @@ func (c *loginCmd) withToken(ctx context.Context, s *streams, url string) error 
 	var me struct{ User struct{ ID, Role string } }
 	if err := call(ctx, "GET", url+"/v1/api/auth/me", token, nil, &me); err != nil {
 		if isStatus(err, 401) {
-			return errors.New("the server does not accept this token; kalam auth doctor says more about one that is kept")
+			return errors.New("the server does not accept this token; kalam auth doctor --with-token says why")
 		}
 		return explain(err, url)
 	}

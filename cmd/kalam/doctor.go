@@ -18,13 +18,21 @@ import (
 
 type authDoctorCmd struct {
 	remote
+	WithToken bool `help:"Look at a token that an application or a provider made, read from standard input, instead of the kept session."`
 }
 
 // Help is what kalam auth doctor --help says beside the flags.
 func (authDoctorCmd) Help() string {
 	return `Goes the way that every command goes: the kept session, the server and its clock, how
 one can sign in there, what the token says, whether the server accepts it, its
-renewal, and a socket. No secret is shown. The exit code is 1 when a step fails.`
+renewal, and a socket. No secret is shown. The exit code is 1 when a step fails.
+
+With a token of your own it says which rule refuses it:
+
+    kalam auth doctor --with-token < token.txt
+
+What it cannot see from outside, such as a wrong secret, is in the server's log
+under "a token was refused".`
 }
 
 // claims are what a token says of itself; nobody has checked it.
@@ -32,7 +40,11 @@ type claims struct {
 	wire.Claims
 	KeyID     string
 	Algorithm string
+	Type      string
 	SessionID string
+	Audience  audience
+	NotBefore int64
+	Nonce     bool // as ID tokens have it
 }
 
 func (c *claims) end() string {
@@ -50,25 +62,27 @@ func claimsOf(token string) *claims {
 	}
 	header, err1 := base64.RawURLEncoding.DecodeString(parts[0])
 	payload, err2 := base64.RawURLEncoding.DecodeString(parts[1])
-	var h struct{ Kid, Alg string }
+	var h struct{ Kid, Alg, Typ string }
 	var c struct {
-		Iss, Sub, Sid string
-		Exp, Iat      float64
+		Iss, Sub, Sid, Nonce string
+		Aud                  audience
+		Exp, Iat, Nbf        float64
 	}
 	if err1 != nil || err2 != nil || json.Unmarshal(header, &h) != nil || json.Unmarshal(payload, &c) != nil {
 		return nil
 	}
 	return &claims{
 		Claims: wire.Claims{Subject: c.Sub, Issuer: c.Iss, ExpiresAt: int64(c.Exp), IssuedAt: int64(c.Iat)},
-		KeyID:  h.Kid, Algorithm: h.Alg, SessionID: c.Sid,
+		KeyID:  h.Kid, Algorithm: h.Alg, Type: h.Typ, SessionID: c.Sid, Audience: c.Aud, NotBefore: int64(c.Nbf), Nonce: c.Nonce != "",
 	}
 }
 
 // doctor prints one line a step.
 type doctor struct {
-	out    io.Writer
-	began  time.Time
-	failed bool
+	out     io.Writer
+	began   time.Time
+	failed  bool
+	issuers []issuerOffer // that the server trusts
 }
 
 func (d *doctor) say(mark, step, format string, args ...any) {
@@ -92,6 +106,29 @@ func (c *authDoctorCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	kept, err := c.session(s, d, url)
+	if err != nil {
+		return err
+	}
+	skew, up := d.server(ctx, url)
+	if up && kept != nil {
+		d.token(ctx, kept, skew)
+	}
+	if d.failed {
+		return errors.New("a step failed")
+	}
+	return nil
+}
+
+// session is what there is to look at; nil when it is not good for that.
+func (c *authDoctorCmd) session(s *streams, d *doctor, url string) (*session, error) {
+	if c.WithToken {
+		token, err := newAsker(s).password("Token: ", "the token")
+		if err == nil {
+			d.ok("resolve", "a token from standard input")
+		}
+		return &session{URL: url, Access: strings.TrimSpace(token)}, err
+	}
 	kept, err := loadSession()
 	switch mode, path, statErr := fileMode(); {
 	case err != nil:
@@ -107,14 +144,7 @@ func (c *authDoctorCmd) Run(s *streams) error {
 	default:
 		d.ok("resolve", "session of %s in %s", kept.User, path)
 	}
-	skew, up := d.server(ctx, url)
-	if up && kept != nil {
-		d.token(ctx, kept, skew)
-	}
-	if d.failed {
-		return errors.New("a step failed")
-	}
-	return nil
+	return kept, nil
 }
 
 // server looks at the server and measures how far its clock is ahead of ours.
@@ -134,7 +164,7 @@ func (d *doctor) server(ctx context.Context, url string) (skew time.Duration, up
 	took := time.Since(sent)
 	var offers struct {
 		Password bool
-		Issuers  []struct{ Alias, Issuer string }
+		Issuers  []issuerOffer
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err == nil && resp.StatusCode == 200 {
@@ -154,6 +184,7 @@ func (d *doctor) server(ctx context.Context, url string) (skew time.Duration, up
 			d.ok("clock", "differs from the server's by less than 5 s")
 		}
 	}
+	d.issuers = offers.Issuers
 	ways := []string{}
 	if offers.Password {
 		ways = append(ways, "password")
@@ -177,7 +208,7 @@ func (d *doctor) token(ctx context.Context, kept *session, skew time.Duration) {
 	p := &provider{kept: true, s: kept}
 	switch {
 	case kept.Refresh == "":
-		d.note("refresh", "a token without a session is kept; it is not renewed")
+		d.note("refresh", "a token without a session is not renewed")
 	case time.Now().Before(kept.RenewAt):
 		d.ok("refresh", "not due before %s", kept.RenewAt.Local().Format("15:04:05"))
 	default:
@@ -231,14 +262,14 @@ func (d *doctor) accept(ctx context.Context, kept *session, skew time.Duration, 
 		d.ok("token", "of %s for %s, signed %s with key %s, good until %s", c.Issuer, c.Subject, c.Algorithm, orNone(c.KeyID), c.end())
 	}
 	if err := call(ctx, "GET", kept.URL+"/v1/api/auth/me", kept.Access, nil, me); err != nil {
-		return d.why(ctx, kept.URL, c, skew, err)
+		return d.why(ctx, kept, c, skew, err)
 	}
 	return ""
 }
 
 // why guesses from outside which rule refused a token; the server says the same
 // of all of them.
-func (d *doctor) why(ctx context.Context, url string, c *claims, skew time.Duration, err error) string {
+func (d *doctor) why(ctx context.Context, kept *session, c *claims, skew time.Duration, err error) string {
 	if !isStatus(err, 401) {
 		return err.Error()
 	}
@@ -251,16 +282,19 @@ func (d *doctor) why(ctx context.Context, url string, c *claims, skew time.Durat
 	case c.IssuedAt > now.Add(time.Minute).Unix():
 		return "it is from the future by the server's clock: set the clock where it is made"
 	case c.Issuer != "kalamdb":
-		return "its issuer " + c.Issuer + " must stand in [[auth.issuers]] of the server exactly so, its audience and algorithm too, and the user must exist or be provisioned"
+		return d.whyForeign(ctx, c, kept.Access, now)
 	}
 	var set struct{ Keys []struct{ Kid string } }
-	if call(ctx, "GET", url+"/.well-known/jwks.json", "", nil, &set) == nil && c.Algorithm == "EdDSA" {
+	if call(ctx, "GET", kept.URL+"/.well-known/jwks.json", "", nil, &set) == nil && c.Algorithm == "EdDSA" {
 		for _, k := range set.Keys {
 			if k.Kid == c.KeyID {
 				return "its session has ended: by a logout, a new password, another role, or an administrator"
 			}
 		}
 		return "its key is not one of the server's any more: the keys were revoked, or it is of another server"
+	}
+	if c.SessionID == "" {
+		return "it was not signed with auth.jwt_secret of the server, token_type is not access, role is not the role of the user, or there is no user " + c.Subject + "; the server's log says which"
 	}
 	return "its session has ended, its role is not the user's, or it was not signed with the secret of the server"
 }

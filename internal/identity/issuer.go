@@ -2,6 +2,9 @@ package identity
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -172,12 +175,13 @@ func errIssuerAway() error {
 	return wire.NewError(wire.CodeUnavailable, "the issuer of the token cannot be reached, try again in a moment")
 }
 
-// key returns the key of that id for that algorithm. What a token says chooses
-// among keys that are there; it leads to a fetch at most every missPause, and
-// never to another place than the configured issuer.
-func (i *issuer) key(ctx context.Context, kid, alg string) (any, error) {
-	if kid == "" || len(kid) > maxKeyIDBytes {
-		return nil, errInvalid()
+// key returns the key of that id for that algorithm, but not one that is known
+// not to be it any more. What a token says chooses among keys that are there; it
+// leads to a fetch at most every missPause, and never to another place than the
+// configured issuer.
+func (i *issuer) key(ctx context.Context, kid, alg string, not any) (any, error) {
+	if len(kid) > maxKeyIDBytes {
+		return nil, refuse(reasonKeyID)
 	}
 	for {
 		i.mu.Lock()
@@ -185,10 +189,11 @@ func (i *issuer) key(ctx context.Context, kid, alg string) (any, error) {
 		age := now.Sub(i.fetched)
 		good := !i.fetched.IsZero() && age < maxKeysAge
 		var key any
-		for _, k := range i.keys {
-			if good && k.KeyID == kid && (k.Algorithm == "" || k.Algorithm == alg) {
-				key = k.Key
-			}
+		if good {
+			key = choose(i.keys, kid, alg)
+		}
+		if equalKeys(key, not) {
+			key = nil
 		}
 		pause := missPause
 		if !good {
@@ -205,8 +210,12 @@ func (i *issuer) key(ctx context.Context, kid, alg string) (any, error) {
 			return key, nil
 		case flight == nil && !good:
 			return nil, errIssuerAway()
+		case flight == nil && not != nil:
+			return nil, refuse(reasonSignature)
+		case flight == nil && kid == "":
+			return nil, refuse(reasonNoKeyID)
 		case flight == nil:
-			return nil, errInvalid()
+			return nil, refuse(reasonKeyID)
 		}
 		select {
 		case <-flight:
@@ -214,6 +223,51 @@ func (i *issuer) key(ctx context.Context, kid, alg string) (any, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// choose finds the key of a token in a set: the one of its kid. A token without
+// kid is good for the only key of its algorithm (OpenID Connect Core 1.0, section
+// 10.1), and so is a token with one when that key has none.
+func choose(keys []jose.JSONWebKey, kid, alg string) any {
+	var only any
+	fitting := 0
+	for _, k := range keys {
+		if !fits(k, alg) {
+			continue
+		}
+		if kid != "" && k.KeyID == kid {
+			return k.Key
+		}
+		fitting++
+		if kid == "" || k.KeyID == "" {
+			only = k.Key
+		}
+	}
+	if fitting == 1 {
+		return only
+	}
+	return nil
+}
+
+// fits reports whether a key may sign with an algorithm.
+func fits(k jose.JSONWebKey, alg string) bool {
+	if k.Algorithm != "" {
+		return k.Algorithm == alg
+	}
+	switch key := k.Key.(type) {
+	case *rsa.PublicKey:
+		return strings.HasPrefix(alg, "RS") || strings.HasPrefix(alg, "PS")
+	case *ecdsa.PublicKey:
+		return map[string]string{"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[alg] == key.Curve.Params().Name
+	case ed25519.PublicKey:
+		return alg == string(jose.EdDSA)
+	}
+	return false
+}
+
+func equalKeys(a, b any) bool {
+	known, ok := a.(interface{ Equal(x crypto.PublicKey) bool })
+	return ok && b != nil && known.Equal(b)
 }
 
 // start begins a fetch. The caller holds mu.
@@ -277,7 +331,7 @@ func (i *issuer) fetch(ctx context.Context, uri string) ([]jose.JSONWebKey, stri
 }
 
 func usable(k jose.JSONWebKey) bool {
-	if !k.Valid() || !k.IsPublic() || k.KeyID == "" || k.Use != "" && k.Use != "sig" {
+	if !k.Valid() || !k.IsPublic() || k.Use != "" && k.Use != "sig" {
 		return false
 	}
 	rsaKey, ok := k.Key.(*rsa.PublicKey)

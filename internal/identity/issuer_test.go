@@ -224,7 +224,6 @@ func TestForeignTokensThatAreRefused(t *testing.T) {
 		"jku in the header":         header(map[jose.HeaderKey]any{"jku": "https://example.com/keys"}),
 		"x5u in the header":         header(map[jose.HeaderKey]any{"x5u": "https://example.com/cert"}),
 		"crit in the header":        mint(t, jose.RS256, key, map[jose.HeaderKey]any{"kid": "one", "crit": []string{"exp"}}, good),
-		"no kid":                    mint(t, jose.RS256, key, nil, good),
 		"long kid":                  sign(t, key, strings.Repeat("k", 300), good),
 		"kid that is a path":        sign(t, key, "../../keys", good),
 		"unknown kid":               sign(t, key, "two", good),
@@ -408,5 +407,130 @@ func TestIssuersThatMakeNoSense(t *testing.T) {
 		if _, err := identity.New(s.db, identity.Options{KeyDir: t.TempDir(), Issuers: []identity.IssuerOptions{o}}); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+func TestKeyRenewedUnderItsIDIsFetchedOnce(t *testing.T) {
+	p := newProvider(t)
+	s := configured(t, identity.Options{Issuers: []identity.IssuerOptions{p.options()}})
+	s.verify(sign(t, rsaKeys()[0], "one", p.claims(s, "42")))
+	p.publish(jose.JSONWebKey{Key: rsaKeys()[1].Public(), KeyID: "one", Use: "sig", Algorithm: "RS256"})
+	s.clock.advance(time.Minute)
+	before := p.requests.Load()
+	s.verify(sign(t, rsaKeys()[1], "one", p.claims(s, "42")))
+	if n := p.requests.Load() - before; n != 1 {
+		t.Errorf("%d requests for the renewed key", n)
+	}
+	// Wrong signatures lead to no flood of requests, and cost no key.
+	for i := range 50 {
+		s.refusedToken(sign(t, rsaKeys()[2], "one", with(p.claims(s, "42"), map[string]any{"jti": fmt.Sprint(i)})), wire.CodeInvalidCredentials)
+	}
+	s.clock.advance(31 * time.Second)
+	for i := range 50 {
+		s.refusedToken(sign(t, rsaKeys()[2], "one", with(p.claims(s, "42"), map[string]any{"jti": fmt.Sprint(50 + i)})), wire.CodeInvalidCredentials)
+	}
+	if n := p.requests.Load() - before; n != 2 {
+		t.Errorf("%d requests in half a minute of wrong signatures", n-1)
+	}
+	s.verify(sign(t, rsaKeys()[1], "one", with(p.claims(s, "42"), map[string]any{"jti": "good"})))
+}
+
+func TestOnlyKeyNeedsNoID(t *testing.T) {
+	first, second := rsaKeys()[0], rsaKeys()[1]
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := func(private *rsa.PrivateKey, kid string) jose.JSONWebKey {
+		return jose.JSONWebKey{Key: private.Public(), KeyID: kid, Use: "sig"}
+	}
+	for name, c := range map[string]struct {
+		keys []jose.JSONWebKey
+		kid  any // of the token
+		good bool
+	}{
+		"neither has an id":                   {[]jose.JSONWebKey{key(first, "")}, nil, true},
+		"the token has none":                  {[]jose.JSONWebKey{key(first, "a")}, nil, true},
+		"the key has none":                    {[]jose.JSONWebKey{key(first, "")}, "a", true},
+		"the other key is of another sort":    {[]jose.JSONWebKey{key(first, ""), {Key: ec.Public(), Use: "sig"}}, nil, true},
+		"another id":                          {[]jose.JSONWebKey{key(first, "b")}, "a", false},
+		"two keys and a token without id":     {[]jose.JSONWebKey{key(first, "a"), key(second, "b")}, nil, false},
+		"two keys without id":                 {[]jose.JSONWebKey{key(first, ""), key(second, "")}, nil, false},
+		"two keys, one without id":            {[]jose.JSONWebKey{key(first, ""), key(second, "b")}, "a", false},
+		"two keys, one without id, the other": {[]jose.JSONWebKey{key(second, ""), key(first, "b")}, "b", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProvider(t)
+			p.publish(c.keys...)
+			s := configured(t, identity.Options{Issuers: []identity.IssuerOptions{p.options()}})
+			header := map[jose.HeaderKey]any{"typ": "at+jwt"}
+			if c.kid != nil {
+				header["kid"] = c.kid
+			}
+			token := mint(t, jose.RS256, first, header, p.claims(s, "42"))
+			if _, err := s.Verify(t.Context(), token); (err == nil) != c.good {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// Why a token is refused is in the log and is counted; its bearer does not learn it.
+func TestRefusedTokensSayWhyInTheLog(t *testing.T) {
+	p := newProvider(t)
+	p.publish(jose.JSONWebKey{Key: rsaKeys()[0].Public(), KeyID: "one", Use: "sig"}, jose.JSONWebKey{Key: rsaKeys()[2].Public(), KeyID: "two", Use: "sig"})
+	s := configured(t, identity.Options{JWTSecret: jwtSecret, Issuers: []identity.IssuerOptions{p.options(func(o *identity.IssuerOptions) { o.AutoProvision = false })}})
+	now := s.clock.now()
+	own := func(secret string, more map[string]any) string {
+		return mint(t, jose.HS256, []byte(secret), nil, with(map[string]any{"iss": "kalamdb", "sub": "alice", "token_type": "access", "exp": now.Add(time.Hour).Unix()}, more))
+	}
+	theirs := func(more map[string]any) string {
+		return sign(t, rsaKeys()[0], "one", with(p.claims(s, "secret-subject"), more))
+	}
+	for _, c := range []struct{ token, reason, also string }{
+		{"no.token", "no_jwt", ""},
+		{own(jwtSecret, map[string]any{"iss": "https://elsewhere.example"}), "issuer_not_configured", "https://elsewhere.example"},
+		{own("another secret of thirty-two bytes", nil), "signature_wrong", "auth.jwt_secret"},
+		{own(jwtSecret, map[string]any{"sub": "nobody"}), "user_unknown", ""},
+		{own(jwtSecret, map[string]any{"role": "dba"}), "role_differs", ""},
+		{own(jwtSecret, map[string]any{"token_type": "refresh"}), "type_wrong", "refresh"},
+		{own(jwtSecret, map[string]any{"token_type": nil}), "type_wrong", ""},
+		{own(jwtSecret, map[string]any{"exp": nil}), "claims_missing", ""},
+		{own(jwtSecret, map[string]any{"nbf": now.Add(time.Hour).Unix()}), "not_yet_valid", "clocks"},
+		{own(jwtSecret, map[string]any{"exp": now.Add(-time.Hour).Unix()}), "expired", ""},
+		{mint(t, jose.HS384, []byte(jwtSecret+jwtSecret), nil, map[string]any{"iss": "kalamdb"}), "algorithm_not_accepted", "HS384"},
+		{theirs(map[string]any{"aud": []string{"first", "second"}}), "audience_wrong", "first second"},
+		{theirs(map[string]any{"nonce": "n"}), "user_unknown", ""}, // at+jwt says what it is
+		{mint(t, jose.RS256, rsaKeys()[0], map[jose.HeaderKey]any{"kid": "one", "typ": "JWT"}, with(p.claims(s, "x"), map[string]any{"nonce": "n"})), "type_wrong", "JWT"},
+		{mint(t, jose.RS256, rsaKeys()[0], map[jose.HeaderKey]any{"typ": "at+jwt"}, p.claims(s, "x")), "key_id_missing", ""},
+		{sign(t, rsaKeys()[0], "three", p.claims(s, "x")), "key_unknown", "kid=three"},
+		{sign(t, rsaKeys()[1], "one", p.claims(s, "x")), "signature_wrong", p.URL},
+		{theirs(nil), "user_unknown", "auto_provision"},
+	} {
+		before, counted := s.log.Len(), s.RefusedTokens()[c.reason]
+		_, err := s.Verify(t.Context(), c.token)
+		if err == nil || err.Error() != "Invalid credentials" {
+			t.Errorf("%s: the bearer learns %v", c.reason, err)
+		}
+		line := s.log.String()[before:]
+		if !strings.Contains(line, "level=INFO") || !strings.Contains(line, "reason="+c.reason+" ") || !strings.Contains(line, c.also) {
+			t.Errorf("%s: the log has %q", c.reason, line)
+		}
+		if parts := strings.Split(c.token, "."); len(parts) == 3 && (strings.Contains(line, parts[1]) || strings.Contains(line, parts[2])) || strings.Contains(line, "secret-subject") {
+			t.Errorf("%s: the log shows the token: %q", c.reason, line)
+		}
+		if n := s.RefusedTokens()[c.reason]; n != counted+1 {
+			t.Errorf("%s: counted %d times", c.reason, n-counted)
+		}
+	}
+	// A flood is counted and does not fill the log.
+	for range 200 {
+		s.Verify(t.Context(), "no.token")
+	}
+	if n := strings.Count(s.log.String(), "a token was refused"); n > 30 {
+		t.Errorf("%d lines in a minute", n)
+	}
+	if n := s.RefusedTokens()["no_jwt"]; n != 201 {
+		t.Errorf("counted %d", n)
 	}
 }

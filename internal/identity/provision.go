@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
+	"errors"
 	"strings"
 	"unicode/utf8"
 
+	jose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -25,9 +27,9 @@ func (i *issuer) open(ctx context.Context, token string, parsed *jwt.JSONWebToke
 		known = known || header.Algorithm == string(alg)
 	}
 	if !known {
-		return nil, errInvalid()
+		return nil, refuse(reasonAlgorithm)
 	}
-	key, err := i.key(ctx, header.KeyID, header.Algorithm)
+	key, err := i.key(ctx, header.KeyID, header.Algorithm, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -35,20 +37,30 @@ func (i *issuer) open(ctx context.Context, token string, parsed *jwt.JSONWebToke
 	var more struct {
 		Audience jwt.Audience `json:"aud"`
 	}
-	if err := parsed.Claims(key, c, &more, &c.all); err != nil {
-		return nil, errInvalid()
+	err = parsed.Claims(key, c, &more, &c.all)
+	if errors.Is(err, jose.ErrCryptoFailure) { // the issuer may have put another key under that id
+		if key, err = i.key(ctx, header.KeyID, header.Algorithm, key); err != nil {
+			return nil, err
+		}
+		err = parsed.Claims(key, c, &more, &c.all)
+	}
+	if err != nil {
+		return nil, refuse(badClaims(err))
 	}
 	c.SessionID, c.Role = "", nil // these claims are ours only
 	if c.Issuer != i.o.Issuer || c.Subject == "" || len(c.Subject) > maxSubjectBytes || !utf8.ValidString(c.Subject) || c.ExpiresAt == nil {
-		return nil, errInvalid()
+		return nil, refuse(reasonClaims)
 	}
 	meant := false
 	for _, audience := range i.o.Audience {
 		meant = meant || more.Audience.Contains(audience)
 	}
+	if !meant {
+		return nil, refuse(reasonAudience)
+	}
 	typ, _ := header.ExtraHeaders["typ"].(string)
-	if !meant || !i.o.AcceptIDTokens && !isAccess(typ, c.all) || strings.Contains(strings.ToLower(typ), "refresh") {
-		return nil, errInvalid()
+	if !i.o.AcceptIDTokens && !isAccess(typ, c.all) || strings.Contains(strings.ToLower(typ), "refresh") {
+		return nil, refuse(reasonType)
 	}
 	return c, nil
 }
@@ -181,13 +193,14 @@ func (i *issuer) role(claims map[string]any) string {
 // Option is a way to sign in that a server offers.
 type Option struct {
 	Alias, Name, Issuer, ClientID string
+	Audience, Algorithms          []string // that its tokens need one of
 }
 
 // SignIn says how one can sign in: whether with a password, and the issuers.
 func (s *Service) SignIn() (password bool, others []Option) {
 	for _, o := range s.options.Issuers {
 		i := s.issuers[o.Issuer].o
-		others = append(others, Option{i.Alias, i.Name, i.Issuer, i.ClientID})
+		others = append(others, Option{i.Alias, i.Name, i.Issuer, i.ClientID, i.Audience, i.Algorithms})
 	}
 	return !s.options.NoPasswordLogin, others
 }

@@ -113,6 +113,7 @@ type Service struct {
 	throttle   *throttle
 	once       *once
 	attempts   *attempts
+	refusals   *refusals
 	erasing    sync.Mutex  // held by the one EraseUser that runs
 	pending    chan event  // to be recorded; see maxPending
 	configured atomic.Bool // root has a password; never false again
@@ -121,7 +122,7 @@ type Service struct {
 // New opens the service on a database, whose first start gets the user root.
 func New(db *store.DB, o Options) (*Service, error) {
 	o.setDefaults()
-	s := &Service{db: db, options: o, hasher: newHasher(&o), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), pending: make(chan event, maxPending)}
+	s := &Service{db: db, options: o, hasher: newHasher(&o), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), refusals: newRefusals(), pending: make(chan event, maxPending)}
 	var err error
 	if o.JWTSecret != "" {
 		s.keys, err = secretKeys(o.JWTSecret)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,7 +23,9 @@ const (
 func errMissing() error {
 	return wire.NewError(wire.CodeMissingAuthorization, "Authentication required")
 }
-func errExpired() error { return wire.NewError(wire.CodeTokenExpired, "Invalid credentials") }
+func errExpired() error {
+	return &refusal{&wire.Error{Code: wire.CodeTokenExpired, Message: "Invalid credentials"}, reasonExpired}
+}
 func errInvalid(text ...string) error {
 	if len(text) == 0 {
 		text = []string{"Invalid credentials"}
@@ -77,17 +80,21 @@ type received struct {
 // kid is looked at, to find one of them.
 func (s *Service) open(ctx context.Context, token string) (*received, error) {
 	if len(token) > maxTokenBytes {
-		return nil, errInvalid()
+		return nil, refuse(reasonTooLong)
 	}
 	parsed, err := jwt.ParseSigned(token, s.algorithms)
-	if err != nil || len(parsed.Headers) != 1 {
-		return nil, errInvalid()
+	var other *jose.ErrUnexpectedSignatureAlgorithm
+	switch {
+	case errors.As(err, &other):
+		return nil, refuse(reasonAlgorithm)
+	case err != nil || len(parsed.Headers) != 1:
+		return nil, refuse(reasonNoJWT)
 	}
 	var said struct {
 		Issuer string `json:"iss"`
 	}
 	if err := parsed.UnsafeClaimsWithoutVerification(&said); err != nil {
-		return nil, errInvalid()
+		return nil, refuse(reasonNoJWT)
 	}
 	if said.Issuer == Issuer {
 		return s.keys.open(token, parsed, s.options.Now())
@@ -95,33 +102,44 @@ func (s *Service) open(ctx context.Context, token string) (*received, error) {
 	if i := s.issuers[said.Issuer]; i != nil {
 		return i.open(ctx, token, parsed)
 	}
-	return nil, errInvalid()
+	return nil, refuse(reasonIssuer)
 }
 
 // open checks a token of the server's own.
 func (k *keys) open(token string, parsed *jwt.JSONWebToken, now time.Time) (*received, error) {
 	header := parsed.Headers[0]
 	if header.Algorithm != string(k.alg) {
-		return nil, errInvalid()
+		return nil, refuse(reasonAlgorithm)
 	}
 	key, err := k.byID(header.KeyID, now)
 	if err != nil {
-		return nil, errInvalid()
+		return nil, refuse(reasonKeyID)
 	}
 	c := &received{keyID: key.id}
 	if err := parsed.Claims(key.verify, c); err != nil {
-		return nil, errInvalid()
+		return nil, refuse(badClaims(err))
 	}
-	if c.Issuer != Issuer || c.TokenType != typeAccess || c.Subject == "" || c.ExpiresAt == nil {
-		return nil, errInvalid()
+	if c.Issuer != Issuer || c.Subject == "" || c.ExpiresAt == nil {
+		return nil, refuse(reasonClaims)
+	}
+	if c.TokenType != typeAccess {
+		return nil, refuse(reasonType)
 	}
 	if c.SessionID == "" {
 		if k.alg != jose.HS256 {
-			return nil, errInvalid() // nobody else has the key: all our tokens have a session
+			return nil, refuse(reasonClaims) // nobody else has the key: all our tokens have a session
 		}
 		c.sum = tokenSum(token)
 	}
 	return c, nil
+}
+
+// badClaims is why the claims of a token could not be read with a key.
+func badClaims(err error) string {
+	if errors.Is(err, jose.ErrCryptoFailure) {
+		return reasonSignature
+	}
+	return reasonClaims
 }
 
 // method is how the bearer of the token has signed in.
@@ -140,7 +158,7 @@ func (c *received) check(now time.Time) error {
 	}
 	late := t + clockSkew.Seconds()
 	if c.NotBefore != nil && !(*c.NotBefore <= late) || c.IssuedAt != nil && !(*c.IssuedAt <= late) {
-		return errInvalid()
+		return refuse(reasonNotYet)
 	}
 	return nil
 }

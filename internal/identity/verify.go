@@ -14,7 +14,7 @@ func (s *Service) Verify(ctx context.Context, accessToken string) (*Principal, e
 		return nil, errMissing()
 	}
 	if len(accessToken) > maxTokenBytes {
-		return nil, errInvalid()
+		return nil, s.refused("", refuse(reasonTooLong))
 	}
 	id := tokenSum(accessToken)
 	if p, ok := s.cache.GetIfPresent(id); ok {
@@ -25,7 +25,7 @@ func (s *Service) Verify(ctx context.Context, accessToken string) (*Principal, e
 	}
 	p, err := s.verify(ctx, accessToken)
 	if err != nil {
-		return nil, err
+		return nil, s.refused(accessToken, err)
 	}
 	s.cache.Set(id, p)
 	return p, nil
@@ -62,7 +62,7 @@ func (s *Service) verify(ctx context.Context, token string) (*Principal, error) 
 		// Something was revoked between taking the anchors and reading: what was
 		// read may be older or newer than that. Look again.
 	}
-	return nil, errInvalid()
+	return nil, refuse(reasonRevoked)
 }
 
 // userOf is the id of the user whom a token is about. The first token of a
@@ -81,7 +81,7 @@ func (s *Service) userOf(ctx context.Context, c *received) (string, error) {
 	case c.other != nil && c.other.o.AutoProvision:
 		return s.provision(ctx, c)
 	}
-	return "", errInvalid()
+	return "", refuse(reasonUnknownUser)
 }
 
 // user finds the user whom a token is about, nil if there is none.
@@ -102,7 +102,7 @@ func (s *Service) principal(ctx context.Context, c *received, userID string) (*P
 		p.anchors[0] = s.registry.anchor(sessionKey(sessionID))
 		p.anchors[1] = s.registry.anchor(signingKeyKey(c.keyID))
 		if _, err := s.keys.byID(c.keyID, s.options.Now()); err != nil {
-			return nil, errInvalid() // removed meanwhile
+			return nil, refuse(reasonKeyID) // removed meanwhile
 		}
 	} else {
 		sessionID = tokenKey(c.sum)
@@ -123,15 +123,20 @@ func (s *Service) principal(ctx context.Context, c *received, userID string) (*P
 	if err != nil {
 		return nil, err
 	}
-	if !u.active() || c.other == nil && c.Role != nil && *c.Role != u.role {
-		return nil, errInvalid()
+	switch {
+	case u == nil:
+		return nil, refuse(reasonUnknownUser)
+	case !u.active():
+		return nil, refuse(reasonInactiveUser)
+	case c.other == nil && c.Role != nil && *c.Role != u.role:
+		return nil, refuse(reasonRole)
 	}
 	if c.SessionID == "" && (held != nil || c.before(u.epoch)) {
-		return nil, errInvalid() // logged out, or made before all was revoked
+		return nil, refuse(reasonRevoked) // logged out, or made before all was revoked
 	}
 	if c.SessionID != "" {
 		if !held.alive(s.now(), s.options.IdleTTL) || held.userID != u.id {
-			return nil, errInvalid()
+			return nil, refuse(reasonSession)
 		}
 		p.via = held.method
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -109,6 +111,13 @@ func (n *Node) stats(version string) [][]wire.Value {
 	add("schema_registry_size", len(snapshot.All()))
 	add("plan_cache_size", plans)
 	add("running_requests", n.engine.Running())
+	refused := n.users.RefusedTokens()
+	total := int64(0)
+	for _, reason := range slices.Sorted(maps.Keys(refused)) {
+		total += refused[reason]
+		add("tokens_refused_"+reason, refused[reason])
+	}
+	add("tokens_refused_total", total)
 	add("active_connections", sockets)
 	add("websocket_sessions", sockets)
 	live := n.hub.Len()

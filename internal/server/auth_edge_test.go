@@ -207,7 +207,7 @@ func TestOptionsAndKeySet(t *testing.T) {
 		c.Auth.Issuers = []node.IssuerConfig{{Alias: "corp", Name: "Corp", Issuer: "https://id.example.com", Audience: []string{"x"}, ClientID: "app"}}
 	})
 	a := do(t, "GET", s.URL+"/v1/api/auth/options", nil)
-	if a.status != 200 || a.body != `{"password":false,"issuers":[{"alias":"corp","name":"Corp","issuer":"https://id.example.com","client_id":"app"}]}` {
+	if a.status != 200 || a.body != `{"password":false,"issuers":[{"alias":"corp","name":"Corp","issuer":"https://id.example.com","client_id":"app","audience":["x"],"algorithms":["RS256"]}]}` {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	wantAuthError(t, login(t, s, "alice", servertest.Password), 401, "unauthorized", "Invalid credentials")

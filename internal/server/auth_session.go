@@ -108,10 +108,12 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request) {
 // signInOptions answers GET /v1/api/auth/options.
 func (s *Server) signInOptions(w http.ResponseWriter, r *http.Request) {
 	type issuer struct {
-		Alias    string `json:"alias"`
-		Name     string `json:"name"`
-		Issuer   string `json:"issuer"`
-		ClientID string `json:"client_id,omitempty"`
+		Alias      string   `json:"alias"`
+		Name       string   `json:"name"`
+		Issuer     string   `json:"issuer"`
+		ClientID   string   `json:"client_id,omitempty"`
+		Audience   []string `json:"audience"`
+		Algorithms []string `json:"algorithms"`
 	}
 	password, others := s.users.SignIn()
 	out := struct {
