@@ -18,6 +18,7 @@ require (
 	github.com/reeflective/readline v1.3.0
 	github.com/trustelem/zxcvbn v1.0.1
 	github.com/vmihailenco/msgpack/v5 v5.4.1
+	github.com/wneessen/go-mail v0.8.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/crypto v0.58.0
 	golang.org/x/oauth2 v0.38.0
