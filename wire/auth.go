@@ -14,6 +14,9 @@ type LoginUser struct {
 	Role      string
 	Email     string
 	HasEmail  bool
+	Verified  bool   // the owner has proved Email
+	Name      string // for people, "" for none
+	Anonymous bool   // an account without a name yet
 	CreatedAt string
 	UpdatedAt string
 }
@@ -77,6 +80,15 @@ func AppendLoginUser(dst []byte, u *LoginUser) []byte {
 		dst = AppendString(dst, u.Email)
 	} else {
 		dst = append(dst, "null"...)
+	}
+	if u.Verified {
+		dst = append(dst, `,"email_verified":true`...)
+	}
+	if u.Name != "" {
+		dst = AppendString(append(dst, `,"name":`...), u.Name)
+	}
+	if u.Anonymous {
+		dst = append(dst, `,"anonymous":true`...)
 	}
 	dst = append(dst, `,"created_at":`...)
 	dst = AppendString(dst, u.CreatedAt)
@@ -156,6 +168,12 @@ func (r *reader) loginUser() LoginUser {
 			u.Role = v.Text()
 		case "email":
 			u.Email, u.HasEmail = v.Text(), !v.IsNull()
+		case "email_verified":
+			u.Verified = v.Bool()
+		case "name":
+			u.Name = v.Text()
+		case "anonymous":
+			u.Anonymous = v.Bool()
 		case "created_at":
 			u.CreatedAt = v.Text()
 		case "updated_at":

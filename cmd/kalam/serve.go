@@ -62,6 +62,7 @@ func (c *serveCmd) Run(s *streams) error {
 	}
 	n, err := node.Start(ctx, config, node.Options{
 		HashCommand: hashes, Version: version, Build: date, Demo: c.Demo, Logger: newLogger(s.err, config.Logging.Level),
+		PrintMail: c.printMail(s.out),
 	})
 	if err != nil {
 		return err
@@ -98,6 +99,10 @@ func (c *serveCmd) config() (*node.Config, error) {
 	if c.Data != "" {
 		config.Storage.DataPath = c.Data
 	}
+	if a := &config.Auth.Accounts; c.Demo && a.SignUp == "" {
+		// Everybody may try everything, without mails.
+		a.SignUp, a.Email, a.Anonymous = "open", "none", true
+	}
 	if c.TLSCert != "" || c.TLSKey != "" {
 		config.Server.TLSCert, config.Server.TLSKey = c.TLSCert, c.TLSKey
 		if c.TLSCert == "" || c.TLSKey == "" {
@@ -110,6 +115,14 @@ func (c *serveCmd) config() (*node.Config, error) {
 		config.Storage.DataPath = "data"
 	}
 	return config, nil
+}
+
+// printMail shows the mails of the demo in the terminal.
+func (c *serveCmd) printMail(w io.Writer) func(string) {
+	if !c.Demo {
+		return nil
+	}
+	return func(text string) { fmt.Fprintf(w, "\n%s\n", text) }
 }
 
 // greet says where the server is and what to do next.

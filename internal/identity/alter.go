@@ -113,7 +113,7 @@ func (s *Service) AlterUser(tx *store.Tx, trail *Trail, p *PreparedChange) error
 		}
 		_, err = tx.Exec(updateRole, id, wire.TextValue(p.value), now)
 	case "EMAIL":
-		_, err = tx.Exec(updateEmail, id, optional(p.value), now)
+		_, err = tx.Exec(updateEmail, id, optional(p.value), wire.IntValue(0), now)
 		return err
 	case "ENABLE":
 		_, err = tx.Exec(updateDisabled, id, wire.IntValue(0), now)

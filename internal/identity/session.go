@@ -83,8 +83,8 @@ var (
 		Args: []wire.Type{integer, integer},
 	}
 	updateLogin = &store.Stmt{
-		SQL:  "UPDATE users SET last_login_at = ?2, password_hash = ?3 WHERE user_id = ?1",
-		Args: []wire.Type{text, integer, text},
+		SQL:  "UPDATE users SET last_login_at = ?2 WHERE user_id = ?1",
+		Args: []wire.Type{text, integer},
 	}
 )
 
@@ -135,26 +135,46 @@ func (s *Service) Login(ctx context.Context, user, password, clientAddr string) 
 	if err != nil {
 		return nil, err
 	}
+	return s.Begin(ctx, byPassword, clientAddr, func(tx *store.Tx, _ *Trail) (string, error) {
+		current, err := findUser(tx, u.id)
+		if err != nil {
+			return "", err
+		}
+		if !current.active() || current.passwordHash != u.passwordHash {
+			return "", errInvalid() // changed while the password was being checked
+		}
+		if newHash != u.passwordHash {
+			_, err = tx.Exec(updatePassword, wire.TextValue(u.id), wire.TextValue(newHash), wire.IntValue(s.now()))
+		}
+		return u.id, err
+	})
+}
+
+// Begin begins a session of the user whom who returns, in the transaction that
+// who is called in. method is how the user has proved who they are.
+func (s *Service) Begin(ctx context.Context, method, clientAddr string, who func(tx *store.Tx, trail *Trail) (userID string, err error)) (*Grant, error) {
 	now := s.now()
 	c := &session{
-		id: rand.Text(), userID: u.id, method: byPassword, clientAddr: clientAddr,
+		id: rand.Text(), method: method, clientAddr: clientAddr,
 		rotatedAt: now, createdAt: now, lastSeenAt: now, expiresAt: now + s.options.AbsoluteTTL.Microseconds(),
 	}
 	token := firstRefresh(c.id)
 	c.tokenHash = token.hash()
-	err = s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
-		current, err := findUser(tx, u.id)
-		if err != nil {
+	var u *userRow
+	err := s.Write(ctx, func(tx *store.Tx, trail *Trail) (err error) {
+		if c.userID, err = who(tx, trail); err != nil {
 			return err
 		}
-		if !current.active() || current.passwordHash != u.passwordHash {
-			return errInvalid() // changed while the password was being checked
-		}
-		u.role, u.email = current.role, current.email
-		if _, err := tx.Exec(updateLogin, wire.TextValue(u.id), wire.IntValue(now), wire.TextValue(newHash)); err != nil {
+		if u, err = findUser(tx, c.userID); err != nil {
 			return err
 		}
-		trail.add(event{action: auditLogin, actor: u.id, method: byPassword, addr: clientAddr, session: s.ref(c.id)})
+		if !u.active() {
+			return errInvalid()
+		}
+		if _, err := tx.Exec(updateLogin, wire.TextValue(u.id), wire.IntValue(now)); err != nil {
+			return err
+		}
+		trail.add(event{action: auditLogin, actor: u.id, method: method, addr: clientAddr, session: s.ref(c.id)})
 		return s.insertSession(tx, c)
 	})
 	if err != nil {
@@ -173,8 +193,15 @@ func (s *Service) checkLogin(ctx context.Context, name, password, clientAddr, ac
 	account := name
 	if id, err := checkName(name); err == nil {
 		account = id
-		if u, err = s.readUser(ctx, id); err != nil {
+		err = s.db.Read(ctx, func(tx *store.Tx) error {
+			u, err = s.signInUser(tx, id)
+			return err
+		})
+		if err != nil {
 			return nil, "", err
+		}
+		if u != nil {
+			account = u.id // whichever of its names was typed
 		}
 	}
 	account, network := s.keyedHash("name", account), NetworkOf(clientAddr)

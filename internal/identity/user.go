@@ -34,6 +34,8 @@ type User struct {
 	ID          string
 	Role        string
 	Email       string
+	Verified    bool   // the owner of the account has proved that Email is theirs
+	Name        string // for people, "" for none
 	AuthType    string
 	Disabled    bool
 	CreatedAt   time.Time
@@ -45,7 +47,8 @@ type User struct {
 type userRow struct {
 	redacted
 	id, passwordHash, role, email string
-	authType, authData            string
+	name, authType, authData      string
+	verified                      bool // email
 	disabled                      bool
 	epoch                         int64 // tokens without a session that were issued before are refused
 	createdAt, updatedAt          int64
@@ -59,7 +62,7 @@ func (u *userRow) active() bool { return u != nil && u.deletedAt == 0 && !u.disa
 
 func (u *userRow) user() *User {
 	out := &User{
-		ID: u.id, Role: u.role, Email: u.email, AuthType: u.authType, Disabled: u.disabled,
+		ID: u.id, Role: u.role, Email: u.email, Verified: u.verified, Name: u.name, AuthType: u.authType, Disabled: u.disabled,
 		CreatedAt: fromMicros(u.createdAt), UpdatedAt: fromMicros(max(u.updatedAt, u.createdAt)),
 	}
 	if u.lastLoginAt != 0 {
@@ -72,10 +75,10 @@ func fromMicros(t int64) time.Time { return time.UnixMicro(t).UTC() }
 
 var (
 	selectUser = &store.Stmt{
-		SQL: `SELECT password_hash, role, email, auth_type, auth_data, disabled, epoch, created_at, updated_at, last_login_at, deleted_at, erased_at
-			FROM users WHERE user_id = ?1`,
+		SQL: `SELECT password_hash, role, email, auth_type, auth_data, disabled, epoch, created_at, updated_at, last_login_at, deleted_at,
+			erased_at, name, email_verified FROM users WHERE user_id = ?1`,
 		Args: []wire.Type{text},
-		Cols: []wire.Type{text, text, text, text, text, integer, integer, integer, integer, integer, integer, integer},
+		Cols: []wire.Type{text, text, text, text, text, integer, integer, integer, integer, integer, integer, integer, text, integer},
 	}
 	selectUserByAuthData = &store.Stmt{
 		SQL:  "SELECT user_id FROM users WHERE auth_type = 'oidc' AND auth_data = ?1",
@@ -88,7 +91,12 @@ var (
 	}
 	updatePassword = updateUser("password_hash", text)
 	updateRole     = updateUser("role", text)
-	updateEmail    = updateUser("email", text)
+	updateEmail    = &store.Stmt{
+		SQL:  "UPDATE users SET email = ?2, email_verified = ?3, updated_at = ?4 WHERE user_id = ?1",
+		Args: []wire.Type{text, text, integer, integer},
+	}
+	updateName     = updateUser("name", text)
+	updateAuthType = updateUser("auth_type", text)
 	updateDisabled = updateUser("disabled", integer)
 	updateEpoch    = updateUser("epoch", integer)
 	forgetUser     = &store.Stmt{SQL: "DELETE FROM users WHERE user_id = ?1", Args: []wire.Type{text}}
@@ -115,6 +123,7 @@ func findUser(tx *store.Tx, id string) (*userRow, error) {
 			id: id, passwordHash: row[0].Text(), role: row[1].Text(), email: row[2].Text(), authType: row[3].Text(),
 			authData: row[4].Text(), disabled: row[5].Int() != 0, epoch: row[6].Int(), createdAt: row[7].Int(),
 			updatedAt: row[8].Int(), lastLoginAt: row[9].Int(), deletedAt: row[10].Int(), erase: !row[11].IsNull(), erasedAt: row[11].Int(),
+			name: row[12].Text(), verified: row[13].Int() != 0,
 		}
 		return nil
 	})

@@ -22,6 +22,7 @@ type Config struct {
 	WebSocket WebSocketConfig `toml:"websocket"`
 	Topics    TopicsConfig    `toml:"topics"`
 	Files     FilesConfig     `toml:"files"`
+	Mail      MailConfig      `toml:"mail"`
 	Logging   LoggingConfig   `toml:"logging"`
 
 	notes []note // what an operator should know of how it was given; Start logs it
@@ -34,6 +35,17 @@ type ServerConfig struct {
 
 	TLSCert string `toml:"tls_cert" doc:"PEM file with the certificate and its chain; without it the server speaks plain HTTP"`
 	TLSKey  string `toml:"tls_key" doc:"PEM file with the key of the certificate"`
+
+	PublicOrigin string `toml:"public_origin" doc:"where people reach the server, as in https://db.example.com; links in mails point there, and without it mails have a code only"`
+}
+
+// MailConfig is section [mail].
+type MailConfig struct {
+	SMTP      string `toml:"smtp" secret:"true" doc:"SMTP server, as in smtps://user:password@host:465; smtp:// needs STARTTLS unless the host is this machine"`
+	SMTPFile  string `toml:"smtp_file" doc:"file that holds the value of smtp"`
+	From      string `toml:"from" default:"kalamdb@localhost" doc:"address that mails come from"`
+	AppName   string `toml:"app_name" default:"KalamDB" doc:"what mails call the application"`
+	Templates string `toml:"templates" doc:"folder with templates of mails (verify.txt, verify.html and so on) that replace the built-in ones"`
 }
 
 // StorageConfig is section [storage].
@@ -57,7 +69,20 @@ type AuthConfig struct {
 	AuditMaxRows      int    `toml:"audit_max_rows" default:"1000000" doc:"rows of system.audit_log about sign-ins, about failed attempts, and about statements as another user, at most so many of each, at least 10000"`
 	NoPasswordLogin   bool   `toml:"no_password_login" doc:"whether only tokens of issuers are good, and no password"`
 
+	Accounts AccountsConfig `toml:"accounts"`
+
 	Issuers []IssuerConfig `toml:"issuers" doc:"OpenID providers whose access tokens are good here; in the file only"`
+}
+
+// AccountsConfig is section [auth.accounts]: how people get an account without
+// an administrator.
+type AccountsConfig struct {
+	SignUp              string   `toml:"signup" default:"closed" doc:"who may sign up: closed (nobody), invite or open"`
+	Email               string   `toml:"email" default:"required" doc:"required, or none: people sign up with a user name and a password alone"`
+	Anonymous           bool     `toml:"anonymous" doc:"whether clients may make accounts without a name"`
+	AnonymousDays       int      `toml:"anonymous_days" default:"30" doc:"days after which an idle anonymous account is removed, with its rows"`
+	MailsPerAddressHour int      `toml:"mails_per_address_per_hour" default:"10" doc:"mails that an address gets in an hour, 5 of them at once"`
+	AllowedRedirects    []string `toml:"allowed_redirects" doc:"origins that links in mails may lead back to"`
 }
 
 // IssuerConfig is a section [[auth.issuers]]: an OpenID provider whose access
@@ -196,6 +221,9 @@ func (c *Config) check() error {
 		return errors.New("[server] tls_cert and tls_key: one needs the other")
 	}
 	if _, err := c.proxies(); err != nil {
+		return err
+	}
+	if err := c.checkAccounts(); err != nil {
 		return err
 	}
 	if _, err := c.origins(); err != nil {

@@ -18,10 +18,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/account"
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/files"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/live"
+	"github.com/kalamdb/kalam-go/internal/mail"
 	"github.com/kalamdb/kalam-go/internal/server"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/store/sqlite"
@@ -40,6 +42,9 @@ type Options struct {
 	// there. It needs a loopback address, and a data folder that is new or was
 	// created by the demo.
 	Demo bool
+	// PrintMail receives each mail when no SMTP server is configured, for the
+	// demo.
+	PrintMail func(text string)
 }
 
 // Node is a server that listens.
@@ -49,6 +54,7 @@ type Node struct {
 	engine    *engine.Engine
 	users     *identity.Service
 	hub       *live.Hub
+	mail      *mail.Service
 	topics    *topic.Service
 	files     *files.Service
 	edge      *server.Server
@@ -142,6 +148,21 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	if err != nil {
 		return err
 	}
+	mails, err := c.MailOptions()
+	if err != nil {
+		return err
+	}
+	if mails.Logger = o.Logger; mails.SMTP == "" {
+		mails.Print = o.PrintMail
+	}
+	if n.mail, err = mail.New(ctx, n.db, mails); err != nil {
+		return err
+	}
+	if a := c.Auth.Accounts; a.SignUp != account.SignUpClosed && a.Email != "none" && !n.mail.Sends() {
+		return errors.New("[auth.accounts] signup needs mails to prove addresses: set [mail] smtp, or email = \"none\"")
+	}
+	accounts := c.accountOptions()
+	accounts.Logger = o.Logger
 	n.topics = topic.New(n.db, topic.Options{
 		Visibility: time.Duration(c.Topics.VisibilityTimeoutSecs) * time.Second, MaxPayload: c.Topics.MaxPayloadBytes,
 		RetentionSeconds: c.Topics.DefaultRetentionSeconds, RetentionBytes: c.Topics.DefaultRetentionMaxBytes,
@@ -182,7 +203,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	if err != nil {
 		return err
 	}
-	n.edge = server.New(n.users, e, n.hub, n.files, server.Options{
+	n.edge = server.New(n.users, account.New(n.db, n.users, n.mail, accounts), e, n.hub, n.files, server.Options{
 		AllowedOrigins: origins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
 		AllowPlaintext: c.Security.AllowPlaintextLogin, TrustedProxies: proxies,
 		MaxBody: c.Security.MaxRequestBodySize, MaxMessage: c.Security.MaxWebSocketMessage,
@@ -296,6 +317,9 @@ func (n *Node) closeStore() error {
 	}
 	if n.files != nil {
 		err = errors.Join(err, n.files.Close())
+	}
+	if n.mail != nil {
+		err = errors.Join(err, n.mail.Close())
 	}
 	if n.users != nil {
 		err = errors.Join(err, n.users.Close())

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/mail"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -22,7 +23,7 @@ import (
 func (n *Node) addSystem(ctx context.Context, c *Config, o Options) error {
 	settings := settings(c)
 	text := func(name string) catalog.Column { return catalog.Col(name, wire.Text, true) }
-	tables := append(n.users.System(), n.storageTables(c.Storage.DataPath)...)
+	tables := append(append(n.users.System(), mail.System()), n.storageTables(c.Storage.DataPath)...)
 	tables = append(tables, n.clusterTables(o.Version)...)
 	tables = append(tables, emptyTables()...)
 	return n.db.AddSystem(ctx, append(tables, datatypes(), n.hub.System(),

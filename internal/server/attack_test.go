@@ -103,7 +103,7 @@ func TestNoSecretLeavesTheServer(t *testing.T) {
 	}
 	for _, path := range []string{"refresh", "logout", "me", "sessions"} {
 		out.see(do(t, map[bool]string{true: "GET", false: "POST"}[path == "me" || path == "sessions"], auth+path, nil, "Authorization", "Bearer "+seed("to-"+path)))
-		out.see(do(t, "POST", auth+path, nil, "Cookie", "kalamdb_refresh="+seed("cookie-"+path)+"; kalamdb_auth="+secrets["cookie-"+path], "X-Requested-With", "x"))
+		out.see(do(t, "POST", auth+path, nil, "Cookie", "kalamdb_refresh="+seed("cookie-"+path)+"; kalamdb_auth="+secrets["cookie-"+path], "X-Kalam-CSRF", "1"))
 	}
 	signIn := func(user, password string) (access, refresh string) {
 		a := login(t, s, user, password) // not an output: it is theirs

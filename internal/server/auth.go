@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/account"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -42,7 +43,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
 	if !s.mayTry(w, r) || !s.mayCarrySecrets(w, r) {
 		return
 	}
-	token, err := s.credential(r, refreshCookie)
+	token, err := s.credential(r)
 	var g *identity.Grant
 	if err == nil {
 		g, err = s.users.Refresh(r.Context(), token, s.clientAddr(r))
@@ -53,7 +54,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
 // logout answers POST /v1/api/auth/logout: it ends the session of the token
 // that it is given, and says the same whatever that was.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
-	token, err := s.credential(r, refreshCookie)
+	token, err := s.credential(r)
 	if err == nil {
 		err = s.users.Logout(r.Context(), token)
 	}
@@ -63,7 +64,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(r.Cookies()) > 0 {
-		s.setCookies(w, r, nil)
+		s.keepSession(w, r, nil)
 	}
 	w.Header()["Cache-Control"] = noStore
 	writeJSON(w, http.StatusOK, []byte(`{"message":"Logged out successfully"}`))
@@ -71,16 +72,17 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 
 // me answers GET /v1/api/auth/me.
 func (s *Server) me(w http.ResponseWriter, r *http.Request) {
-	var who *identity.Principal
-	token, err := s.credential(r, accessCookie)
-	if err == nil {
-		who, err = s.users.Verify(r.Context(), token)
-	}
+	who, err := s.principal(r)
 	if err != nil {
 		s.writeAuthFailure(w, err)
 		return
 	}
-	u, err := s.users.User(r.Context(), who.UserID)
+	s.writeUser(w, r, who.UserID)
+}
+
+// writeUser answers with a user as they may know themselves.
+func (s *Server) writeUser(w http.ResponseWriter, r *http.Request, id string) {
+	u, err := s.users.User(r.Context(), id)
 	if err != nil {
 		s.writeAuthFailure(w, err)
 		return
@@ -194,18 +196,21 @@ func (s *Server) writeGrant(w http.ResponseWriter, r *http.Request, g *identity.
 		s.writeAuthFailure(w, err)
 		return
 	}
-	s.setCookies(w, r, g)
-	w.Header()["Cache-Control"] = noStore
-	writeJSON(w, http.StatusOK, wire.AppendLoginResponse(nil, &wire.LoginResponse{
+	s.writeNewSession(w, r, http.StatusOK, g, nil)
+}
+
+func loginResponse(g *identity.Grant) *wire.LoginResponse {
+	return &wire.LoginResponse{
 		User: *loginUser(g.User), AdminUIAccess: identity.IsAdminRole(g.User.Role),
 		ExpiresAt: timestamp(g.ExpiresAt), AccessToken: g.AccessToken,
 		RefreshToken: g.RefreshToken, RefreshExpiresAt: timestamp(g.RefreshExpiresAt),
-	}))
+	}
 }
 
 func loginUser(u *identity.User) *wire.LoginUser {
 	return &wire.LoginUser{
-		ID: u.ID, Role: u.Role, Email: u.Email, HasEmail: u.Email != "",
+		ID: u.ID, Role: u.Role, Email: u.Email, HasEmail: u.Email != "", Verified: u.Verified, Name: u.Name,
+		Anonymous: u.AuthType == identity.AuthAnonymous,
 		CreatedAt: timestamp(u.CreatedAt), UpdatedAt: timestamp(u.UpdatedAt),
 	}
 }
@@ -253,6 +258,14 @@ func (s *Server) writeAuthFailure(w http.ResponseWriter, err error) {
 		writeAuthError(w, http.StatusConflict, "already_configured", e.Message)
 	case wire.CodePermissionDenied:
 		writeAuthError(w, http.StatusForbidden, "forbidden", e.Message)
+	case account.CodeSignUpClosed:
+		writeAuthError(w, http.StatusForbidden, "signup_closed", e.Message)
+	case account.CodeInvalidCode:
+		writeAuthError(w, http.StatusBadRequest, "invalid_code", e.Message)
+	case account.CodeAddressTaken:
+		writeAuthError(w, http.StatusConflict, "address_taken", e.Message)
+	case account.CodeNoMail:
+		writeAuthError(w, http.StatusServiceUnavailable, "mail_not_configured", e.Message)
 	case wire.CodeUnavailable:
 		w.Header().Set("Retry-After", "1")
 		writeAuthError(w, http.StatusServiceUnavailable, "busy", e.Message)

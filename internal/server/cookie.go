@@ -8,73 +8,87 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// The cookies of a session (protocol 1.0.6). They are there for pages that the
-// server's own origin serves; the packages for browsers use neither.
+// The cookies of a browser: its session's refresh token, and the flow that links
+// in mails belong to. Only the routes of auth read them.
 const (
-	accessCookie  = "kalamdb_auth"
 	refreshCookie = "kalamdb_refresh"
+	flowCookie    = "kalamdb_flow"
 	hostPrefix    = "__Host-" // where there is TLS: no other host and no plain page can set it
+
+	// csrfHeader comes with each request that a cookie authenticates. No form and
+	// no link can send it, and pages of other origins only after a preflight.
+	csrfHeader = "X-Kalam-CSRF"
 )
+
+func (s *Server) cookieName(r *http.Request, name string) string {
+	if s.isHTTPS(r) {
+		return hostPrefix + name
+	}
+	return name
+}
 
 // setCookie sets a cookie, or removes it when value is "".
 func (s *Server) setCookie(w http.ResponseWriter, r *http.Request, name, value string, expires time.Time) {
-	c := &http.Cookie{Name: name, Value: value, Path: "/", Expires: expires, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+	c := &http.Cookie{
+		Name: s.cookieName(r, name), Value: value, Path: "/", Expires: expires,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.isHTTPS(r),
+	}
 	if value == "" {
 		c.Expires = time.Unix(0, 0)
-	}
-	if s.isHTTPS(r) {
-		c.Name, c.Secure = hostPrefix+name, true
 	}
 	http.SetCookie(w, c)
 }
 
-func (s *Server) setCookies(w http.ResponseWriter, r *http.Request, g *identity.Grant) {
+// keepSession gives a browser the session's refresh token, nil takes it away.
+func (s *Server) keepSession(w http.ResponseWriter, r *http.Request, g *identity.Grant) {
 	if g == nil {
 		g = &identity.Grant{}
 	}
-	s.setCookie(w, r, accessCookie, g.AccessToken, g.ExpiresAt)
 	s.setCookie(w, r, refreshCookie, g.RefreshToken, g.RefreshExpiresAt)
 }
 
+func (s *Server) cookie(r *http.Request, name string) string {
+	c, err := r.Cookie(s.cookieName(r, name))
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
 // credential is the token of a request: of the Authorization header, which
-// wins, or of a cookie. A cookie comes along with whatever a browser sends, also
-// on behalf of another site, so a request that changes something must show that
-// a page of this origin made it.
-func (s *Server) credential(r *http.Request, cookie string) (string, error) {
+// wins, or of the session's cookie. A cookie comes along with whatever a browser
+// sends, also on behalf of another site, so such a request must show that a page
+// of this origin or of a listed one made it.
+func (s *Server) credential(r *http.Request) (string, error) {
 	token, err := bearer(r)
 	if err == nil || len(r.Header["Authorization"]) > 0 {
 		return token, err
 	}
-	name := cookie
-	if s.isHTTPS(r) {
-		name = hostPrefix + cookie
-	}
-	c, missing := r.Cookie(name)
-	if missing != nil || c.Value == "" {
+	kept := s.cookie(r, refreshCookie)
+	if kept == "" {
 		return "", err
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead && !s.sameOrigin(r) {
-		return "", wire.NewError(wire.CodePermissionDenied, "a request with a cookie needs a page of this origin and Content-Type: application/json or X-Requested-With")
+	if r.Header.Get(csrfHeader) != "1" || !s.ownPage(r) {
+		return "", wire.NewError(wire.CodePermissionDenied, "a request with the session's cookie needs the header "+csrfHeader+": 1 and a page of this origin, or of one in security.cors.allowed_origins")
 	}
-	return c.Value, nil
+	return kept, nil
 }
 
-// sameOrigin reports whether a page of this origin, or of a listed one, made a
-// request, by headers that no form and no image can send.
-func (s *Server) sameOrigin(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "same-origin", "none":
-	default:
+// ownPage reports whether a page of this origin or of a listed one made a
+// request, or no page at all.
+func (s *Server) ownPage(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		switch r.Header.Get("Sec-Fetch-Site") {
+		case "", "same-origin", "none":
+			return true
+		}
 		return false
 	}
-	if origin := r.Header.Get("Origin"); origin != "" {
-		scheme := "http://"
-		if s.isHTTPS(r) {
-			scheme = "https://"
-		}
-		if _, listed := s.origins.allows(origin, r.Host); !listed && origin != scheme+r.Host {
-			return false
-		}
+	scheme := "http://"
+	if s.isHTTPS(r) {
+		scheme = "https://"
 	}
-	return isJSON(r) || r.Header.Get("X-Requested-With") != ""
+	_, listed := s.origins.allows(origin, r.Host)
+	return listed || origin == scheme+r.Host
 }

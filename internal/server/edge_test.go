@@ -75,7 +75,7 @@ func startEdgeWith(t testing.TB, so store.Options, lo live.Options, o server.Opt
 	if err := db.AddSystem(t.Context(), users.System()...); err != nil {
 		t.Fatal(err)
 	}
-	s := server.New(users, e, hub, nil, o)
+	s := server.New(users, nil, e, hub, nil, o)
 	h := httptest.NewUnstartedServer(s)
 	listener := &edgeListener{Listener: h.Listener}
 	h.Listener = listener

@@ -62,7 +62,7 @@ func (o *origins) apply(w http.ResponseWriter, r *http.Request) bool {
 	}
 	if ok {
 		h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, PATCH, OPTIONS")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Origin, X-Requested-With, X-Request-ID, Range, If-Range, If-None-Match")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, Origin, X-Requested-With, X-Request-ID, X-Kalam-CSRF, Range, If-Range, If-None-Match")
 		h.Set("Access-Control-Max-Age", "3600")
 	}
 	w.WriteHeader(http.StatusNoContent)

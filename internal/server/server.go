@@ -8,6 +8,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/account"
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/files"
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -59,22 +61,25 @@ const DefaultMaxSockets = 100_000
 
 // Server answers requests. It is an http.Handler and safe for concurrent use.
 type Server struct {
-	options Options
-	users   *identity.Service
-	engine  *engine.Engine
-	hub     *live.Hub
-	files   *files.Service
-	origins origins
-	mux     *http.ServeMux
-	logins  *limiter
-	queries *limiter
-	sockets sockets
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	options  Options
+	users    *identity.Service
+	engine   *engine.Engine
+	hub      *live.Hub
+	files    *files.Service
+	accounts *account.Service
+	origins  origins
+	mux      *http.ServeMux
+	logins   *limiter
+	signups  *limiter // what sends mails or makes accounts
+	redeems  *limiter // codes and links that are redeemed
+	queries  *limiter
+	sockets  sockets
+	stop     context.CancelFunc
+	done     sync.WaitGroup
 }
 
 // New makes a server and starts what watches its sockets. Close ends that.
-func New(users *identity.Service, e *engine.Engine, hub *live.Hub, f *files.Service, o Options) *Server {
+func New(users *identity.Service, a *account.Service, e *engine.Engine, hub *live.Hub, f *files.Service, o Options) *Server {
 	def(&o.MaxBody, 10<<20)
 	def(&o.MaxMessage, 1<<20)
 	def(&o.MaxQueue, 4<<20)
@@ -93,10 +98,12 @@ func New(users *identity.Service, e *engine.Engine, hub *live.Hub, f *files.Serv
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		options: o, users: users, engine: e, hub: hub, files: f, stop: cancel,
+		options: o, users: users, accounts: a, engine: e, hub: hub, files: f, stop: cancel,
 		origins: newOrigins(o.AllowedOrigins, o.Loopback),
 		mux:     http.NewServeMux(),
 		logins:  newLimiter(o.AuthRate),
+		signups: newLimiter(o.AuthRate),
+		redeems: newLimiter(o.AuthRate),
 		queries: newLimiter(o.QueryRate),
 	}
 	s.sockets.init(s)
@@ -132,14 +139,16 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /v1/api/files/sign", s.signFile)
 	s.mux.HandleFunc("GET /v1/ws", s.socket)
 	s.topics(s.mux)
-	for path, methods := range map[string]string{
+	answered := s.accountRoutes(s.mux)
+	maps.Copy(answered, map[string]string{
 		"/health": "GET, HEAD", "/v1/api/healthcheck": "GET, HEAD", "/v1/ws": "GET",
 		"/v1/api/auth/login": "POST", "/v1/api/auth/refresh": "POST", "/v1/api/auth/logout": "POST",
-		"/v1/api/auth/setup": "POST", "/v1/api/auth/status": "GET, HEAD", "/v1/api/auth/me": "GET, HEAD",
+		"/v1/api/auth/setup": "POST", "/v1/api/auth/status": "GET, HEAD", "/v1/api/auth/me": "GET, HEAD, PATCH",
 		"/v1/api/auth/options": "GET, HEAD", "/v1/api/auth/sessions": "GET, HEAD, DELETE", "/v1/api/auth/sessions/{id}": "DELETE",
 		"/v1/api/auth/password": "POST", "/.well-known/jwks.json": "GET, HEAD",
 		"/v1/api/sql": "POST", "/v1/api/files/sign": "POST",
-	} {
+	})
+	for path, methods := range answered {
 		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", methods)
 			writeRouteError(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "this route takes "+methods)
