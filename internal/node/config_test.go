@@ -153,7 +153,7 @@ like = "this"
 		"[websockets] whatever: did you mean section [websocket]?",
 		"[flush] defualt_row_limit: ",
 		"[auth.issuers] audiense: docs/authentication.md",
-		"[nothing] like: the sections are [auth], ",
+		"[nothing] like: the sections are [auth.accounts], [auth], ",
 	} {
 		if !strings.Contains(err.Error(), line) {
 			t.Errorf("no %q in\n%v", line, err)

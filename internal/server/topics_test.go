@@ -211,7 +211,7 @@ func receive(t testing.TB, c chan answer) answer {
 func TestConsumeWaitsForAMessage(t *testing.T) {
 	s := start(t)
 	admin := withTopic(t, s)
-	const poll = `{"topic_id":"shop.log","group_id":"g","timeout_seconds":50}`
+	const poll = `{"topic_id":"shop.log","group_id":"g","consumer_id":"c","timeout_seconds":50}`
 	consume(t, s, admin, `{"topic_id":"shop.log","group_id":"g"}`)
 	first, second := waitIn(t, s, admin, poll), waitIn(t, s, admin, poll)
 	run(t, s, admin, "INSERT INTO shop.orders VALUES (1, 'tea', 2)")
@@ -233,7 +233,7 @@ func TestConsumeWaitsForAMessage(t *testing.T) {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	// A poll that ends says where the group is, without a message.
-	if c := consume(t, s, admin, `{"topic_id":"shop.log","group_id":"g","timeout_seconds":1}`); len(c.Messages) != 0 || c.Next != 2 {
+	if c := consume(t, s, admin, `{"topic_id":"shop.log","group_id":"g","consumer_id":"c","timeout_seconds":1}`); len(c.Messages) != 0 || c.Next != 2 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -245,7 +245,7 @@ func TestConsumeIsCheckedAgainWhenItWakes(t *testing.T) {
 	run(t, s, admin, "GRANT CONSUME ON TOPIC shop.log TO USER svc")
 	svc := mint(t, "svc")
 	consume(t, s, svc, `{"topic_id":"shop.log","group_id":"g"}`)
-	waiting := waitIn(t, s, svc, `{"topic_id":"shop.log","group_id":"g","timeout_seconds":50}`)
+	waiting := waitIn(t, s, svc, `{"topic_id":"shop.log","group_id":"g","consumer_id":"c","timeout_seconds":50}`)
 	run(t, s, admin, "REVOKE CONSUME ON TOPIC shop.log FROM USER svc")
 	run(t, s, admin, "INSERT INTO shop.orders VALUES (1, 'tea', 2)")
 	if a := receive(t, waiting); a.status != 403 || strings.Contains(a.body, "payload") {
