@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,19 +16,34 @@ import (
 
 type authCmd struct {
 	Status authStatusCmd `cmd:"" help:"Show who is signed in, and where."`
+	Token  authTokenCmd  `cmd:"" help:"Print an access token of the kept session, for other programs."`
 	Doctor authDoctorCmd `cmd:"" help:"Look at every step from the kept session to an open socket, and say which one fails and why."`
 }
 
-// keptSession is the kept session with its provider, which renews it.
-func keptSession() (*provider, error) {
-	kept, err := loadSession()
+// keptSession is the kept session of the server with its provider, which renews
+// it.
+func (r *remote) keptSession() (*provider, error) {
+	url, err := r.address()
+	if err != nil {
+		return nil, err
+	}
+	kept, err := loadSession(url)
 	if err != nil {
 		return nil, err
 	}
 	if kept == nil {
-		return nil, errors.New("nobody is signed in: run kalam login")
+		return nil, notSignedIn(url)
 	}
 	return &provider{kept: true, s: kept}, nil
+}
+
+// notSignedIn says how to sign in to a server.
+func notSignedIn(url string) error {
+	flag := ""
+	if url != defaultURL {
+		flag = " --url " + url
+	}
+	return fmt.Errorf("nobody is signed in to %s: run kalam login%s", url, flag)
 }
 
 // call sends a request to an auth route of the session's server, with the
@@ -46,7 +63,7 @@ func (p *provider) call(ctx context.Context, method, path string, in, out any) e
 	return errSessionOver
 }
 
-type authStatusCmd struct{}
+type authStatusCmd struct{ remote }
 
 // Help is what kalam auth status --help says beside the flags.
 func (authStatusCmd) Help() string {
@@ -57,7 +74,7 @@ signed in or the session is over.`
 func (c *authStatusCmd) Run(s *streams) error {
 	ctx, stop := interruptible()
 	defer stop()
-	p, err := keptSession()
+	p, err := c.keptSession()
 	if err != nil {
 		return err
 	}
@@ -83,10 +100,45 @@ func (c *authStatusCmd) Run(s *streams) error {
 	default:
 		fmt.Fprintf(s.out, "Session:  renewed by use; this token is good until %s\n", c.end())
 	}
+	all, err := loadSessions()
+	if err != nil {
+		return err
+	}
+	for _, url := range slices.Sorted(maps.Keys(all.Sessions)) {
+		if url != now.URL {
+			fmt.Fprintf(s.out, "Also:     %s at %s\n", all.Sessions[url].User, url)
+		}
+	}
 	return nil
 }
 
+type authTokenCmd struct{ remote }
+
+// Help is what kalam auth token --help says beside the flags.
+func (authTokenCmd) Help() string {
+	return `Prints a token that is good for a while, and renews the session first where that is
+due. Whoever has the token is you, so keep it out of files and of the history.
+
+    curl -H "Authorization: Bearer $(kalam auth token)" http://localhost:8080/v1/api/auth/me`
+}
+
+func (c *authTokenCmd) Run(s *streams) error {
+	ctx, stop := interruptible()
+	defer stop()
+	p, err := c.keptSession()
+	if err != nil {
+		return err
+	}
+	a, err := p.Auth(ctx)
+	if err != nil {
+		return explain(err, p.current().URL)
+	}
+	_, err = fmt.Fprintln(s.out, a.Reveal())
+	return err
+}
+
 type sessionsCmd struct {
+	remote
 	End       string `placeholder:"ID" help:"End one session. Administrators end anybody's."`
 	EndOthers bool   `help:"End all of your sessions but this one."`
 }
@@ -106,7 +158,7 @@ Administrators find everybody's in system.sessions.`
 func (c *sessionsCmd) Run(s *streams) error {
 	ctx, stop := interruptible()
 	defer stop()
-	p, err := keptSession()
+	p, err := c.keptSession()
 	if err != nil {
 		return err
 	}
@@ -165,7 +217,7 @@ func (c *sessionsCmd) end(ctx context.Context, s *streams, p *provider) error {
 	return err
 }
 
-type passwdCmd struct{}
+type passwdCmd struct{ remote }
 
 // Help is what kalam passwd --help says beside the flags.
 func (passwdCmd) Help() string {
@@ -179,7 +231,7 @@ password of root is set with kalam user set-password on the server's machine.`
 func (c *passwdCmd) Run(s *streams) error {
 	ctx, stop := interruptible()
 	defer stop()
-	p, err := keptSession()
+	p, err := c.keptSession()
 	if err != nil {
 		return err
 	}
@@ -232,23 +284,6 @@ func (c *loginCmd) withToken(ctx context.Context, s *streams, url string) error 
 	}
 	_, err = fmt.Fprintf(s.out, "Signed in to %s as %s (role %s) with a token. It is not renewed.\n", url, me.User.ID, me.User.Role)
 	return err
-}
-
-// replace keeps the session in place of the one before, which ends.
-func (s *session) replace() error {
-	unlock, err := lockSession()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	before, _ := loadSession()
-	if err := s.save(); err != nil {
-		return err
-	}
-	if before != nil && before.Refresh != "" { // a bare token is somebody else's to end
-		endQuietly(before)
-	}
-	return nil
 }
 
 // fileMode is the mode of the kept session's file, for the doctor.

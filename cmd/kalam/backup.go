@@ -18,7 +18,7 @@ import (
 )
 
 type backupCmd struct {
-	File   string `arg:"" help:"The archive to write; it must not be there yet."`
+	File   string `arg:"" help:"The archive to write, which must not be there yet; - is the standard output."`
 	Data   string `placeholder:"DIR" help:"Data folder of the server (default ./data)."`
 	Config string `placeholder:"FILE" help:"Configuration file of the server, which may name the folder."`
 }
@@ -34,7 +34,12 @@ To restore, unpack it into a new folder and serve that:
 
     kalam backup --data ./data kalam-monday.tar
     mkdir restored && tar -xf kalam-monday.tar -C restored
-    kalam serve --data restored`
+    kalam serve --data restored
+
+    kalam backup - | ssh elsewhere 'cat > kalam-monday.tar'
+
+To the standard output the database is first copied into the folder for temporary
+files, TMPDIR.`
 }
 
 func (c *backupCmd) Run(s *streams) error {
@@ -43,6 +48,17 @@ func (c *backupCmd) Run(s *streams) error {
 	config, err := (&serveCmd{Data: c.Data, Config: c.Config}).config()
 	if err != nil {
 		return err
+	}
+	if c.File == "-" {
+		if isTerminal(s.out) {
+			return &usageError{"the archive is no text for a terminal: kalam backup - | ..., or name a file"}
+		}
+		work, err := os.MkdirTemp("", "kalam-backup-*")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(work)
+		return archive(ctx, config.Storage.DataPath, work, s.out)
 	}
 	size, err := writeBackup(ctx, config, c.File)
 	if err != nil {
@@ -64,35 +80,12 @@ func writeBackup(ctx context.Context, config *node.Config, path string) (size in
 		return 0, err
 	}
 	defer os.RemoveAll(work)
-	// Before the copy is made: what its rows refer to must not go meanwhile.
-	release, err := files.Hold(dir)
-	if err != nil {
-		return 0, err
-	}
-	defer release()
-	copied := filepath.Join(work, "kalam.db")
-	if err := sqlite.BackupFile(ctx, dir, copied); err != nil {
-		return 0, err
-	}
 	f, err := os.OpenFile(filepath.Join(work, "backup.tar"), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	t := tar.NewWriter(f)
-	if err := addFile(t, copied, "kalam.db"); err != nil {
-		return 0, err
-	}
-	if err := addFolder(t, filepath.Join(dir, "keys"), "keys"); err != nil {
-		return 0, err
-	}
-	if err := addFile(t, filepath.Join(dir, node.DemoMark), node.DemoMark); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, err // a copy of a demo is one too
-	}
-	if err := addContents(t, copied, dir); err != nil {
-		return 0, err
-	}
-	if err := errors.Join(t.Close(), f.Sync()); err != nil {
+	if err := errors.Join(archive(ctx, dir, work, f), f.Sync()); err != nil {
 		return 0, err
 	}
 	if size, err = f.Seek(0, io.SeekEnd); err != nil {
@@ -103,6 +96,35 @@ func writeBackup(ctx context.Context, config *node.Config, path string) (size in
 		return 0, err
 	}
 	return size, syncFolder(filepath.Dir(path))
+}
+
+// archive writes the archive of a data folder, with the copy of its database in a
+// folder for its work.
+func archive(ctx context.Context, dir, work string, out io.Writer) error {
+	// Before the copy is made: what its rows refer to must not go meanwhile.
+	release, err := files.Hold(dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	copied := filepath.Join(work, "kalam.db")
+	if err := sqlite.BackupFile(ctx, dir, copied); err != nil {
+		return err
+	}
+	t := tar.NewWriter(out)
+	if err := addFile(t, copied, "kalam.db"); err != nil {
+		return err
+	}
+	if err := addFolder(t, filepath.Join(dir, "keys"), "keys"); err != nil {
+		return err
+	}
+	if err := addFile(t, filepath.Join(dir, node.DemoMark), node.DemoMark); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // a copy of a demo is one too
+	}
+	if err := addContents(t, copied, dir); err != nil {
+		return err
+	}
+	return t.Close()
 }
 
 // addFolder adds the files of a folder; without the folder, nothing.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -146,4 +147,25 @@ func TestBackupRefusesWhatItCannotDo(t *testing.T) {
 	if got := fmt.Sprint(entries); len(entries) != 1 {
 		t.Errorf("left behind: %s", got)
 	}
+}
+
+// TestBackupGoesToTheStandardOutput restores what came through a pipe.
+func TestBackupGoesToTheStandardOutput(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	p := newPerson(t, "TMPDIR="+t.TempDir())
+	archive := p.ok("", "backup", "--data", s.Dir, "-")
+	path := filepath.Join(t.TempDir(), "piped.tar")
+	if err := os.WriteFile(path, []byte(archive), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(p.home, "restored")
+	unpack(t, path, dir)
+	restored := servertest.Start(t, servertest.Options{Dir: dir})
+	if out := signedIn(t, restored, "alice").ok("", "sql", "--csv", "-e", "SELECT body FROM chat.messages"); out != "body\nOnly alice sees this row.\n" {
+		t.Errorf("restored: %s", out)
+	}
+	if left, err := os.ReadDir(strings.TrimPrefix(p.env[0], "TMPDIR=")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	p.fails(1, "is no data folder", "backup", "--data", filepath.Join(p.home, "nothing"), "-")
 }

@@ -129,16 +129,13 @@ func (c *authDoctorCmd) session(s *streams, d *doctor, url string) (*session, er
 		}
 		return &session{URL: url, Access: strings.TrimSpace(token)}, err
 	}
-	kept, err := loadSession()
+	kept, err := loadSession(url)
 	switch mode, path, statErr := fileMode(); {
 	case err != nil:
 		d.fail("resolve", "%v", err)
 		kept = nil
 	case kept == nil:
-		d.fail("resolve", "nobody is signed in: run kalam login")
-	case kept.URL != url:
-		d.fail("resolve", "the kept session is of %s, not of %s: sign in there with kalam login --url %s", kept.URL, url, url)
-		kept = nil
+		d.fail("resolve", "%v", notSignedIn(url))
 	case statErr == nil && mode&0o077 != 0:
 		d.fail("resolve", "%s can be read by others on this machine (mode %v): chmod 600 it, and sign in anew", path, mode)
 	default:

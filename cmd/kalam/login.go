@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -21,7 +23,8 @@ func (loginCmd) Help() string {
 terminal. A password is never a flag: others on the machine could read it.
 
 The session stays in your configuration folder, for your eyes only, is renewed by
-use, and is what kalam sql uses from then on. kalam logout ends it.
+use, and is what kalam sql uses from then on. kalam logout ends it. Each server has a
+session of its own: --url, or KALAM_URL, chooses among them.
 
     kalam login alice
     kalam login --url https://db.example.com alice < password.txt
@@ -74,11 +77,15 @@ func endQuietly(s *session) {
 	s.end(ctx)
 }
 
-type logoutCmd struct{}
+type logoutCmd struct {
+	remote
+	All bool `help:"Sign out of every server."`
+}
 
 // Help is what kalam logout --help says beside the flags.
 func (logoutCmd) Help() string {
-	return `Ends the session that kalam login keeps, on the server too, and forgets it.`
+	return `Ends the session that kalam login keeps, on the server too, and forgets it. Sessions
+of other servers stay, unless --all is given.`
 }
 
 func (c *logoutCmd) Run(s *streams) error {
@@ -89,21 +96,37 @@ func (c *logoutCmd) Run(s *streams) error {
 		return err
 	}
 	defer unlock()
-	kept, err := loadSession()
-	if err != nil {
-		return errors.Join(err, forgetSession())
+	all, err := loadSessions()
+	if err != nil { // a damaged file is of no use
+		return errors.Join(err, (&sessions{Sessions: map[string]*session{}}).save())
 	}
-	if kept == nil {
+	urls := slices.Sorted(maps.Keys(all.Sessions))
+	if !c.All {
+		url, err := c.address()
+		if err != nil {
+			return err
+		}
+		urls = slices.DeleteFunc(urls, func(u string) bool { return u != url })
+	}
+	if len(urls) == 0 {
 		_, err := fmt.Fprintln(s.out, "Nobody is signed in.")
 		return err
 	}
-	ended := explain(kept.end(ctx), kept.URL)
-	if err := forgetSession(); err != nil {
-		return err
+	var failed error
+	for _, url := range urls {
+		kept := all.Sessions[url]
+		delete(all.Sessions, url)
+		if all.Current == url {
+			all.Current = ""
+		}
+		if err := all.save(); err != nil {
+			return err
+		}
+		if ended := explain(kept.end(ctx), url); ended != nil {
+			failed = errors.Join(failed, fmt.Errorf("the session is forgotten here, but could not be ended on the server: %w", ended))
+			continue
+		}
+		fmt.Fprintf(s.out, "Signed out of %s.\n", url)
 	}
-	if ended != nil {
-		return fmt.Errorf("the session is forgotten here, but could not be ended on the server: %w", ended)
-	}
-	_, err = fmt.Fprintf(s.out, "Signed out of %s.\n", kept.URL)
-	return err
+	return failed
 }

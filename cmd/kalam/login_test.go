@@ -17,25 +17,35 @@ import (
 
 func (p *person) sessionFile() string { return filepath.Join(p.home, "kalam", "session.json") }
 
-func (p *person) session() *session {
+func (p *person) sessions() *sessions {
 	p.t.Helper()
 	b, err := os.ReadFile(p.sessionFile())
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	s := &session{}
-	if err := json.Unmarshal(b, s); err != nil {
+	all := &sessions{}
+	if err := json.Unmarshal(b, all); err != nil {
 		p.t.Fatal(err)
 	}
-	return s
+	return all
 }
 
-// edit changes the kept session.
+// session is the one of the current server.
+func (p *person) session() *session {
+	p.t.Helper()
+	all := p.sessions()
+	return all.Sessions[all.Current]
+}
+
+// edit changes the current session.
 func (p *person) edit(change func(*session)) {
 	p.t.Helper()
-	s := p.session()
+	all := p.sessions()
+	s := all.Sessions[all.Current]
+	delete(all.Sessions, all.Current)
 	change(s)
-	b, err := json.Marshal(s)
+	all.Sessions[s.URL], all.Current = s, s.URL
+	b, err := json.Marshal(all)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -189,4 +199,73 @@ func TestSessionGoesToItsServerOnly(t *testing.T) {
 	s := servertest.Start(t, servertest.Options{})
 	p := signedIn(t, s, "alice")
 	p.fails(1, "nobody is signed in to http://127.0.0.1:1", "sql", "--url", "http://127.0.0.1:1", "-e", "SELECT 1")
+}
+
+// TestSessionsOfSeveralServersLiveSideBySide signs in to two servers, uses each,
+// and signs out of one.
+func TestSessionsOfSeveralServersLiveSideBySide(t *testing.T) {
+	one, two := servertest.Start(t, servertest.Options{}), servertest.Start(t, servertest.Options{})
+	p := newPerson(t)
+	p.ok(servertest.Password+"\n", "login", "--url", one.URL, "alice")
+	p.ok(servertest.Password+"\n", "login", "--url", two.URL, "bob")
+	who := func(args ...string) string {
+		t.Helper()
+		out := p.ok("", append([]string{"sql", "--csv", "-e", "SELECT CURRENT_USER() AS who"}, args...)...)
+		return strings.TrimSpace(strings.TrimPrefix(out, "who\n"))
+	}
+	if got := who(); got != "bob" { // the last one is meant without --url
+		t.Errorf("without --url: %s", got)
+	}
+	if got := who("--url", one.URL); got != "alice" {
+		t.Errorf("with --url: %s", got)
+	}
+	if out := p.ok("", "auth", "status", "--url", one.URL); !strings.Contains(out, "User:     alice") || !strings.Contains(out, "Also:     bob at "+two.URL) {
+		t.Errorf("status: %s", out)
+	}
+	// A session is renewed in its place.
+	all := p.sessions()
+	all.Sessions[one.URL].RenewAt = time.Now().Add(-time.Minute)
+	b, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p.sessionFile(), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := who("--url", one.URL); got != "alice" || p.sessions().Sessions[one.URL].Access == all.Sessions[one.URL].Access {
+		t.Errorf("after the renewal: %s", got)
+	}
+	if out := p.ok("", "logout"); out != "Signed out of "+two.URL+".\n" {
+		t.Errorf("logout: %s", out)
+	}
+	p.fails(1, "nobody is signed in to "+two.URL+": run kalam login --url "+two.URL, "sql", "--url", two.URL, "-e", "SELECT 1")
+	if got := who("--url", one.URL); got != "alice" {
+		t.Errorf("after signing out of the other: %s", got)
+	}
+	p.ok(servertest.Password+"\n", "login", "--url", two.URL, "bob")
+	if out := p.ok("", "logout", "--all"); !strings.Contains(out, one.URL) || !strings.Contains(out, two.URL) {
+		t.Errorf("logout --all: %s", out)
+	}
+	if _, err := os.Stat(p.sessionFile()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is still there: %v", err)
+	}
+}
+
+// TestAuthTokenPrintsOneThatIsGood also where the one that is kept has run out.
+func TestAuthTokenPrintsOneThatIsGood(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	p := signedIn(t, s, "alice")
+	for range 2 {
+		token := strings.TrimSpace(p.ok("", "auth", "token"))
+		var me struct{ User struct{ ID string } }
+		if err := call(t.Context(), "GET", s.URL+"/v1/api/auth/me", token, nil, &me); err != nil || me.User.ID != "alice" {
+			t.Errorf("%v, %s", err, me.User.ID)
+		}
+		before := p.session().Access
+		p.edit(func(k *session) { k.RenewAt, k.Access = time.Now().Add(-time.Minute), "over" })
+		if now := strings.TrimSpace(p.ok("", "auth", "token")); now == before || now == "over" {
+			t.Error("it was not renewed")
+		}
+	}
+	newPerson(t).fails(1, "run kalam login", "auth", "token")
 }

@@ -41,6 +41,8 @@ type cli struct {
 	Backup   backupCmd   `cmd:"" help:"Copy the data of a running server."`
 	Hash     hashCmd     `cmd:"" name:"hash-worker" hidden:""`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
+
+	PrintVersion kong.VersionFlag `name:"version" short:"V" help:"Print the version."`
 }
 
 // Help is what kalam --help says beside the commands.
@@ -73,8 +75,10 @@ func (e *usageError) Error() string { return e.text }
 
 type versionCmd struct{}
 
+func versionText() string { return fmt.Sprintf("kalam %s (built %s)", version, date) }
+
 func (versionCmd) Run(s *streams) error {
-	_, err := fmt.Fprintf(s.out, "kalam %s (built %s)\n", version, date)
+	_, err := fmt.Fprintln(s.out, versionText())
 	return err
 }
 
@@ -91,14 +95,20 @@ func run(args []string, s *streams) int {
 		kong.Writers(s.out, s.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Bind(s),
+		kong.Vars{"version": versionText()},
 	)
 	if err != nil {
 		fmt.Fprintln(s.err, "kalam:", err)
 		return exitFailed
 	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	} else if args[0] == "help" {
+		args = append(args[1:len(args):len(args)], "--help")
+	}
 	ctx, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(s.err, "kalam: %v\nRun kalam --help to see what there is.\n", err)
+		fmt.Fprintf(s.err, "kalam: %v\nRun %s --help to see what there is.\n", err, commandOf(err))
 		return exitUsage
 	}
 	err = ctx.Run()
@@ -107,11 +117,25 @@ func run(args []string, s *streams) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		fmt.Fprintf(s.err, "kalam: %v\nRun kalam %s --help to see how.\n", err, ctx.Selected().Name)
+		fmt.Fprintf(s.err, "kalam: %v\nRun %s --help to see how.\n", err, ctx.Selected().FullPath())
 		return exitUsage
 	}
 	fmt.Fprintln(s.err, "kalam:", err)
 	return exitFailed
+}
+
+// commandOf is the command that a wrong command line was meant for, as far as it
+// could be read.
+func commandOf(err error) string {
+	name := "kalam"
+	if wrong := (*kong.ParseError)(nil); errors.As(err, &wrong) {
+		for _, p := range wrong.Context.Path {
+			if p.Command != nil {
+				name = p.Command.FullPath()
+			}
+		}
+	}
+	return name
 }
 
 // interruptible is the context of a command that Ctrl-C ends.

@@ -96,15 +96,41 @@ func signedIn(t *testing.T, s *servertest.Server, user string) *person {
 }
 
 func TestVersionNamesVersionAndBuild(t *testing.T) {
-	if out := newPerson(t).ok("", "version"); !strings.HasPrefix(out, "kalam "+version+" (built ") {
-		t.Errorf("got %q", out)
+	for _, how := range []string{"version", "--version", "-V"} {
+		if out := newPerson(t).ok("", how); !strings.HasPrefix(out, "kalam "+version+" (built ") || strings.Count(out, "\n") != 1 {
+			t.Errorf("%s: %q", how, out)
+		}
 	}
+}
+
+// TestProgramTeachesWhoeverDoesNotKnowIt is called with nothing and with help.
+func TestProgramTeachesWhoeverDoesNotKnowIt(t *testing.T) {
+	p := newPerson(t)
+	for want, args := range map[string][]string{
+		"kalam serve --demo":                {},
+		"kalam sql -e":                      {"help"},
+		"Usage: kalam sql":                  {"help", "sql"},
+		"--source shop.orders:insert":       {"help", "topic", "create"},
+		"Usage: kalam topic <command>":      {"help", "topic"},
+		"Print an access token of the kept": {"auth", "--help"},
+	} {
+		if out := p.ok("", args...); !strings.Contains(out, want) {
+			t.Errorf("kalam %s does not say %q:\n%s", strings.Join(args, " "), want, out)
+		}
+	}
+	p.fails(2, "Run kalam topic reset --help", "topic", "reset", "a.b", "c", "--to", "nowhere")
+	p.fails(2, "Run kalam topic --help", "topic")
+	p.fails(2, "Run kalam auth --help", "auth", "bogus")
+	p.fails(2, "Run kalam sql --help", "sql", "--nonsense")
+	p.fails(2, `did you mean "serve"?`, "sevre")
+	p.fails(2, `did you mean "--data"?`, "serve", "--dta", "x")
 }
 
 func TestWrongCallsExitWithTwo(t *testing.T) {
 	p := newPerson(t)
 	p.fails(2, "unknown flag --nonsense", "sql", "--nonsense")
 	p.fails(2, "kalam --help", "nonsense")
+	p.fails(2, "", "help", "nonsense")
 	p.fails(2, "is not the URL of a server", "sql", "--url", "ftp://x", "-e", "SELECT 1")
 	p.fails(2, "exclude each other", "sql", "-e", "SELECT 1", "-f", "x.sql")
 	p.fails(2, "--format", "sql", "--format", "xml", "-e", "SELECT 1")

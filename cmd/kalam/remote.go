@@ -21,20 +21,19 @@ const defaultURL = "http://localhost:8080"
 
 // remote is the server that a command talks to.
 type remote struct {
-	URL string `name:"url" env:"KALAM_URL" placeholder:"URL" help:"The server (default: that of the kept session, else http://localhost:8080)."`
+	URL string `name:"url" env:"KALAM_URL" placeholder:"URL" help:"The server (default: the one last signed in to, else http://localhost:8080)."`
 }
 
 // address is the server's base URL.
 func (r *remote) address() (string, error) {
 	raw := r.URL
 	if raw == "" {
-		kept, err := loadSession()
+		kept, err := loadSessions()
 		if err != nil {
 			return "", err
 		}
-		raw = defaultURL
-		if kept != nil {
-			raw = kept.URL
+		if raw = kept.Current; raw == "" {
+			raw = defaultURL
 		}
 	}
 	u, err := url.Parse(raw)

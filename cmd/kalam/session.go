@@ -19,8 +19,9 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// session is a signed-in user of a server. The one that kalam login keeps is in
-// a file; the one of kalam sql --user lives as long as the command.
+// session is a signed-in user of a server. Those that kalam login keeps, one for
+// each server, are in a file; the one of kalam sql --user lives as long as the
+// command.
 type session struct {
 	URL     string    `json:"url"`
 	User    string    `json:"user"`
@@ -44,34 +45,62 @@ func sessionPath() (string, error) {
 	return filepath.Join(dir, "session.json"), err
 }
 
-// loadSession reads the kept session; nil when there is none.
-func loadSession() (*session, error) {
+// sessions are the kept ones by the URLs of their servers.
+type sessions struct {
+	Current  string              `json:"current"` // the server of commands without --url; "" when there is none
+	Sessions map[string]*session `json:"sessions"`
+}
+
+// loadSessions reads the kept sessions.
+func loadSessions() (*sessions, error) {
 	path, err := sessionPath()
 	if err != nil {
 		return nil, err
 	}
+	all := &sessions{Sessions: make(map[string]*session)}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return all, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the kept session: %w", err)
+		return nil, fmt.Errorf("read the kept sessions: %w", err)
 	}
-	s := &session{}
-	if err := json.Unmarshal(b, s); err != nil || s.URL == "" || s.Access == "" {
-		return nil, fmt.Errorf("%s is damaged: sign in again with kalam login", path)
+	damaged := fmt.Errorf("%s is damaged: sign in again with kalam login", path)
+	if err := json.Unmarshal(b, all); err != nil || all.Sessions == nil {
+		return nil, damaged
 	}
-	return s, nil
+	for url, k := range all.Sessions {
+		if k == nil || k.URL != url || k.Access == "" {
+			return nil, damaged
+		}
+	}
+	return all, nil
 }
 
-// save keeps the session; the file is replaced as a whole and readable by its
-// owner only.
-func (s *session) save() error {
+// loadSession reads the kept session of a server; nil when there is none.
+func loadSession(url string) (*session, error) {
+	all, err := loadSessions()
+	if err != nil {
+		return nil, err
+	}
+	return all.Sessions[url], nil
+}
+
+// save keeps the sessions; the file is replaced as a whole and readable by its
+// owner only, and there is none when nobody is signed in. The caller holds the
+// lock.
+func (all *sessions) save() error {
 	path, err := sessionPath()
 	if err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(s, "", "  ")
+	if len(all.Sessions) == 0 {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	b, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -90,14 +119,36 @@ func (s *session) save() error {
 	return os.Rename(f.Name(), path)
 }
 
-// forgetSession removes the kept session.
-func forgetSession() error {
-	path, err := sessionPath()
+// save keeps the session beside those of other servers. The caller holds the
+// lock.
+func (s *session) save() error {
+	all, err := loadSessions()
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	all.Sessions[s.URL] = s
+	return all.save()
+}
+
+// replace keeps the session in place of the server's one before, which ends, and
+// makes its server the current one.
+func (s *session) replace() error {
+	unlock, err := lockSession()
+	if err != nil {
 		return err
+	}
+	defer unlock()
+	all, err := loadSessions()
+	if err != nil { // signing in is what mends a damaged file
+		all = &sessions{Sessions: make(map[string]*session)}
+	}
+	before := all.Sessions[s.URL]
+	all.Sessions[s.URL], all.Current = s, s.URL
+	if err := all.save(); err != nil {
+		return err
+	}
+	if before != nil && before.Refresh != "" { // a bare token is somebody else's to end
+		endQuietly(before)
 	}
 	return nil
 }
@@ -176,8 +227,8 @@ func (p *provider) Auth(ctx context.Context) (auth.Auth, error) {
 		}
 		defer unlock()
 		// Another command may have renewed it.
-		now, err := loadSession()
-		if err == nil && now != nil && now.URL == p.s.URL && now.User == p.s.User {
+		now, err := loadSession(p.s.URL)
+		if err == nil && now != nil && now.User == p.s.User {
 			p.s = now
 		}
 		if good() {

@@ -140,12 +140,8 @@ func (c *sqlCmd) open(ctx context.Context, s *streams) (x *executor, end func(),
 			return nil, nil, err
 		}
 	} else {
-		p.kept = true
-		if p.s, err = loadSession(); err != nil {
-			return nil, nil, err
-		}
-		if p.s == nil || p.s.URL != url {
-			return nil, nil, fmt.Errorf("nobody is signed in to %s: run kalam login --url %s, or name a user with -u", url, url)
+		if p, err = c.keptSession(); err != nil {
+			return nil, nil, fmt.Errorf("%w, or name a user with -u", err)
 		}
 	}
 	connect := func(namespace string) (*client.Client, error) {

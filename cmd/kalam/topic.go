@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // topicCmd is kalam topic.
 type topicCmd struct {
 	Create topicCreateCmd `cmd:"" help:"Make a topic and say which changes go to it."`
+	Drop   topicDropCmd   `cmd:"" help:"Remove a topic with its messages and consumer groups."`
 	List   topicListCmd   `cmd:"" help:"Show the topics."`
 	Tail   topicTailCmd   `cmd:"" help:"Show messages, and with -f the next ones as they come."`
 	Lag    topicLagCmd    `cmd:"" help:"Show where consumer groups stand."`
@@ -53,7 +55,10 @@ type topicCreateCmd struct {
 
 // Help is what kalam topic create --help says beside the flags.
 func (topicCreateCmd) Help() string {
-	return `    kalam topic create shop.events --source shop.orders:insert --source shop.orders:update:diff
+	return `Nothing goes to a topic without a source. When a source cannot be added there is no
+topic in the end.
+
+    kalam topic create shop.events --source shop.orders:insert --source shop.orders:update:diff
 
 A filter is added in SQL:
 
@@ -72,17 +77,48 @@ func (c *topicCreateCmd) Run(s *streams) error {
 	if len(options) > 0 {
 		text += " WITH (" + strings.Join(options, ", ") + ")"
 	}
+	var sources []string
 	for _, source := range c.Source {
 		parts := strings.Split(source, ":")
 		if len(parts) < 2 || len(parts) > 3 {
 			return &usageError{fmt.Sprintf("%q is not a source: write TABLE:OP or TABLE:OP:PAYLOAD, as in shop.orders:insert", source)}
 		}
-		text += "; ALTER TOPIC " + c.Topic + " ADD SOURCE " + parts[0] + " ON " + strings.ToUpper(parts[1])
+		alter := "ALTER TOPIC " + c.Topic + " ADD SOURCE " + parts[0] + " ON " + strings.ToUpper(parts[1])
 		if len(parts) == 3 {
-			text += " WITH (payload = " + quoted(parts[2]) + ")"
+			alter += " WITH (payload = " + quoted(parts[2]) + ")"
 		}
+		sources = append(sources, alter)
 	}
-	return c.run(s, func(ctx context.Context, x *executor) error { return x.script(ctx, text) })
+	return c.run(s, func(ctx context.Context, x *executor) error {
+		if err := x.script(ctx, text); err != nil {
+			return err
+		}
+		for _, alter := range sources {
+			if err := x.script(ctx, alter); err != nil {
+				return c.undo(ctx, x, err)
+			}
+		}
+		return nil
+	})
+}
+
+// undo removes the topic again, whose sources are not all there.
+func (c *topicCreateCmd) undo(ctx context.Context, x *executor, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if _, err := x.c.Run(ctx, "DROP TOPIC "+c.Topic); err != nil {
+		return fmt.Errorf("%w\nThe topic stays without that source: remove it with kalam topic drop %s (%v)", cause, c.Topic, err)
+	}
+	return fmt.Errorf("%w\nThe topic is removed again", cause)
+}
+
+type topicDropCmd struct {
+	topicFlags
+	Topic string `arg:"" placeholder:"NAMESPACE.TOPIC" help:"The topic."`
+}
+
+func (c *topicDropCmd) Run(s *streams) error {
+	return c.run(s, func(ctx context.Context, x *executor) error { return x.script(ctx, "DROP TOPIC "+c.Topic) })
 }
 
 type topicListCmd struct{ topicFlags }

@@ -33,6 +33,17 @@ func TestTopicCommands(t *testing.T) {
 	if out := p.ok("", "sql", "--csv", "-e", "SELECT sum(lag), sum(pending) FROM system.topic_offsets"); !strings.HasSuffix(out, "4,0\n") {
 		t.Errorf("after the reset: %s", out)
 	}
+	o := p.fails(1, "The topic is removed again", "topic", "create", "chat.broken", "--source", "chat.messages:insert", "--source", "chat.nope:insert")
+	if out := p.ok("", "topic", "list", "--json"); strings.Contains(out, "chat.broken") || !strings.Contains(o.err, "chat.nope") {
+		t.Errorf("after a source that is not there: %s\n%s", out, o.err)
+	}
+	o = p.fails(1, "already exists", "topic", "create", "chat.events", "--source", "chat.nope:insert")
+	p.ok("", "topic", "create", "chat.short")
+	p.ok("", "topic", "drop", "chat.short")
+	p.fails(1, "does not exist", "topic", "drop", "chat.short")
+	if out := p.ok("", "topic", "list", "--json"); strings.Contains(out, "chat.short") || !strings.Contains(out, "chat.events") {
+		t.Errorf("after drop, and a create of one that was there (%s): %s", o.err, out)
+	}
 	p.fails(2, "earliest, latest or an offset", "topic", "reset", "chat.events", "mail", "--to=-1")
 	p.fails(2, "not a source", "topic", "create", "chat.x", "--source", "chat.messages")
 	p.fails(1, "does not exist", "topic", "tail", "chat.nope")
