@@ -40,6 +40,7 @@ const (
 	CodeParameterCount      Code = "PARAMETER_COUNT"
 	CodeResultTooLarge      Code = "RESULT_TOO_LARGE"
 	CodeStatementTooLarge   Code = "STATEMENT_TOO_LARGE"
+	CodeQuotaExceeded       Code = "QUOTA_EXCEEDED"
 	CodeStatementTimeout    Code = "STATEMENT_TIMEOUT"
 	CodeTransactionAborted  Code = "TRANSACTION_ABORTED"
 	CodeWeakPassword        Code = "WEAK_PASSWORD"

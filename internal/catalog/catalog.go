@@ -2,7 +2,7 @@
 //
 // A Snapshot is immutable. Whoever runs a statement takes one and keeps it to
 // the end, so that a statement sees one state of the catalog whatever others
-// define meanwhile. The store loads a new Snapshot after each definition.
+// define meanwhile. The store makes a new Snapshot after each definition.
 package catalog
 
 import (
@@ -243,6 +243,51 @@ func NewSnapshot(version int64, namespaces []*Namespace, tables []*Table, topics
 	return s
 }
 
+// Definition is one step from a Snapshot to the next: a table, topic or namespace
+// as it is from then on, or, with Drop, that it is no more.
+type Definition struct {
+	Namespace *Namespace // exactly one of the three is set
+	Table     *Table
+	Topic     *Topic
+	Drop      bool
+}
+
+// With returns the next snapshot, in which what steps do not name is the same
+// value as in s. It costs what the steps cost, and to copy the names of the rest.
+func (s *Snapshot) With(steps []Definition) *Snapshot {
+	next := &Snapshot{
+		Version: s.Version + 1, namespaces: maps.Clone(s.namespaces), tables: maps.Clone(s.tables), byID: maps.Clone(s.byID),
+		topics: maps.Clone(s.topics),
+	}
+	for _, d := range steps {
+		switch {
+		case d.Namespace != nil:
+			set(next.namespaces, d.Namespace.Name, d.Namespace, d.Drop)
+		case d.Topic != nil:
+			set(next.topics, d.Topic.FullName(), d.Topic, d.Drop)
+		case d.Table.Kind == System:
+			set(next.tables, d.Table.FullName(), d.Table, d.Drop)
+		default:
+			if before := next.byID[d.Table.ID]; before != nil {
+				delete(next.tables, before.FullName()) // it may have had another name
+			}
+			set(next.byID, d.Table.ID, d.Table, d.Drop)
+			set(next.tables, d.Table.FullName(), d.Table, d.Drop)
+		}
+	}
+	next.route()
+	return next
+}
+
+// set makes value what m has under key; with drop there is nothing.
+func set[K comparable, V any](m map[K]V, key K, value V, drop bool) {
+	if drop {
+		delete(m, key)
+		return
+	}
+	m[key] = value
+}
+
 // Namespace returns the namespace of that name, or nil.
 func (s *Snapshot) Namespace(name string) *Namespace { return s.namespaces[name] }
 
@@ -257,12 +302,22 @@ func (s *Snapshot) TableByID(id int64) *Table { return s.byID[id] }
 // Tables returns the tables of a namespace in the order of their names.
 func (s *Snapshot) Tables(namespace string) []*Table {
 	var out []*Table
-	for _, t := range s.All() {
+	for _, t := range s.tables {
 		if t.Namespace == namespace {
 			out = append(out, t)
 		}
 	}
+	slices.SortFunc(out, func(a, b *Table) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+// Owned calls fn for every table of a user, in no order.
+func (s *Snapshot) Owned(user string, fn func(*Table)) {
+	for _, t := range s.byID {
+		if t.Owner == user {
+			fn(t)
+		}
+	}
 }
 
 // All returns the tables of all namespaces in the order of their names.

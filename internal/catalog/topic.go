@@ -87,6 +87,13 @@ func (s *Snapshot) addTopics(list []*Topic) {
 	s.topics = make(map[string]*Topic, len(list))
 	for _, t := range list {
 		s.topics[t.FullName()] = t
+	}
+	s.route()
+}
+
+// route notes whether a topic has a source.
+func (s *Snapshot) route() {
+	for _, t := range s.topics {
 		s.routed = s.routed || len(t.Sources) > 0
 	}
 }

@@ -52,6 +52,9 @@ func (r *run) alterTable(tx *store.Tx, p *plan, s *dialect.AlterTable) (wire.Res
 	if err := b.Validate(a.new); err != nil {
 		return wire.Result{}, err
 	}
+	if err := r.checkQuota(tx, a.new); err != nil {
+		return wire.Result{}, err
+	}
 	if err := sourcesFit(tx, a.new); err != nil {
 		return wire.Result{}, err
 	}
@@ -524,6 +527,9 @@ func (r *run) createIndex(tx *store.Tx, p *plan, s *dialect.CreateIndex) (wire.R
 		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeAlreadyExists, "Index ", ix.Name, " already exists"))
 	}
 	n.Indexes = append(n.Indexes, ix)
+	if err := r.checkQuota(tx, n); err != nil {
+		return wire.Result{}, err
+	}
 	if err := r.conflictIn(n, tx.CreateIndex(n, &ix)); err != nil {
 		return wire.Result{}, err
 	}

@@ -58,6 +58,9 @@ func (r *run) createTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (wire.R
 	if exists {
 		return r.done("Table " + t.FullName() + " already exists"), nil
 	}
+	if err := r.checkQuota(tx, t); err != nil {
+		return wire.Result{}, err
+	}
 	if err := tx.CreateTable(t); err != nil {
 		return wire.Result{}, err
 	}

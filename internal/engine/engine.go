@@ -32,6 +32,7 @@ type Options struct {
 	MaxRows       int            // of one result; default 100,000
 	MaxBytes      int            // of one result in memory; default 64 MiB
 	PlanBytes     int            // of the plans that are kept, roughly; default 32 MiB
+	Quota         Quota          // of what a user may define
 	MaxReplaced   int            // rows yet to be sent of a snapshot that may have changed; default 200,000, 16 bytes each
 	Topics        *topic.Service // keeps the messages; default: one that removes none
 	Logger        *slog.Logger
@@ -58,6 +59,7 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	def(&o.MaxBytes, 64<<20)
 	def(&o.PlanBytes, 32<<20)
 	def(&o.MaxReplaced, 200_000)
+	o.Quota = o.Quota.withDefaults()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -119,7 +121,7 @@ func (r *run) request(ctx context.Context, req *wire.Request) ([]wire.Result, er
 		return nil, err
 	}
 	key := planKey{sql: req.SQL, namespace: r.namespace, kinds: paramKinds(req.Params)}
-	if p, ok := e.plans.GetIfPresent(key); ok && p.version == e.db.Catalog().Version {
+	if p, ok := e.plans.GetIfPresent(key); ok && p.fits(e.db.Catalog()) {
 		res, err := r.single(ctx, p, req.Params)
 		if err != nil {
 			return nil, numbered(err, 1)
@@ -313,7 +315,7 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 // fresh returns p, or the same statement bound again when the catalog has
 // changed since.
 func (r *run) fresh(tx *store.Tx, p *plan, params []wire.Value) (*plan, error) {
-	if p.version == tx.Catalog().Version {
+	if p.fits(tx.Catalog()) {
 		return p, nil
 	}
 	q, err := r.plan(p.source, p.stmt, params)

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"slices"
+	"sync/atomic"
 
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -29,9 +31,9 @@ func paramKinds(params []wire.Value) string {
 }
 
 // plan is a statement that is ready to run, for any user with the right to. It
-// is immutable, but for state.
+// is immutable, but for state and version.
 type plan struct {
-	version int64 // of the catalog it was bound against
+	version atomic.Int64 // of the newest catalog that it is known to fit
 	source  string
 	stmt    dialect.Statement
 	params  []wire.Type
@@ -80,6 +82,20 @@ func (p *plan) subject(params []wire.Value) string {
 // log.
 func (p *plan) audited() bool { return p.as != nil || p.other != nil }
 
+// fits reports whether binding the statement against a catalog would make the
+// same plan: when every table that it names is the same value there, whatever
+// else has been defined meanwhile.
+func (p *plan) fits(c *catalog.Snapshot) bool {
+	if p.version.Load() == c.Version {
+		return true
+	}
+	if !p.keep() || slices.ContainsFunc(p.tables, func(t *catalog.Table) bool { return c.Table(t.Namespace, t.Name) != t }) {
+		return false
+	}
+	p.version.Store(c.Version)
+	return true
+}
+
 // keep reports whether the plan may be used again.
 func (p *plan) keep() bool { return p.other == nil && p.own == nil }
 
@@ -90,7 +106,8 @@ func (p *plan) streamWrite() bool {
 // plan binds a statement against the current catalog.
 func (r *run) plan(source string, s dialect.Statement, params []wire.Value) (*plan, error) {
 	snapshot := r.e.db.Catalog()
-	p := &plan{version: snapshot.Version, source: source, stmt: s}
+	p := &plan{source: source, stmt: s}
+	p.version.Store(snapshot.Version)
 	types := &expr.Params{Types: make([]wire.Type, len(params))}
 	for i, v := range params {
 		types.Types[i] = kindByForm(v)

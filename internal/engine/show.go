@@ -242,7 +242,7 @@ func (r *run) explain(p *plan, s *dialect.Explain, params []wire.Value) error {
 				return wire.Result{}, err
 			}
 			number := wire.Type{Kind: wire.BigInt}
-			how := &store.Stmt{SQL: "EXPLAIN QUERY PLAN /* " + strconv.FormatInt(inner.version, 10) + " */ " + inner.rows.SQL, Args: inner.rows.Args, Cols: []wire.Type{number, number, number, text}}
+			how := &store.Stmt{SQL: "EXPLAIN QUERY PLAN /* " + strconv.FormatInt(inner.version.Load(), 10) + " */ " + inner.rows.SQL, Args: inner.rows.Args, Cols: []wire.Type{number, number, number, text}}
 			lines := ""
 			err = tx.Query(how, inner.values(env), func(row []wire.Value) error {
 				if lines != "" {

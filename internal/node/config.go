@@ -125,6 +125,10 @@ type LimitsConfig struct {
 	StatementTimeout int   `toml:"statement_timeout" default:"30" doc:"seconds a statement that reads may take"`
 	WriteTimeout     int   `toml:"write_timeout" default:"5" doc:"seconds a transaction that writes may take"`
 
+	MaxTablesPerUser  int `toml:"max_tables_per_user" default:"200" doc:"tables that a user may have created; dba and system may have any number"`
+	MaxColumnsPerUser int `toml:"max_columns_per_user" default:"5000" doc:"columns of the tables of a user together"`
+	MaxIndexesPerUser int `toml:"max_indexes_per_user" default:"500" doc:"indexes of the tables of a user together"`
+
 	LiveEvaluationMS       int `toml:"live_evaluation_ms" default:"1000" doc:"milliseconds that evaluating a live query on one change may take"`
 	LiveEvaluationMSPerSec int `toml:"live_evaluation_ms_per_sec" default:"250" doc:"milliseconds that evaluating the live queries of a user may take each second, on average of ten"`
 }

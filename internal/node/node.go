@@ -170,6 +170,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	})
 	e := engine.New(n.db, n.users, engine.Options{
 		Topics:  n.topics,
+		Quota:   engine.Quota{Tables: c.Limits.MaxTablesPerUser, Columns: c.Limits.MaxColumnsPerUser, Indexes: c.Limits.MaxIndexesPerUser},
 		MaxRows: c.Limits.MaxRows, MaxBytes: c.Limits.MaxResultBytes, Logger: o.Logger,
 	})
 	if o.Demo {

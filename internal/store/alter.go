@@ -18,14 +18,12 @@ var (
 // Redefine makes t, a changed Clone, the definition of its table. What the
 // engine's table needs beside that has its own methods.
 func (tx *Tx) Redefine(t *catalog.Table) error {
-	tx.write.defined = true
 	t.UpdatedAt = tx.db.Now().UnixMicro()
 	return tx.define(tableUpdate, t)
 }
 
 // SetNamespaceOptions stores the options of a namespace, a JSON object.
 func (tx *Tx) SetNamespaceOptions(name, options string) error {
-	tx.write.defined = true
 	_, err := tx.Exec(namespaceUpdate, wire.TextValue(name), wire.TextValue(options))
 	return err
 }

@@ -69,9 +69,8 @@ type DB struct {
 	once    sync.Once
 
 	opened   time.Time
-	system   []*catalog.Table // the server's own tables; the writer's
-	logTotal int64            // bytes ever written to the change log; the writer's
-	pace     pace             // the writer's
+	logTotal int64 // bytes ever written to the change log; the writer's
+	pace     pace  // the writer's
 	releases releases
 }
 
@@ -112,7 +111,6 @@ func Open(ctx context.Context, driver Driver, o Options) (*DB, error) {
 	db.clock.now = o.Now
 	db.opened = o.Now()
 	db.ring.limit = o.RingBytes
-	db.system = db.ownTables()
 	if err := db.start(ctx); err != nil {
 		driver.Close()
 		return nil, err

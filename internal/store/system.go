@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -17,10 +16,8 @@ func (db *DB) AddSystem(ctx context.Context, tables ...*catalog.Table) error {
 		named(t)
 	}
 	return db.Write(ctx, func(tx *Tx) error {
-		tx.write.defined = true // so that the catalog is read anew
 		for _, t := range tables {
-			db.system = slices.DeleteFunc(db.system, func(have *catalog.Table) bool { return have.FullName() == t.FullName() })
-			db.system = append(db.system, t)
+			tx.defined(catalog.Definition{Table: t})
 		}
 		return nil
 	})

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -171,6 +170,7 @@ var (
 	tableInsert     = &Stmt{SQL: "INSERT INTO tables(id, namespace, name, definition) VALUES(?1, ?2, ?3, ?4)", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
 	tableDelete     = &Stmt{SQL: "DELETE FROM tables WHERE id = ?1", Args: types(wire.BigInt)}
 	versionInsert   = &Stmt{SQL: "INSERT INTO table_versions(table_id, version, definition) VALUES(?1, ?2, ?3)", Args: types(wire.BigInt, wire.BigInt, wire.Text)}
+	versionTrim     = &Stmt{SQL: "DELETE FROM table_versions WHERE table_id = ?1 AND version <= ?2", Args: types(wire.BigInt, wire.BigInt)}
 	versionDelete   = &Stmt{SQL: "DELETE FROM table_versions WHERE table_id = ?1", Args: types(wire.BigInt)}
 	versionAll      = &Stmt{SQL: "SELECT definition FROM table_versions WHERE table_id = ?1 ORDER BY version", Args: types(wire.BigInt), Cols: types(wire.Text)}
 	counterDelete   = &Stmt{SQL: "DELETE FROM counters WHERE tbl = ?1", Args: types(wire.BigInt)}
@@ -183,14 +183,15 @@ var (
 
 // CreateNamespace adds a namespace, which must not exist.
 func (tx *Tx) CreateNamespace(name string) error {
-	tx.write.defined = true
-	_, err := tx.Exec(namespaceInsert, wire.TextValue(name), wire.IntValue(tx.db.Now().UnixMicro()))
+	n := &catalog.Namespace{Name: name, CreatedAt: tx.db.Now().UnixMicro()}
+	tx.defined(catalog.Definition{Namespace: n})
+	_, err := tx.Exec(namespaceInsert, wire.TextValue(name), wire.IntValue(n.CreatedAt))
 	return err
 }
 
 // DropNamespace removes a namespace and all its tables.
 func (tx *Tx) DropNamespace(name string) error {
-	tx.write.defined = true
+	tx.defined(catalog.Definition{Namespace: &catalog.Namespace{Name: name}, Drop: true})
 	for _, t := range tx.Catalog().Tables(name) {
 		if err := tx.DropTable(t); err != nil {
 			return err
@@ -203,7 +204,6 @@ func (tx *Tx) DropNamespace(name string) error {
 // CreateTable adds a table, which must not exist. It sets ID, Version and the
 // times of t.
 func (tx *Tx) CreateTable(t *catalog.Table) error {
-	tx.write.defined = true
 	if _, err := tx.Exec(tableNextID); err != nil {
 		return err
 	}
@@ -239,14 +239,30 @@ func (tx *Tx) define(s *Stmt, t *catalog.Table) error {
 	if _, err := tx.Exec(s, id, wire.TextValue(t.Namespace), wire.TextValue(t.Name), text); err != nil {
 		return err
 	}
-	_, err = tx.Exec(versionInsert, id, wire.IntValue(int64(t.Version)), text)
+	if _, err := tx.Exec(versionInsert, id, wire.IntValue(int64(t.Version)), text); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(versionTrim, id, wire.IntValue(int64(t.Version-keptVersions))); err != nil {
+		return err
+	}
+	// The catalog gets the definition as it is read at a start.
+	stored, err := decodeTable(string(definition))
+	if err == nil {
+		tx.defined(catalog.Definition{Table: stored})
+	}
 	return err
 }
+
+// keptVersions is how many definitions of a table are kept to be shown.
+const keptVersions = 100
+
+// defined adds a step to the next catalog.
+func (tx *Tx) defined(d catalog.Definition) { tx.write.defined = append(tx.write.defined, d) }
 
 // DropTable removes a table and its rows. Its changes stay in the log until
 // they are trimmed.
 func (tx *Tx) DropTable(t *catalog.Table) error {
-	tx.write.defined = true
+	tx.defined(catalog.Definition{Table: t, Drop: true})
 	for _, s := range []*Stmt{tableDelete, versionDelete, counterDelete} {
 		if _, err := tx.Exec(s, wire.IntValue(t.ID)); err != nil {
 			return err
@@ -313,7 +329,7 @@ func createSQL(t *catalog.Table) []string {
 	return sqls
 }
 
-// readCatalog reads what exists in the transaction.
+// readCatalog reads what exists, at the start.
 func (db *DB) readCatalog(tx *Tx) (*catalog.Snapshot, error) {
 	namespaces := []*catalog.Namespace{{Name: catalog.SystemNamespace}, {Name: catalog.InformationNamespace}}
 	err := tx.Query(namespaceAll, nil, func(row []wire.Value) error {
@@ -323,34 +339,20 @@ func (db *DB) readCatalog(tx *Tx) (*catalog.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	tables := slices.Clone(db.system)
-	before := db.Catalog()
+	tables := db.ownTables()
 	err = tx.Query(tableAll, nil, func(row []wire.Value) error {
 		t, err := decodeTable(row[0].Text())
-		if err != nil {
-			return err
-		}
-		// An unchanged table keeps its value, and with it what is cached by it.
-		if before != nil {
-			if old := before.TableByID(t.ID); old != nil && old.Version == t.Version {
-				t = old
-			}
-		}
 		tables = append(tables, t)
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	version := int64(1)
-	if before != nil {
-		version = before.Version + 1
-	}
-	topics, err := readTopics(tx, before)
+	topics, err := readTopics(tx)
 	if err != nil {
 		return nil, err
 	}
-	return catalog.NewSnapshot(version, namespaces, tables, topics...), nil
+	return catalog.NewSnapshot(1, namespaces, tables, topics...), nil
 }
 
 func decodeTable(definition string) (*catalog.Table, error) {

@@ -18,7 +18,6 @@ var (
 // CreateTopic adds a topic, and gives it its id and times. The name must be
 // free.
 func (tx *Tx) CreateTopic(t *catalog.Topic) error {
-	tx.write.defined = true
 	t.ID, t.Version = tx.db.NextID(), 1
 	t.CreatedAt = tx.db.Now().UnixMicro()
 	t.UpdatedAt = t.CreatedAt
@@ -26,18 +25,19 @@ func (tx *Tx) CreateTopic(t *catalog.Topic) error {
 	if err != nil {
 		return fmt.Errorf("definition of a topic: %w", err)
 	}
+	tx.defined(catalog.Definition{Topic: t})
 	_, err = tx.Exec(topicInsert, wire.IntValue(t.ID), wire.TextValue(t.Namespace), wire.TextValue(t.Name), wire.TextValue(string(definition)))
 	return err
 }
 
 // RedefineTopic makes t, a changed Clone, the definition of its topic.
 func (tx *Tx) RedefineTopic(t *catalog.Topic) error {
-	tx.write.defined = true
 	t.UpdatedAt = tx.db.Now().UnixMicro()
 	definition, err := json.Marshal(t)
 	if err != nil {
 		return fmt.Errorf("definition of a topic: %w", err)
 	}
+	tx.defined(catalog.Definition{Topic: t})
 	_, err = tx.Exec(topicUpdate, wire.IntValue(t.ID), wire.TextValue(string(definition)))
 	return err
 }
@@ -45,23 +45,18 @@ func (tx *Tx) RedefineTopic(t *catalog.Topic) error {
 // DropTopic removes the definition of a topic; its messages are removed by
 // whoever keeps them.
 func (tx *Tx) DropTopic(t *catalog.Topic) error {
-	tx.write.defined = true
+	tx.defined(catalog.Definition{Topic: t, Drop: true})
 	_, err := tx.Exec(topicDelete, wire.IntValue(t.ID))
 	return err
 }
 
-// readTopics reads the definitions; an unchanged topic keeps its value.
-func readTopics(tx *Tx, before *catalog.Snapshot) ([]*catalog.Topic, error) {
+// readTopics reads the definitions.
+func readTopics(tx *Tx) ([]*catalog.Topic, error) {
 	var topics []*catalog.Topic
 	err := tx.Query(topicAll, nil, func(row []wire.Value) error {
 		t := new(catalog.Topic)
 		if err := json.Unmarshal([]byte(row[0].Text()), t); err != nil {
 			return fmt.Errorf("definition of a topic: %w", err)
-		}
-		if before != nil {
-			if old := before.TopicByID(t.ID); old != nil && old.Version == t.Version {
-				t = old
-			}
 		}
 		topics = append(topics, t)
 		return nil

@@ -72,7 +72,7 @@ func (tx *Tx) Savepoint(fn func() error) error {
 	if _, err := tx.exec(innerSavepoint, nil); err != nil {
 		return err
 	}
-	changes, after, defined, total := len(tx.write.changes), len(tx.write.after), tx.write.defined, tx.db.logTotal
+	changes, after, defined, total := len(tx.write.changes), len(tx.write.after), len(tx.write.defined), tx.db.logTotal
 	err := fn()
 	if err == nil {
 		_, err = tx.exec(releaseInner, nil)
@@ -83,7 +83,7 @@ func (tx *Tx) Savepoint(fn func() error) error {
 		tx.session.Exec(releaseInner, nil)
 	}
 	tx.write.changes, tx.write.after = tx.write.changes[:changes], tx.write.after[:after]
-	tx.write.defined, tx.db.logTotal = defined, total
+	tx.write.defined, tx.db.logTotal = tx.write.defined[:defined], total
 	return err
 }
 

@@ -27,9 +27,9 @@ type write struct {
 
 	changes  []*Change
 	after    []func()
-	defined  bool           // it changed the catalog
-	files    map[int64]bool // whose references it changed
-	released []*File        // that it ended
+	defined  []catalog.Definition // how it changed the catalog
+	files    map[int64]bool       // whose references it changed
+	released []*File              // that it ended
 }
 
 // The states of a write.
@@ -115,7 +115,7 @@ func (db *DB) commit(first *write) {
 	batch := []*write{first}
 	began, mixed := time.Now(), false
 	ok := db.run(session, first, false, false)
-	for ok && len(batch) < db.options.BatchLimit && session.Budget().Held() < maxBatchBytes && !batch[len(batch)-1].defined {
+	for ok && len(batch) < db.options.BatchLimit && session.Budget().Held() < maxBatchBytes && len(batch[len(batch)-1].defined) == 0 {
 		if mixed && time.Since(began) > longestShared {
 			break
 		}
@@ -248,25 +248,16 @@ func (db *DB) again(batch []*write) {
 // end commits the transaction, hands on what it changed and answers everybody.
 // total is the size of the log before the transaction.
 func (db *DB) end(session Session, batch []*write, total int64) {
-	defined := false
+	var defined []catalog.Definition
 	var changes []*Change
 	for _, w := range batch {
 		if w.err == nil {
-			defined = defined || w.defined
+			defined = append(defined, w.defined...)
 			changes = append(changes, w.changes...)
 		}
 	}
-	// The catalog is read before the commit, in the same session: after it there
-	// might be no free session to read it with, and no way back.
-	var next *catalog.Snapshot
-	var err error
-	if defined {
-		next, err = db.readCatalog(&Tx{db: db, session: session})
-	}
 	began := time.Now()
-	if e := session.End(err == nil); err == nil {
-		err = e
-	}
+	err := session.End(true)
 	db.pace.ended(time.Since(began), len(batch)+int(db.writes.able.Load()))
 	if err != nil {
 		db.logTotal = total
@@ -278,8 +269,8 @@ func (db *DB) end(session Session, batch []*write, total int64) {
 		}
 		return
 	}
-	if next != nil {
-		db.useCatalog(next)
+	if len(defined) > 0 {
+		db.useCatalog(db.Catalog().With(defined))
 	}
 	db.ring.publish(changes)
 	for _, w := range batch {
@@ -307,7 +298,7 @@ func (db *DB) othersWait() bool { return db.writes.othersWaited() > slice }
 // behind. others is true when members of other senders wait for the commit. It
 // reports whether the transaction is still good.
 func (db *DB) run(session Session, w *write, others, guard bool) bool {
-	w.err, w.changes, w.after, w.defined = nil, nil, nil, false
+	w.err, w.changes, w.after, w.defined = nil, nil, nil, nil
 	w.files, w.released = nil, nil
 	if !w.begin() {
 		w.err = context.Cause(w.ctx)
