@@ -164,7 +164,7 @@ type FilesConfig struct {
 	MaxSizeBytes       int64    `toml:"max_size_bytes" default:"26214400" doc:"bytes of one file"`
 	MaxFilesPerRequest int      `toml:"max_files_per_request" default:"20" doc:"files of one request"`
 	MaxRequestBytes    int64    `toml:"max_request_bytes" doc:"bytes of all files of a request; 0: max_size_bytes times max_files_per_request"`
-	MaxBytesPerUser    int64    `toml:"max_bytes_per_user" doc:"bytes that the files of a user may have together; 0: no limit"`
+	MaxBytesPerUser    int64    `toml:"max_bytes_per_user" default:"10737418240" doc:"bytes that the files a user has uploaded may have together"`
 	MaxFilesPerFolder  int      `toml:"max_files_per_folder" default:"5000" doc:"files in one folder of the data folder"`
 	AllowedMIMETypes   []string `toml:"allowed_mime_types" doc:"types of files that are taken, as in image/png or image/*; empty: all"`
 }

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -191,6 +193,45 @@ func TestUploadsOfAUserAreLimited(t *testing.T) {
 	putFile(t, s, alice, "3", file(600))
 	if list := stored(t, s); len(list) < 3 {
 		t.Errorf("contents %v", list)
+	}
+}
+
+// TestUploadsAtOnceStayWithinTheQuota: they are counted in the transaction that
+// adds them.
+func TestUploadsAtOnceStayWithinTheQuota(t *testing.T) {
+	s := start(t, func(c *node.Config) { c.Files.MaxBytesPerUser = 1000 })
+	alice := mint(t, "alice")
+	run(t, s, mint(t, "admin"), docs)
+	var stored atomic.Int64
+	var uploads sync.WaitGroup
+	for i := range 12 {
+		uploads.Go(func() {
+			sql := formPart{name: "sql", content: fmt.Sprintf("INSERT INTO app.docs (id, body) VALUES (%d, FILE('a'))", i)}
+			r := upload(t, s, alice, sql, formPart{name: "file:a", content: strings.Repeat("x", 300)})
+			switch {
+			case r.status == 200:
+				stored.Add(1)
+			case r.status != 400 || !strings.Contains(string(r.body), "files.max_bytes_per_user"):
+				t.Errorf("got %d %s", r.status, r.body)
+			}
+		})
+	}
+	uploads.Wait()
+	if n := stored.Load(); n > 3 || rows(t, query(t, s, alice, "SELECT count(*) FROM app.docs")) != fmt.Sprintf(`[["%d"]]`, n) {
+		t.Errorf("%d files of 300 bytes are stored, with a quota of 1000", n)
+	}
+	// What goes with its table is taken off.
+	run(t, s, mint(t, "admin"), "DROP NAMESPACE app")
+	run(t, s, mint(t, "admin"), docs)
+	for i := range 3 {
+		putFile(t, s, alice, fmt.Sprint(i), formPart{content: strings.Repeat("x", 300)})
+	}
+}
+
+func TestFilesOfAUserHaveAQuotaByDefault(t *testing.T) {
+	s := start(t)
+	if got := rows(t, query(t, s, mint(t, "admin"), "SELECT value FROM system.settings WHERE name = 'files.max_bytes_per_user'")); got != `[["10737418240"]]` {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -35,8 +35,12 @@ var (
 	}
 	fileAll = &Stmt{SQL: "SELECT id, sub, name, size, mime, sha256, owner FROM files ORDER BY id", Cols: fileCols}
 	fileSum = &Stmt{
-		SQL:  "SELECT coalesce(sum(size), 0) FROM files WHERE owner = ?1",
+		SQL:  "SELECT bytes FROM file_bytes WHERE owner = ?1",
 		Args: types(wire.Text), Cols: types(wire.BigInt),
+	}
+	fileCount = &Stmt{
+		SQL:  "INSERT INTO file_bytes(owner, bytes) VALUES(?1, ?2) ON CONFLICT(owner) DO UPDATE SET bytes = file_bytes.bytes + excluded.bytes",
+		Args: types(wire.Text, wire.BigInt),
 	}
 	fileScopes = &Stmt{
 		SQL:  "SELECT tbl, usr FROM file_refs WHERE file = ?1",
@@ -80,6 +84,9 @@ func (tx *Tx) AddFile(f *File) error {
 	tx.touchFile(id.Int())
 	_, err := tx.Exec(fileInsert, id, wire.TextValue(f.Sub), wire.TextValue(f.Name), wire.IntValue(f.Size), wire.TextValue(f.MIME),
 		wire.TextValue(f.SHA256), wire.TextValue(f.Owner), wire.IntValue(tx.db.Now().UnixMicro()))
+	if err == nil {
+		_, err = tx.Exec(fileCount, wire.TextValue(f.Owner), wire.IntValue(f.Size))
+	}
 	return err
 }
 
@@ -240,6 +247,9 @@ func (tx *Tx) releaseFiles() error {
 			return err
 		}
 		if gone > 0 {
+			if _, err := tx.Exec(fileCount, wire.TextValue(f.Owner), wire.IntValue(-f.Size)); err != nil {
+				return err
+			}
 			tx.write.released = append(tx.write.released, f)
 		}
 	}
