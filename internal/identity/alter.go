@@ -28,6 +28,7 @@ type PreparedChange struct {
 	name   string
 	action string
 	value  string // the password's hash, the role, or the address
+	same   bool   // the password is the one that the user has
 	addr   string // of the client
 }
 
@@ -44,7 +45,7 @@ func (s *Service) PrepareChange(ctx context.Context, actor *Principal, c UserCha
 	p := &PreparedChange{actor: *actor, name: name, action: strings.ToUpper(c.Action), value: c.Value, addr: ClientOf(ctx)}
 	switch p.action {
 	case "PASSWORD":
-		p.value, err = s.preparePassword(ctx, name, c.Value)
+		p.value, p.same, err = s.preparePassword(ctx, name, c.Value)
 	case "ROLE":
 		role, ok := ParseRole(c.Value)
 		if !ok {
@@ -66,25 +67,34 @@ func (s *Service) PrepareChange(ctx context.Context, actor *Principal, c UserCha
 	return p, nil
 }
 
-func (s *Service) preparePassword(ctx context.Context, name, password string) (string, error) {
+// preparePassword returns the hash of a new password, and whether it is the one
+// that the user has, whose hash that then is.
+func (s *Service) preparePassword(ctx context.Context, name, password string) (hash string, same bool, err error) {
 	known, err := s.readUser(ctx, name)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	names := []string{name}
 	if known != nil {
 		names = append(names, known.email)
 	}
 	if err := s.checkPassword(password, names...); err != nil {
-		return "", err
+		return "", false, err
 	}
-	return s.hasher.hash(ctx, password)
+	if known != nil && known.passwordHash != "" {
+		if same, _, err = s.hasher.verify(ctx, known.passwordHash, password, nil); same || err != nil {
+			return known.passwordHash, same, err
+		}
+	}
+	hash, err = s.hasher.hash(ctx, password)
+	return hash, false, err
 }
 
 // AlterUser makes a prepared change in the caller's transaction, or fails with
 // USER_NOT_FOUND. A new role, a new password and DISABLE end the sessions of
 // the user, which takes effect with the commit; who changes their own password
-// keeps the session they do it in.
+// keeps the session they do it in, and a password that is the user's already
+// changes nothing.
 func (s *Service) AlterUser(tx *store.Tx, trail *Trail, p *PreparedChange) error {
 	u, err := managed(tx, &p.actor, p.name, "alter")
 	if err != nil {
@@ -102,6 +112,9 @@ func (s *Service) AlterUser(tx *store.Tx, trail *Trail, p *PreparedChange) error
 	case "PASSWORD":
 		if u.authType == AuthOIDC {
 			return errNoPassword(u.id)
+		}
+		if p.same && u.passwordHash == p.value {
+			return nil
 		}
 		if u.id == p.actor.UserID {
 			keep = p.actor.SessionID

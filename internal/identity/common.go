@@ -8,14 +8,12 @@ import (
 )
 
 // commonPasswords are the passwords that guessers try first, in lower case:
-// those that were found most often in leaked lists and are long enough for the
-// shortest minimum, and some of this product's own.
+// those that were found most often in leaked lists, and some of this product's
+// own.
 var commonPasswords = sync.OnceValue(func() map[string]bool {
-	set := make(map[string]bool, 1<<14)
+	set := make(map[string]bool, 1<<15)
 	for _, word := range frequency.FrequencyLists["passwords"] {
-		if len(word) >= shortestPassword {
-			set[word] = true
-		}
+		set[word] = true
 	}
 	for _, word := range strings.Fields(ownPasswords) {
 		set[word] = true

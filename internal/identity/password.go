@@ -29,7 +29,7 @@ const (
 )
 
 const (
-	shortestPassword = 8 // characters, whatever is configured
+	shortestPassword = 8 // characters, unless the operator says another number
 	maxPasswordBytes = 256
 	maxBcryptBytes   = 72 // bcrypt ignores what follows
 	maxHashWaiting   = 128
@@ -182,33 +182,49 @@ func parsePHC(s string) (phc, bool) {
 	return p, ok
 }
 
-// checkPassword refuses a new password that is too short, too long or among the
-// first that a guesser tries: a common one, or one of the names given, as a
-// whole. There are no rules about the kinds of its characters.
-func checkPassword(password string, minLength int, names ...string) error {
-	weak := func(text string) error { return wire.NewError(wire.CodeWeakPassword, text) }
+// passwordRules are what a new password must be like.
+type passwordRules struct {
+	minLength int  // in characters
+	common    bool // passwords that guessers try first are good
+}
+
+// The keys of the configuration that permit a password.
+const (
+	permitLength = "auth.min_password_length"
+	permitCommon = "auth.disable_common_password_check"
+)
+
+// check refuses a new password that is too short, too long or among the first
+// that a guesser tries: a common one, or one of the names given, as a whole.
+// There are no rules about the kinds of its characters. permit is the key of the
+// configuration that an operator could permit it with, "" for none.
+func (r passwordRules) check(password string, names ...string) (permit string, err error) {
+	weak := func(permit, text string) (string, error) { return permit, wire.NewError(wire.CodeWeakPassword, text) }
 	if !utf8.ValidString(password) {
-		return weak("the password is not valid UTF-8")
+		return weak("", "the password is not valid UTF-8")
 	}
-	if utf8.RuneCountInString(password) < minLength {
-		return weak(fmt.Sprintf("the password must have at least %d characters", minLength))
+	if n := utf8.RuneCountInString(password); n < r.minLength {
+		if n == 0 {
+			return weak("", "the password is empty")
+		}
+		return weak(permitLength, fmt.Sprintf("the password must have at least %d characters", r.minLength))
 	}
 	if len(password) > maxPasswordBytes {
-		return weak(fmt.Sprintf("the password must have at most %d bytes", maxPasswordBytes))
+		return weak("", fmt.Sprintf("the password must have at most %d bytes", maxPasswordBytes))
 	}
 	folded := strings.ToLower(norm.NFKC.String(password))
-	if commonPasswords()[folded] {
-		return weak("the password is too common")
+	if commonPasswords()[folded] && !r.common {
+		return weak(permitCommon, "the password is too common")
 	}
 	for _, name := range productNames {
-		if rest := strings.ReplaceAll(folded, name, ""); strings.Trim(rest, "0123456789!") == "" {
-			return weak("the password must not be the name of the product")
+		if rest := strings.ReplaceAll(folded, name, ""); strings.Trim(rest, "0123456789!") == "" && !r.common {
+			return weak(permitCommon, "the password must not be the name of the product")
 		}
 	}
 	for _, name := range names {
 		if name != "" && folded == strings.ToLower(norm.NFKC.String(name)) {
-			return weak("the password must not be the user's name or e-mail address")
+			return weak("", "the password must not be the user's name or e-mail address")
 		}
 	}
-	return nil
+	return "", nil
 }

@@ -47,7 +47,9 @@ type Options struct {
 	IdleTTL           time.Duration   // life of a session without a refresh; default 7 days
 	AbsoluteTTL       time.Duration   // life of a session; default 30 days
 	Grace             time.Duration   // how long a replaced refresh token may be replayed; default 30 seconds
-	MinPasswordLength int             // in characters; default and least 8
+	MinPasswordLength int             // in characters; default 8
+	CommonPasswords   bool            // passwords that guessers try first are accepted
+	Loopback          bool            // only this machine reaches the server: root may have a weak password
 	RootPassword      string          // password of root, as long as root has none
 	CachedTokens      int             // verified tokens kept in memory; default 65536
 	AuditTTL          time.Duration   // how long the audit log is kept; default 90 days, at least 30
@@ -76,7 +78,9 @@ func (o *Options) setDefaults() {
 			*d.field = d.standard
 		}
 	}
-	o.MinPasswordLength = max(o.MinPasswordLength, shortestPassword)
+	if o.MinPasswordLength <= 0 {
+		o.MinPasswordLength = shortestPassword
+	}
 	if o.AuditTTL == 0 {
 		o.AuditTTL = 90 * 24 * time.Hour
 	}

@@ -262,7 +262,8 @@ func (s *Service) ChangePassword(ctx context.Context, p *Principal, current, nex
 	})
 }
 
-// ResetPassword sets the password of a user and ends their sessions. It is for
+// ResetPassword sets the password of a user and ends their sessions, unless it is
+// the one they have. It is for
 // the operator of a stopped server, who needs no other proof than the data.
 func (s *Service) ResetPassword(ctx context.Context, name, password string) error {
 	u, err := s.User(ctx, name)
@@ -272,11 +273,8 @@ func (s *Service) ResetPassword(ctx context.Context, name, password string) erro
 	if u.AuthType == AuthOIDC {
 		return errNoPassword(u.ID)
 	}
-	if err := s.checkPassword(password, u.ID, u.Email); err != nil {
-		return err
-	}
-	hash, err := s.hasher.hash(ctx, password)
-	if err != nil {
+	hash, same, err := s.preparePassword(ctx, u.ID, password)
+	if err != nil || same {
 		return err
 	}
 	return s.Write(ctx, func(tx *store.Tx, trail *Trail) error {

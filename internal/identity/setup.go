@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -23,17 +24,40 @@ func errAlreadyConfigured() error {
 	return wire.NewError(CodeAlreadyConfigured, "The server is already set up")
 }
 
+// weakRootName is where the database keeps that root has got a weak password: the
+// key that would have permitted it, and the hash.
+const weakRootName = "identity.weak_root"
+
+var (
+	setMeta = &store.Stmt{
+		SQL:  "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+		Args: []wire.Type{text, blob},
+	}
+)
+
 // makeRoot creates the user root on first start, and gives it the configured
-// password while it has none. A password that was set stays.
+// password while it has none. A password that was set stays. A weak one is good
+// only as long as nobody else reaches the server.
 func (s *Service) makeRoot(ctx context.Context) error {
 	root, err := s.readUser(ctx, Root)
 	if err != nil {
 		return err
 	}
-	hash := ""
+	if err := s.checkWeakRoot(ctx, root); err != nil {
+		return err
+	}
+	hash, weak := "", ""
 	if s.options.RootPassword != "" && (root == nil || root.passwordHash == "") {
-		if err := s.checkPassword(s.options.RootPassword, Root, rootEmail); err != nil {
-			return err
+		permit, err := s.rules().check(s.options.RootPassword, Root, rootEmail)
+		switch {
+		case err == nil:
+		case permit == "":
+			return fmt.Errorf("auth.root_password (KALAMDB_ROOT_PASSWORD): %w", err)
+		case !s.options.Loopback:
+			return fmt.Errorf("auth.root_password (KALAMDB_ROOT_PASSWORD): %w; choose another one, or permit it with %s", err, permit)
+		default:
+			s.options.Logger.Warn("root has a weak password, which is accepted because only this machine reaches the server", "problem", err.Error(), "permitted_elsewhere_by", permit)
+			weak = permit
 		}
 		if hash, err = s.hasher.hash(ctx, s.options.RootPassword); err != nil {
 			return err
@@ -43,6 +67,11 @@ func (s *Service) makeRoot(ctx context.Context) error {
 		return nil
 	}
 	return s.db.Write(ctx, func(tx *store.Tx) error {
+		if weak != "" {
+			if _, err := tx.Exec(setMeta, wire.TextValue(weakRootName), wire.BytesValue([]byte(weak+" "+hash))); err != nil {
+				return err
+			}
+		}
 		if root != nil {
 			_, err := tx.Exec(updatePassword, wire.TextValue(Root), wire.TextValue(hash), wire.IntValue(s.now()))
 			return err
@@ -51,6 +80,29 @@ func (s *Service) makeRoot(ctx context.Context) error {
 			id: Root, passwordHash: hash, role: RoleSystem, email: rootEmail, authType: AuthInternal, createdAt: s.now(),
 		})
 	})
+}
+
+// checkWeakRoot refuses to start where others reach the server while root has a
+// weak password that it got when nobody else did.
+func (s *Service) checkWeakRoot(ctx context.Context, root *userRow) error {
+	if s.options.Loopback || root == nil {
+		return nil
+	}
+	mark := ""
+	err := s.db.Read(ctx, func(tx *store.Tx) error {
+		return tx.Query(selectMeta, []wire.Value{wire.TextValue(weakRootName)}, func(row []wire.Value) error {
+			mark = string(row[0].Bytes())
+			return nil
+		})
+	})
+	permit, hash, _ := strings.Cut(mark, " ")
+	if err != nil || hash == "" || hash != root.passwordHash {
+		return err
+	}
+	if permit == permitCommon && s.options.CommonPasswords || permit == permitLength && s.options.MinPasswordLength < shortestPassword {
+		return nil
+	}
+	return fmt.Errorf("root has a weak password, which it got while only this machine reached the server: change it with kalam user set-password root, or permit it with %s", permit)
 }
 
 // NeedsSetup reports whether root has no password yet. Once it has one the
@@ -152,5 +204,10 @@ func (s *Service) checkSetupPasswords(user, password, rootPassword, email string
 }
 
 func (s *Service) checkPassword(password string, names ...string) error {
-	return checkPassword(password, s.options.MinPasswordLength, names...)
+	_, err := s.rules().check(password, names...)
+	return err
+}
+
+func (s *Service) rules() passwordRules {
+	return passwordRules{minLength: s.options.MinPasswordLength, common: s.options.CommonPasswords}
 }

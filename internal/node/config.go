@@ -61,6 +61,7 @@ type AuthConfig struct {
 	JWTSecret         string `toml:"jwt_secret" secret:"true" doc:"tokens are signed with HS256 and this; without it, with a key pair"`
 	JWTExpiryMinutes  int    `toml:"jwt_expiry_minutes" default:"60" doc:"minutes for which an access token is good"`
 	MinPasswordLength int    `toml:"min_password_length" default:"8" doc:"characters of a password at least"`
+	CommonPasswords   bool   `toml:"disable_common_password_check" doc:"whether passwords that guessers try first are accepted"`
 	AllowRemoteSetup  bool   `toml:"allow_remote_setup" doc:"whether the first setup may come from another machine"`
 	SessionIdleDays   int    `toml:"session_idle_days" default:"7" doc:"days after which a session ends that is not refreshed"`
 	SessionMaxDays    int    `toml:"session_max_days" default:"30" doc:"days after which every session ends"`

@@ -140,7 +140,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	}
 	n.users, err = identity.New(n.db, identity.Options{
 		KeyDir: filepath.Join(dir, "keys"), JWTSecret: c.Auth.JWTSecret, RootPassword: c.Auth.RootPassword,
-		AccessTTL: time.Duration(c.Auth.JWTExpiryMinutes) * time.Minute, MinPasswordLength: c.Auth.MinPasswordLength, Logger: o.Logger,
+		AccessTTL: time.Duration(c.Auth.JWTExpiryMinutes) * time.Minute, MinPasswordLength: c.Auth.MinPasswordLength, CommonPasswords: c.Auth.CommonPasswords, Loopback: loopback && len(c.Security.TrustedProxies) == 0, Logger: o.Logger,
 		IdleTTL: time.Duration(c.Auth.SessionIdleDays) * 24 * time.Hour, AbsoluteTTL: time.Duration(c.Auth.SessionMaxDays) * 24 * time.Hour,
 		Grace: time.Duration(c.Auth.RefreshGraceSecs) * time.Second, AuditTTL: time.Duration(c.Auth.AuditDays) * 24 * time.Hour, AuditRows: c.Auth.AuditMaxRows,
 		HashCommand: o.HashCommand, Issuers: c.Auth.issuers(), NoPasswordLogin: c.Auth.NoPasswordLogin,

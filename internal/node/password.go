@@ -24,8 +24,9 @@ func SetPassword(ctx context.Context, c *Config, user, password string) (err err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	users, err := identity.New(db, identity.Options{
-		KeyDir: filepath.Join(c.Storage.DataPath, "keys"), JWTSecret: c.Auth.JWTSecret, MinPasswordLength: c.Auth.MinPasswordLength,
-		Logger: slog.New(slog.DiscardHandler),
+		KeyDir: filepath.Join(c.Storage.DataPath, "keys"), JWTSecret: c.Auth.JWTSecret, MinPasswordLength: c.Auth.MinPasswordLength, CommonPasswords: c.Auth.CommonPasswords,
+		Loopback: true, // nobody reaches it
+		Logger:   slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err
