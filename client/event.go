@@ -46,6 +46,22 @@ type Event struct {
 	Position int64
 }
 
+// String returns the event as text, for logs: its type, the rows that were, and
+// those that are.
+func (e Event) String() string {
+	b := []byte(e.Type)
+	if e.Old != nil {
+		b = appendRows(append(b, ' '), e.Old)
+	}
+	if e.Old != nil && e.Rows != nil {
+		b = append(b, " ->"...)
+	}
+	if e.Rows != nil {
+		b = appendRows(append(b, ' '), e.Rows)
+	}
+	return string(b)
+}
+
 // SubscribeOptions choose what a subscription begins with.
 type SubscribeOptions struct {
 	Args        []any // for $1 to $n

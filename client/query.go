@@ -36,6 +36,15 @@ func (r *Result) Rows() []Row {
 	return out
 }
 
+// String returns the rows as text, for logs; of a statement without rows what the
+// server says about it.
+func (r Result) String() string {
+	if r.columns == nil || len(r.columns.fields) == 0 {
+		return r.Message
+	}
+	return string(appendRows(nil, r.Rows()))
+}
+
 // Statement is one statement of a Batch with its own arguments.
 type Statement struct {
 	SQL  string

@@ -117,6 +117,42 @@ func (r Row) Scan(dest ...any) error {
 	return nil
 }
 
+// String returns the row as text, for logs: {id: 1, title: "milk", done: NULL}.
+func (r Row) String() string { return string(r.appendTo(nil)) }
+
+func (r Row) appendTo(b []byte) []byte {
+	b = append(b, '{')
+	for i, v := range r.values {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		f := &r.columns.fields[i]
+		b = append(append(b, f.Name...), ": "...)
+		switch text := cellText(f.Type, v); {
+		case v.IsNull():
+			b = append(b, "NULL"...)
+		case v.Tag() == wire.TagText && f.Type.Kind != wire.Decimal && f.Type.Kind != wire.UUID:
+			b = strconv.AppendQuote(b, text)
+		case v.Tag() == wire.TagBytes && f.Type.Kind != wire.Embedding:
+			b = append(b, v.String()...)
+		default:
+			b = append(b, text...)
+		}
+	}
+	return append(b, '}')
+}
+
+func appendRows(b []byte, rows []Row) []byte {
+	b = append(b, '[')
+	for i, r := range rows {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = r.appendTo(b)
+	}
+	return append(b, ']')
+}
+
 // cellText writes a cell for people.
 func cellText(t wire.Type, v wire.Value) string {
 	switch v.Tag() {

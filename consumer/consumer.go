@@ -67,6 +67,11 @@ type Options struct {
 	// key never run at once. Default: 1.
 	Concurrency int
 
+	// ManualAck leaves it to the handlers of Run to acknowledge: a message that a
+	// handler has not settled when it returns nil stays with this consumer, which
+	// goes on to the next one.
+	ManualAck bool
+
 	// Retry says how Run repeats a handler that fails.
 	Retry RetryPolicy
 

@@ -5,6 +5,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -291,6 +292,57 @@ func TestRunRetriesAndGivesUp(t *testing.T) {
 
 // When it is told to stop, Run lets the handlers that run end, and gives back
 // the rest.
+// TestGiveUpMayPanic: the message comes again, and the worker goes on.
+func TestGiveUpMayPanic(t *testing.T) {
+	w := newWorld(t, "1", 60)
+	w.exec("INSERT INTO shop.orders VALUES (1, 'a', 1), (2, 'b', 1)")
+	ctx, stop := context.WithCancel(w.ctx())
+	x := w.consumer(consumer.Options{
+		Start: consumer.Earliest, Retry: consumer.RetryPolicy{Attempts: 1, Max: time.Millisecond},
+		GiveUp: func(context.Context, *consumer.Message, error) error { panic("a bug") },
+	})
+	var seen []string
+	err := x.Run(ctx, func(_ context.Context, m *consumer.Message) error {
+		seen = append(seen, m.Key+"/"+strconv.Itoa(m.Deliveries))
+		if m.Key == "1" && m.Deliveries == 1 {
+			return errors.New("no")
+		}
+		if len(seen) == 3 {
+			stop()
+		}
+		return nil
+	})
+	slices.Sort(seen)
+	if err != nil || !slices.Equal(seen, []string{"1/1", "1/2", "2/1"}) || w.lag("g") != 0 {
+		t.Errorf("saw %v, %v, lag %d", seen, err, w.lag("g"))
+	}
+}
+
+// TestManualAckLeavesItToTheHandler: what it has not acknowledged is given back
+// at the end.
+func TestManualAckLeavesItToTheHandler(t *testing.T) {
+	w := newWorld(t, "1", 60)
+	w.exec("INSERT INTO shop.orders VALUES (1, 'a', 1), (2, 'b', 1), (3, 'c', 1)")
+	ctx, stop := context.WithCancel(w.ctx())
+	x := w.consumer(consumer.Options{Start: consumer.Earliest, ManualAck: true})
+	err := x.Run(ctx, func(_ context.Context, m *consumer.Message) error {
+		switch m.Key {
+		case "2":
+			m.Ack()
+		case "3":
+			stop()
+		}
+		return nil
+	})
+	if err != nil || w.lag("g") != 2 {
+		t.Errorf("got %v, lag %d", err, w.lag("g"))
+	}
+	again := collect(t, w.ctx(), w.consumer(consumer.Options{}), 2)
+	if len(again) != 2 || !strings.Contains(again[0], "1") || !strings.Contains(again[1], "3") {
+		t.Errorf("got %v", again)
+	}
+}
+
 func TestRunDrains(t *testing.T) {
 	w := newWorld(t, "1", 60)
 	w.exec("INSERT INTO shop.orders VALUES (1, 'a', 1), (2, 'b', 1), (3, 'c', 1)")

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/kalamdb/kalam-go/wire"
@@ -26,6 +27,11 @@ type Message struct {
 	handed bool               // its user has it
 	gone   bool               // given back or lost while it waited: not to be handled
 	cancel context.CancelFunc // of the handler that runs; nil for none
+}
+
+// String returns the message as text, for logs: where it is, whose, and its payload.
+func (m *Message) String() string {
+	return m.Topic + "[" + strconv.Itoa(m.Partition) + "]@" + strconv.FormatInt(m.Offset, 10) + " " + m.Op + " " + m.Key + " of " + m.User + ": " + string(m.Payload)
 }
 
 // Ack says that the message is done. It returns at once; the server is told

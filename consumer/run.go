@@ -43,7 +43,7 @@ func (p *RetryPolicy) defaults() {
 type Handler func(ctx context.Context, m *Message) error
 
 // Run calls handle for each message as it comes, and acknowledges the message
-// when that returns nil. A handler that fails is called again as Options.Retry
+// when that returns nil, unless Options.ManualAck leaves that to the handler. A handler that fails is called again as Options.Retry
 // says; its key waits meanwhile. A handler may also settle its message itself.
 //
 // When ctx ends, Run gives back what no handler has begun with, waits for those
@@ -149,7 +149,9 @@ func (x *Consumer) handle(stop, handling context.Context, m *Message, handle Han
 	for attempt := 1; ; attempt++ {
 		err := call(ctx, m, handle)
 		if err == nil {
-			m.Ack()
+			if !x.options.ManualAck {
+				m.Ack()
+			}
 			return
 		}
 		x.mu.Lock()
@@ -163,7 +165,7 @@ func (x *Consumer) handle(stop, handling context.Context, m *Message, handle Han
 			m.Nack(0)
 			return
 		case attempt >= p.Attempts || p.Retryable != nil && !p.Retryable(err):
-			if x.options.GiveUp != nil && x.options.GiveUp(ctx, m, err) == nil {
+			if give := x.options.GiveUp; give != nil && call(ctx, m, func(ctx context.Context, m *Message) error { return give(ctx, m, err) }) == nil {
 				m.Ack()
 			} else {
 				m.Nack(p.Max)

@@ -1,6 +1,9 @@
 package wire
 
-import "math"
+import (
+	"math"
+	"strconv"
+)
 
 // Tag says which form a Value holds.
 type Tag uint8
@@ -113,6 +116,30 @@ func (v Value) Bytes() []byte {
 		return nil
 	}
 	return []byte(v.str)
+}
+
+// String returns the value as text, for logs: NULL, true, 12, 1.5, the text
+// itself, or bytes as \x and hexadecimal digits. What a time counts only its
+// column knows.
+func (v Value) String() string {
+	switch v.tag {
+	case TagBool:
+		return strconv.FormatBool(v.num != 0)
+	case TagInt:
+		return strconv.FormatInt(int64(v.num), 10)
+	case TagFloat:
+		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
+	case TagText:
+		return v.str
+	case TagBytes:
+		const digits = "0123456789abcdef"
+		b := append(make([]byte, 0, 2+2*len(v.str)), '\\', 'x')
+		for i := range len(v.str) {
+			b = append(b, digits[v.str[i]>>4], digits[v.str[i]&15])
+		}
+		return string(b)
+	}
+	return "NULL"
 }
 
 // Embedding returns the components of an EMBEDDING value.

@@ -94,14 +94,15 @@ func (b *binding) acknowledge(ctx context.Context, args []js.Value) (any, error)
 // options is the JSON {topic, group, earliest, offset, batch, partition,
 // timeout, concurrency, auto}. onMessage(number, message) gets each message and
 // answers with handled(call, number, good); one that is not acknowledged by then
-// stays with this consumer when auto is false. onEnd(failure) is called last.
+// stays with this consumer when auto is false. One that was not handled well comes
+// again as consumer.Run has it. onEnd(failure) is called last.
 func (b *binding) work(args []js.Value) {
 	call, v, onEnd := args[0].Int(), js.Global().Get("JSON").Call("parse", args[1]), args[3]
 	ctx := client.WithAbort(b.begin(call)) // a poll that goes on would take messages with it
 	o := consumer.Options{
 		Topic: str(v, "topic"), Group: str(v, "group"), BatchSize: number(v, "batch"), Concurrency: number(v, "concurrency"),
 		PollTimeout: time.Duration(number(v, "timeout")) * time.Second,
-		Retry:       consumer.RetryPolicy{Attempts: 1}, // JavaScript has its own
+		ManualAck:   !v.Get("auto").Truthy(),
 	}
 	switch offset := str(v, "offset"); {
 	case offset != "":
@@ -119,10 +120,10 @@ func (b *binding) work(args []js.Value) {
 		onEnd.Invoke(describe(err))
 		return
 	}
-	w := &worker{x: x, onMessage: args[2], auto: v.Get("auto").Truthy(), messages: map[int]*handed{}}
+	w := &worker{x: x, onMessage: args[2], auto: !o.ManualAck, messages: map[int]*handed{}}
 	b.workers[call] = w
 	go func() {
-		err := w.run(ctx)
+		err := x.Run(ctx, w.handle)
 		if e := x.Close(); err == nil && ctx.Err() == nil {
 			err = e
 		}
@@ -136,32 +137,23 @@ func (b *binding) work(args []js.Value) {
 	}()
 }
 
-func (w *worker) run(ctx context.Context) error {
-	if w.auto {
-		return w.x.Run(ctx, w.handle)
-	}
-	for m, err := range w.x.Messages(ctx) {
-		if err != nil {
-			return err
-		}
-		w.handle(context.Background(), m)
-	}
-	return nil
-}
-
-// handle gives a message to JavaScript and waits until it is handled there.
+// handle gives a message to JavaScript and waits until it is handled there. One
+// that failed comes again under another number.
 func (w *worker) handle(ctx context.Context, m *consumer.Message) error {
 	w.last++
 	n, h := w.last, &handed{m: m, done: make(chan error, 1), settled: w.auto}
 	w.messages[n] = h
 	w.onMessage.Invoke(n, string(appendMessage(nil, m)))
+	var err error
 	select {
-	case err := <-h.done:
-		return err
+	case err = <-h.done:
 	case <-ctx.Done():
-		delete(w.messages, n)
-		return ctx.Err()
+		err = ctx.Err()
 	}
+	if err != nil {
+		delete(w.messages, n)
+	}
+	return err
 }
 
 // with calls fn with a message by the number of its consumer and its own, and

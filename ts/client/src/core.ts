@@ -1,5 +1,6 @@
 import { badModule, browser } from './browser.js';
 import { KalamError, toKalamError, type Failure } from './errors.js';
+import type { Log } from './log.js';
 import { platform, type WebSocketConstructor } from './platform.js';
 import type { RequestFunction } from './request.js';
 import { startGo } from './wasm_exec.js';
@@ -136,6 +137,7 @@ export interface CoreAccess {
   core: Core;
   calls: Calls;
   wasm: WasmKalamClient;
+  log: Log;
 }
 
 const clients = new WeakMap<object, () => Promise<CoreAccess>>();

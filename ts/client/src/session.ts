@@ -53,6 +53,7 @@ export interface Running {
   core: Core;
   calls: Calls;
   wasm: WasmKalamClient;
+  log: Log;
   stopWaking: () => void;
 }
 
@@ -241,7 +242,7 @@ export class Session {
       abort.abort();
       throw toKalamError(wasm.failure);
     }
-    return { core, calls, wasm, stopWaking: onWake(() => core.crash ?? wasm.wake()) };
+    return { core, calls, wasm, log: this.log, stopWaking: onWake(() => core.crash ?? wasm.wake()) };
   }
 
   /** Tells the handlers what the socket does. */

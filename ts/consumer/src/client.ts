@@ -4,7 +4,7 @@ import {
 } from '@kalamdb/client';
 import { coreOf, holdProgram, type CoreAccess } from '@kalamdb/client/core';
 import type {
-  AckResponse, ConsumeContext, ConsumeMessage, ConsumeRequest, ConsumeResponse, ConsumerClientOptions, ConsumerHandle, ConsumerHandler,
+  AckResponse, ConsumeContext, ConsumeMessage, ConsumeRequest, ConsumeResponse, ConsumerClientOptions, ConsumerHandle, ConsumerHandler, RunOptions,
 } from './types.js';
 import { TopicRequestError, topicError } from './errors.js';
 
@@ -76,12 +76,15 @@ export class KalamConsumerClient {
     await this.baseClient.shutdown();
   }
 
-  /** Asks once for messages. They stay with the group's cursor until they are acknowledged, or come again. */
+  /**
+   * Asks once for messages, of all partitions unless the request names one. They
+   * stay with the group's cursor until they are acknowledged, or come again.
+   */
   async consumeBatch<T = Record<string, unknown>>(request: ConsumeRequest, options?: CallOptions): Promise<ConsumeResponse<T>> {
     const { topic, group_id } = checkRequest(request);
     const body = {
       topic_id: topic, group_id, start: startOf(request), limit: request.batch_size ?? 10,
-      partition_id: request.partition_id ?? 0, timeout_seconds: request.timeout_seconds,
+      ...(request.partition_id === undefined ? { all_partitions: true } : { partition_id: request.partition_id }), timeout_seconds: request.timeout_seconds,
     };
     const { calls, wasm } = await coreOf(this.baseClient);
     const signal = options?.signal;
@@ -117,7 +120,7 @@ export class KalamConsumerClient {
     const options = loopOptions(request);
     let stopping: (() => void) | undefined;
     const handle: ConsumerHandle<T> = {
-      run: async (handler) => {
+      run: async (handler, { onError } = {}) => {
         if (stopping !== undefined) throw invalid('this consumer runs already');
         let stopped = false;
         stopping = () => (stopped = true);
@@ -125,7 +128,7 @@ export class KalamConsumerClient {
         try {
           const access = await coreOf(this.baseClient);
           if (stopped) return;
-          await work(access, options, request, handler, (stop) => (stopping = stop));
+          await work(access, options, request, handler, onError, (stop) => (stopping = stop));
         } finally {
           stopping = undefined;
           this.#handles.delete(handle as ConsumerHandle);
@@ -143,24 +146,23 @@ interface RawMessage extends Omit<ConsumeMessage, 'payload' | 'value' | 'group_i
 
 /** Runs a loop in the core. */
 function work<T>(
-  { core, calls, wasm }: CoreAccess,
+  { core, calls, wasm, log }: CoreAccess,
   options: string,
   request: ConsumeRequest,
   handler: ConsumerHandler<T>,
+  onError: RunOptions<T>['onError'],
   begun: (stop: () => void) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const call = calls.number();
     const release = holdProgram();
-    let failed: { error: unknown } | undefined;
     const stop = () => {
       if (core.crash === undefined) wasm.cancel(call);
     };
     const end = (error: unknown) => {
       core.onCrash.delete(end);
       release();
-      if (failed) reject(failed.error);
-      else if (error === undefined) resolve();
+      if (error === undefined) resolve();
       else reject(topicError(error));
     };
     const handle = async (n: number, json: string) => {
@@ -182,9 +184,8 @@ function work<T>(
         await handler(context);
       } catch (error) {
         good = false;
-        failed ??= { error };
-        if (acked === undefined) wasm.settleMessage(call, n, 0);
-        stop();
+        if (onError) log.guard('onError of a consumer', onError, error, message);
+        else log.guard(`the handler of ${request.topic}, for offset ${message.offset} of partition ${message.partition_id},`, () => { throw error; });
       }
       if (core.crash === undefined) wasm.handled(call, n, good);
     };

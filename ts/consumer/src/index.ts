@@ -18,5 +18,5 @@ export { TopicRequestError } from './errors.js';
 export { createLangChainAdapter } from './llm.js';
 export type { AgentLLMAdapter, AgentLLMContext, AgentLLMInput, AgentLLMMessage, AgentLLMRole, LangChainChatModelLike } from './llm.js';
 export type {
-  AckResponse, ConsumeContext, ConsumeMessage, ConsumeRequest, ConsumeResponse, ConsumerClientOptions, ConsumerHandle, ConsumerHandler, ConsumeStart,
+  AckResponse, ConsumeContext, ConsumeMessage, ConsumeRequest, ConsumeResponse, ConsumerClientOptions, ConsumerHandle, ConsumerHandler, ConsumeStart, RunOptions,
 } from './types.js';

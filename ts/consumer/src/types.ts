@@ -53,6 +53,7 @@ export interface ConsumeMessage<T = Record<string, unknown>> {
 
 export interface ConsumeResponse<T = Record<string, unknown>> {
   messages: ConsumeMessage<T>[];
+  /** Behind the last message of its partition. */
   next_offset: number;
   has_more: boolean;
 }
@@ -72,14 +73,25 @@ export interface ConsumeContext<T = Record<string, unknown>> {
 
 export type ConsumerHandler<T = Record<string, unknown>> = (context: ConsumeContext<T>) => Promise<void> | void;
 
+/** How a loop goes. */
+export interface RunOptions<T = Record<string, unknown>> {
+  /** Gets what a handler threw, each time; without it that goes to the client's log. */
+  onError?: (error: unknown, message: ConsumeMessage<T>) => void;
+}
+
 /** A loop over the messages of a topic. */
 export interface ConsumerHandle<T = Record<string, unknown>> {
   /**
-   * Calls the handler for each message. Failures that pass are waited out; it
-   * rejects with what a handler throws, and with errors that do not pass. What
-   * was not acknowledged is given back.
+   * Calls the handler for each message. A handler that throws or rejects is
+   * called again with the same message, three times in all; then the message goes
+   * back, and comes again after five seconds. Failures of the connection are
+   * waited out; it rejects with errors that do not pass. What was not acknowledged
+   * is given back at the end.
    */
-  run(handler: ConsumerHandler<T>): Promise<void>;
-  /** Ends `run` after the handlers that are running; a request that waits is ended at once. */
+  run(handler: ConsumerHandler<T>, options?: RunOptions<T>): Promise<void>;
+  /**
+   * Ends `run` after the handlers that are running, for which it waits 30 seconds
+   * at most; a request that waits is ended at once.
+   */
   stop(): void;
 }

@@ -58,20 +58,91 @@ test('stop ends a waiting poll at once', async () => {
   assert.ok(Date.now() - before < 20_000);
 });
 
-test('a handler that throws rejects run, and the message comes again', async () => {
+test('a handler that throws is called again, and then the message comes again', async () => {
+  for (const auto_ack of [true, false]) {
+    const { topic, insert } = await newTopic();
+    for (const id of [1, 2]) await insert(id);
+    const handle = consumers.consumer({ topic, group_id: 'g', start: 'earliest', auto_ack });
+    const calls = [], errors = [];
+    await handle.run(async ({ message, ack }) => {
+      const { offset, deliveries } = message;
+      calls.push(`${offset}/${deliveries}`);
+      if (offset === 0 && deliveries === 1) throw new Error('not yet');
+      if (!auto_ack) {
+        await ack();
+        await ack(); // once is enough, twice does no harm
+      }
+      if (offset === 0) handle.stop();
+    }, { onError: (error, message) => errors.push(`${error.message} ${message.offset}`) });
+    assert.deepEqual(calls, ['0/1', '0/1', '0/1', '1/1', '0/2']);
+    assert.deepEqual(errors, Array(3).fill('not yet 0'));
+    assert.deepEqual((await consumers.consumeBatch({ topic, group_id: 'g' })).messages, []);
+  }
+});
+
+test('whatever a handler throws, and however, the loop goes on and says so', async () => {
+  const { topic, insert } = await newTopic();
+  const throws = [
+    () => { throw new Error('at once'); }, async () => { throw new Error('later'); }, () => Promise.reject(undefined), () => { throw null; },
+    async ({ ack }) => { await ack(); throw new Error('after its ack'); },
+  ];
+  for (const id of throws.keys()) await insert(id);
+  const entries = [];
+  const own = createConsumerClient({ ...as('admin'), logListener: (entry) => entries.push(entry) });
+  const handle = own.consumer({ topic, group_id: 'g', start: 'earliest' });
+  const tries = throws.map(() => 0);
+  await handle.run(async (context) => {
+    const { offset } = context.message;
+    if (tries[offset]++ === 0) return throws[offset](context);
+    await context.ack();
+    if (offset === throws.length - 2) setTimeout(() => handle.stop(), 50);
+  });
+  assert.deepEqual(tries, [2, 2, 2, 2, 1]);
+  assert.equal(entries.filter((e) => e.level === 4 && e.message.startsWith(`the handler of ${topic}`)).length, 5);
+  await own.shutdown();
+});
+
+test('stop while a handler runs lets it finish, and while it waits to be called again gives the message back', async () => {
   const { topic, insert } = await newTopic();
   await insert(1);
-  const failing = consumers.consumer({ topic, group_id: 'g', start: 'earliest', auto_ack: true });
-  await assert.rejects(failing.run(() => { throw new Error('no'); }), /^Error: no$/);
-  const handle = consumers.consumer({ topic, group_id: 'g', start: 'earliest' });
+  const first = consumers.consumer({ topic, group_id: 'g', start: 'earliest', auto_ack: true });
+  await first.run(async () => {
+    first.stop();
+    throw new Error('no');
+  }, { onError: () => {} });
+  const second = consumers.consumer({ topic, group_id: 'g', auto_ack: true });
   const seen = [];
-  await handle.run(async (context) => {
-    seen.push(context.message.offset);
-    await context.ack();
-    await context.ack(); // once is enough, twice does no harm
-    handle.stop();
+  await second.run(async ({ message }) => {
+    second.stop();
+    await new Promise((done) => setTimeout(done, 100));
+    seen.push(message.offset);
   });
   assert.deepEqual(seen, [0]);
+  assert.deepEqual((await consumers.consumeBatch({ topic, group_id: 'g' })).messages, []);
+});
+
+test('consumeBatch without a partition takes all of them', async () => {
+  const name = `t${++topics}`;
+  await admin.query(`CREATE TABLE chat.${name} (id INT PRIMARY KEY, body TEXT) WITH (TYPE = 'USER')`);
+  await admin.query(`CREATE TOPIC chat.${name}_topic PARTITIONS 4`);
+  await admin.query(`ALTER TOPIC chat.${name}_topic ADD SOURCE chat.${name} ON INSERT WITH (payload = 'full')`);
+  const topic = `chat.${name}_topic`;
+  const ids = Array.from({ length: 24 }, (_, i) => i);
+  for (const id of ids) await alice.insert(`chat.${name}`, { id, body: 'x' });
+  const seen = [];
+  const partitions = new Set();
+  for (let more = true; more;) {
+    const { messages } = await consumers.consumeBatch({ topic, group_id: 'all', start: 'earliest', batch_size: 10 });
+    for (const m of messages) {
+      seen.push(Number(m.payload.id));
+      partitions.add(m.partition_id);
+      await consumers.ack(topic, 'all', m.partition_id, m.offset);
+    }
+    more = messages.length > 0;
+  }
+  assert.deepEqual([seen.sort((a, b) => a - b), partitions.size], [ids, 4]);
+  const one = await consumers.consumeBatch({ topic, group_id: 'one', start: 'earliest', batch_size: 100, partition_id: 2 });
+  assert.deepEqual([...new Set(one.messages.map((m) => m.partition_id))], [2]);
 });
 
 test('what was not acknowledged is given back', async () => {
