@@ -41,6 +41,10 @@ type Binder struct {
 	// Files are the files that the statement asks for with FILE("name").
 	Files []Upload
 
+	// Bytes is what the bound expressions take, roughly.
+	Bytes int
+
+	nodes   int       // of the bound expressions
 	sources int       // how many items of FROM have got a name
 	ctes    *cteScope // the WITH queries in sight
 	limits  []limit   // every LIMIT and OFFSET, checked before the statement runs
@@ -101,8 +105,18 @@ func (b *Binder) bind(x dialect.Expr, names *level, want expr.BindOptions) (expr
 	if err != nil {
 		return nil, b.placed(err)
 	}
-	return n, nil
+	_, nodes, bytes := expr.Size(n)
+	b.nodes += nodes
+	b.Bytes += bytes
+	if nodes > maxNodes {
+		return nil, b.fail(wire.CodeStatementTooLarge, x.Pos(), "the expression has more than ", strconv.Itoa(maxNodes), " parts; split the statement")
+	}
+	return n, b.Budget.Charge(bytes)
 }
+
+// maxNodes is how many nodes a bound expression has at most. It is the last line
+// of defence: the number is in proportion to the text.
+const maxNodes = 2_000_000
 
 // assign binds a value that goes into a column of type t.
 func (b *Binder) assign(x dialect.Expr, names *level, t wire.Type) (expr.Node, error) {

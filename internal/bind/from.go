@@ -92,7 +92,13 @@ func (b *Binder) tableRef(t *dialect.TableRef, lv *level) (source, []output, err
 			if t.As != nil {
 				name = t.As.Name
 			}
-			return b.see(ref, ref.sql, name, c.fields, t.Columns, t.Pos(), lv)
+			s, star, err := b.see(ref, ref.sql, name, c.fields, t.Columns, t.Pos(), lv)
+			if err == nil && c.query != nil {
+				for i, n := range c.query.nodes() {
+					star[i].column.Size = sizeOf(n)
+				}
+			}
+			return s, star, err
 		}
 	}
 	table, err := b.table(t.Name, false)
@@ -128,7 +134,13 @@ func (b *Binder) subqueryRef(t *dialect.SubqueryRef, lv *level) (source, []outpu
 	if t.As != nil {
 		name = t.As.Name
 	}
-	return b.see(d, d.sql, name, q.fields, t.Columns, t.Pos(), lv)
+	s, star, err := b.see(d, d.sql, name, q.fields, t.Columns, t.Pos(), lv)
+	for i, n := range q.nodes() {
+		if err == nil {
+			star[i].column.Size = sizeOf(n)
+		}
+	}
+	return s, star, err
 }
 
 // see makes the columns of a query visible under a name.

@@ -19,6 +19,7 @@ type Select struct {
 	body          body
 	order         []order
 	limit, offset expr.Node
+	size          int     // see Binder.measure
 	limits        []limit // of the whole statement; of the outermost query only
 }
 
@@ -52,6 +53,7 @@ type cte struct {
 	name   string
 	sql    string
 	fields []wire.Field
+	size   int     // of the query
 	query  *Select // nil while the query itself is being bound
 	parts  *setOp  // of a recursive one
 }
@@ -144,8 +146,10 @@ func (b *Binder) query(q *dialect.Query, outer *level) (*Select, error) {
 	if s.limit, err = b.count(q.Limit, "LIMIT"); err != nil {
 		return nil, err
 	}
-	s.offset, err = b.count(q.Offset, "OFFSET")
-	return s, err
+	if s.offset, err = b.count(q.Offset, "OFFSET"); err != nil {
+		return nil, err
+	}
+	return s, b.measure(s, q.Pos())
 }
 
 // namedOnce refuses a query of WITH that has the name of one before it.
@@ -171,7 +175,7 @@ func (b *Binder) cte(d *dialect.CTE, recursive bool, outer *level) (*cte, error)
 	if err != nil {
 		return nil, err
 	}
-	c.query = q
+	c.query, c.size = q, q.size
 	return c, b.nameCTE(c, d, q.fields)
 }
 
@@ -220,6 +224,7 @@ func (b *Binder) recursive(c *cte, d *dialect.CTE, op *dialect.SetOp, outer *lev
 		return b.placedAt(err, op.Pos())
 	}
 	c.parts = &setOp{op: "UNION", all: op.All, l: l, r: r}
+	c.size = sizeOfBody(c.parts)
 	return nil
 }
 

@@ -68,8 +68,9 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	}
 	return &Engine{db: db, users: users, options: o, topics: o.Topics, plans: otter.Must(&otter.Options[planKey, *plan]{
 		MaximumWeight: uint64(o.PlanBytes),
-		// A plan of tree, bound tree and printed text holds some 25 bytes for each of its text.
-		Weigher: func(k planKey, _ *plan) uint32 { return uint32(25*len(k.sql) + 1024) },
+		// A plan of tree, bound tree and printed text holds some 25 bytes for each of
+		// its text, but for the constants that were computed when it was bound.
+		Weigher: func(k planKey, p *plan) uint32 { return uint32(25*len(k.sql) + p.bytes + 1024) },
 	})}
 }
 
@@ -287,6 +288,9 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 			res, err = r.query(p, env, func(s *store.Stmt, args []wire.Value, row func([]wire.Value) error) error {
 				return r.share().Query(ctx, s, args, row)
 			})
+		}
+		if errors.Is(err, budget.ErrStopped) {
+			err = r.e.db.Stopped(ctx, err)
 		}
 		return res, r.e.visible(err, false)
 	}

@@ -37,7 +37,7 @@ func numbered(err error, n int) error {
 // message, as clients expect of what went wrong while it ran.
 func runtimeCode(c wire.Code) bool {
 	switch c {
-	case wire.CodeInvalidSQL, wire.CodeUnsupported, wire.CodeEmptySQL, wire.CodePermissionDenied,
+	case wire.CodeInvalidSQL, wire.CodeStatementTooLarge, wire.CodeUnsupported, wire.CodeEmptySQL, wire.CodePermissionDenied,
 		wire.CodeInvalidParameter, wire.CodeParameterCount, wire.CodeInternal, wire.CodeUnavailable:
 		return false
 	}

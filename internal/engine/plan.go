@@ -48,6 +48,8 @@ type plan struct {
 	other func(r *run, tx *store.Tx, p *plan) (wire.Result, error)
 	reads bool // other changes nothing
 
+	bytes int // of the bound expressions, roughly
+
 	rows *store.Stmt // of query and ch
 	args []expr.Arg
 
@@ -127,7 +129,7 @@ func (r *run) plan(source string, s dialect.Statement, params []wire.Value) (*pl
 	if _, ok := s.(*dialect.Explain); ok || p.own != nil {
 		return p, nil // they have the tables and parameters of what is inside
 	}
-	p.tables, p.files = b.Tables, b.Files
+	p.tables, p.files, p.bytes = b.Tables, b.Files, b.Bytes
 	if types.Used < len(params) {
 		return nil, wire.NewError(wire.CodeParameterCount, "the statement has ", itoa(types.Used), " parameters, but ", itoa(len(params)), " values were sent")
 	}

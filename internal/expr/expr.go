@@ -60,6 +60,9 @@ type Column struct {
 	T     wire.Type
 	// SQL is how the engine names the column, ready to print.
 	SQL string
+	// Size is that of the expression which an engine may put in place of the
+	// column, as it does with those of sub-queries; 0 counts as 1.
+	Size int
 	// NotNull says that the column is never NULL.
 	NotNull bool
 }

@@ -26,6 +26,13 @@ type Correlated interface {
 	Single() bool
 }
 
+// Sized is a Query that knows its size.
+type Sized interface {
+	// Size is how many expressions the query has, once each of its columns is
+	// written out.
+	Size() int
+}
+
 func errQuery() error {
 	return wire.NewError(wire.CodeUnsupported, "a sub-query needs the engine")
 }

@@ -19,6 +19,7 @@ var limits = []struct{ engine, message string }{
 	{"too many references to", "a statement names one table or WITH query at most 65,535 times"},
 	{"nested too deep", "sub-queries and WITH queries nest too deeply, or expand to too many when they name each other"},
 	{"Expression tree is too large", "expressions nest more deeply than 1,000 operators and functions; split the statement, or write a long chain as IN or a CASE with several branches"},
+	{"Recursion limit", "expressions nest too deeply; split the statement"},
 	{"parser stack overflow", "the statement nests more deeply than the server can parse; split it into several"},
 	{"too many columns in result set", "a query has at most 2,000 columns"},
 	{"too many columns", "a table or index has too many columns"},
