@@ -135,6 +135,36 @@ func (b *Binder) assign(x dialect.Expr, names *level, t wire.Type) (expr.Node, e
 	return n, nil
 }
 
+// intoColumn is assign for column i of a table: the value as the column holds it.
+func (b *Binder) intoColumn(x dialect.Expr, names *level, t *catalog.Table, i int) (expr.Node, error) {
+	if t.Columns[i].Always {
+		return nil, b.always(x.Pos(), t, i)
+	}
+	n, err := b.assign(x, names, t.Columns[i].Type)
+	if err != nil {
+		return nil, b.forColumn(err, t, i)
+	}
+	if n, err = held(n, t, i); err != nil {
+		return nil, b.forColumn(b.placedAt(err, x.Pos()), t, i)
+	}
+	return n, nil
+}
+
+// always refuses a value for a column that is GENERATED ALWAYS.
+func (b *Binder) always(pos dialect.Pos, t *catalog.Table, i int) error {
+	return b.fail(wire.CodeInvalidSQL, pos, "column ", t.Columns[i].Name, " is GENERATED ALWAYS AS IDENTITY: it takes DEFAULT and no other value")
+}
+
+// held is a value of a column's type as the column holds it: within its length,
+// to its precision, and in a key without zeros that make equal numbers differ.
+func held(n expr.Node, t *catalog.Table, i int) (expr.Node, error) {
+	c := &t.Columns[i]
+	if expr.OwnScale(c.Type) && t.IsKey(i) {
+		return expr.Natural(n), nil
+	}
+	return expr.Modify(n, expr.Modifier(c.Limit))
+}
+
 // give converts n, which is x, to the type of the column that it goes into. An
 // integer that is written out means there what it means as a parameter, also in
 // columns of times and BOOLEAN, which PostgreSQL gives no integers.

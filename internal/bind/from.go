@@ -154,6 +154,9 @@ func (b *Binder) see(s source, sql, name string, fields []wire.Field, renamed []
 	cols := make([]output, len(fields))
 	for i, f := range fields {
 		f.Flags = 0
+		if f.Type.Kind == wire.Unknown { // a bare NULL; nothing below can decide any more
+			f.Type.Kind = wire.Text
+		}
 		if i < len(renamed) {
 			f.Name = renamed[i].Name
 		}

@@ -113,9 +113,9 @@ func (b *Binder) insertValues(in *Insert, s *dialect.Insert, targets []int, defa
 				continue
 			}
 			c := targets[i]
-			n, err := b.assign(x, nil, in.Table.Columns[c].Type)
+			n, err := b.intoColumn(x, nil, in.Table, c)
 			if err != nil {
-				return b.forColumn(err, in.Table, c)
+				return err
 			}
 			query = query || expr.HasQuery(n)
 			nodes[c] = n
@@ -170,6 +170,9 @@ func (b *Binder) insertQuery(in *Insert, s *dialect.Insert, with []*cte, targets
 	in.FromQuery = slices.Clone(defaults)
 	for i, n := range nodes {
 		c := targets[i]
+		if in.Table.Columns[c].Always {
+			return b.always(s.Query.Pos(), in.Table, c)
+		}
 		// A literal takes the type of its column, as in VALUES.
 		if core, ok := q.body.(*core); ok && (expr.IsOpen(n) || isInteger(core.written[i])) {
 			if n, err = give(core.written[i], n, in.Table.Columns[c].Type); err != nil {
@@ -185,7 +188,9 @@ func (b *Binder) insertQuery(in *Insert, s *dialect.Insert, with []*cte, targets
 		if err != nil {
 			return b.forColumn(b.placedAt(err, s.Query.Pos()), in.Table, c)
 		}
-		in.FromQuery[c] = v
+		if in.FromQuery[c], err = held(v, in.Table, c); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func (l *level) owns(c *expr.Column) bool {
 
 // aggregate binds an aggregate that stands at l and finds the query that it is
 // of: the innermost one whose columns, or whose aggregates, are in its arguments.
-func (l *level) aggregate(bind func() (expr.Node, error)) (expr.Node, error) {
+func (l *level) aggregate(bind func() (expr.Node, error), outside bool) (expr.Node, error) {
 	type mark struct{ aggregates, taken int }
 	var marks []mark
 	for at := l; at != nil; at = at.outer {
@@ -158,6 +158,9 @@ func (l *level) aggregate(bind func() (expr.Node, error)) (expr.Node, error) {
 		if at := l.at(i); len(at.aggregates) > marks[i].aggregates {
 			found(at, i)
 		}
+	}
+	if depth < 0 && outside && l.outer != nil {
+		owner = l.outer
 	}
 	switch {
 	case depth >= 0 && len(owner.aggregates) > marks[depth].aggregates:

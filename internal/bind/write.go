@@ -121,6 +121,9 @@ func (b *Binder) Default(t *catalog.Table, i int) (expr.Node, error) {
 	}
 	own := Binder{Catalog: b.Catalog, Source: c.Default, Params: new(expr.Params), Budget: b.Budget}
 	n, err := own.assign(x, nil, c.Type)
+	if err == nil {
+		n, err = held(n, t, i)
+	}
 	if err == nil && expr.HasQuery(n) {
 		err = wire.NewError(wire.CodeUnsupported, "a sub-query is not supported there")
 	}
@@ -209,8 +212,8 @@ func (b *Binder) set(t *catalog.Table, list []dialect.Assignment, names *level) 
 				return nil, err
 			}
 			n = defaults[i]
-		} else if n, err = b.assign(a.Value, names, t.Columns[i].Type); err != nil {
-			return nil, b.forColumn(err, t, i)
+		} else if n, err = b.intoColumn(a.Value, names, t, i); err != nil {
+			return nil, err
 		}
 		out = append(out, Assignment{Column: i, Value: n})
 	}

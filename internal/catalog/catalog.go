@@ -54,6 +54,8 @@ type Column struct {
 	SQLType string    `json:"sql_type"` // the type as SQL writes it
 	NotNull bool      `json:"not_null,omitempty"`
 	Default string    `json:"default,omitempty"` // SQL text of the expression, "" for none
+	Limit   int       `json:"limit,omitempty"`   // an expr.Modifier: the length of VARCHAR(n), the precision of TIMESTAMP(n)
+	Always  bool      `json:"always,omitempty"`  // GENERATED ALWAYS: no statement brings a value
 	Serial  int       `json:"serial,omitempty"`  // of a SERIAL, the number of its counter; 0 for others
 }
 

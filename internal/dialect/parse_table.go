@@ -160,9 +160,9 @@ func (p *parser) columnConstraint(c *ColumnDef, named *TableConstraint) bool {
 		c.Generated = true
 	case p.accept("identity"):
 		c.Generated = true
-		p.sequenceOptions()
+		c.FromOne = p.sequenceOptions()
 	case p.accept("generated"):
-		p.generated()
+		p.generated(c)
 		c.Generated = true
 	case p.isAny("references", "collate", "deferrable", "initially", "comment", "compression", "storage"):
 		p.unsupported(pos, strings.ToUpper(p.tok.word), " in a column definition is not supported")
@@ -173,10 +173,12 @@ func (p *parser) columnConstraint(c *ColumnDef, named *TableConstraint) bool {
 }
 
 // generated takes {ALWAYS | BY DEFAULT} AS IDENTITY [(..)].
-func (p *parser) generated() {
+func (p *parser) generated(c *ColumnDef) {
 	pos := p.pos()
 	switch {
-	case p.accept("always"), p.accept("by", "default"):
+	case p.accept("always"):
+		c.Always = true
+	case p.accept("by", "default"):
 	default:
 		p.unexpected("ALWAYS or BY DEFAULT")
 	}
@@ -185,22 +187,34 @@ func (p *parser) generated() {
 		p.unsupported(pos, "GENERATED ALWAYS AS (expression) is not supported")
 	}
 	p.expect("identity")
-	p.sequenceOptions()
+	c.FromOne = p.sequenceOptions()
 }
 
-// sequenceOptions passes (START WITH 1 INCREMENT BY 1) or (1, 1): the ids that
-// are generated take no options.
-func (p *parser) sequenceOptions() {
+// sequenceOptions refuses what numbers would not follow: they begin with 1 and
+// count by 1, which may be written out.
+func (p *parser) sequenceOptions() (written bool) {
+	pos := p.pos()
 	if !p.accept("(") {
-		return
+		return false
 	}
+	words := 0
 	for !p.is(")") {
-		if p.tok.kind != tokWord && p.tok.kind != tokNumber && !p.is(",") && !p.is("-") {
-			p.unexpected(`")"`)
+		switch {
+		case p.accept("start"):
+			p.accept("with")
+		case p.accept("increment"):
+			p.accept("by")
+		case words > 0 && p.accept(","), words == 0 && p.tok.kind == tokNumber:
+		default:
+			p.unsupported(p.pos(), "the option ", strings.ToUpper(p.scan.sql[p.tok.start:p.tok.end]), " of IDENTITY is not supported: numbers begin with 1 and count by 1")
 		}
-		p.advance()
+		if p.integer() != 1 {
+			p.unsupported(pos, "IDENTITY that does not begin with 1 and count by 1 is not supported")
+		}
+		words++
 	}
 	p.advance()
+	return words > 0
 }
 
 // options takes (KEY = value, ...).

@@ -9,6 +9,8 @@ func precOfExpr(x Expr) int {
 	switch x := x.(type) {
 	case *Binary:
 		return precOf(x.Op)
+	case *Quantified:
+		return precOf(x.Op)
 	case *Unary:
 		switch x.Op {
 		case "NOT":
@@ -107,6 +109,13 @@ func (p *printer) operator(x Expr) {
 		p.expr(x.L, left)
 		p.put(" ", x.Op, " ")
 		p.expr(x.R, prec+1)
+	case *Quantified:
+		p.expr(x.X, precOf(x.Op)+1)
+		p.put(" ", x.Op, " ")
+		p.when(x.All, "ALL (")
+		p.when(!x.All, "ANY (")
+		p.query(x.Query)
+		p.put(")")
 	case *Is:
 		p.expr(x.X, precIs+1)
 		p.put(" IS ")

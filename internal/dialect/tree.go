@@ -142,6 +142,15 @@ type (
 		OrderBy  []OrderItem
 		Filter   Expr
 		Over     *Window
+		outside  bool // see IsOutside
+	}
+	// Quantified is X op ANY (query) or X op ALL (query).
+	Quantified struct {
+		at
+		X     Expr
+		Op    string
+		All   bool
+		Query *Query
 	}
 	// Scalar is a query in parentheses where a value is expected.
 	Scalar struct {
@@ -357,27 +366,28 @@ func (*Insert) statement() {}
 func (*Update) statement() {}
 func (*Delete) statement() {}
 
-func (*Null) expr()    {}
-func (*Bool) expr()    {}
-func (*Number) expr()  {}
-func (*String) expr()  {}
-func (*Typed) expr()   {}
-func (*Param) expr()   {}
-func (*Column) expr()  {}
-func (*Unary) expr()   {}
-func (*Binary) expr()  {}
-func (*Is) expr()      {}
-func (*In) expr()      {}
-func (*Between) expr() {}
-func (*Like) expr()    {}
-func (*Case) expr()    {}
-func (*Cast) expr()    {}
-func (*Call) expr()    {}
-func (*Scalar) expr()  {}
-func (*Exists) expr()  {}
-func (*Tuple) expr()   {}
-func (*FileRef) expr() {}
-func (*Default) expr() {}
+func (*Null) expr()       {}
+func (*Bool) expr()       {}
+func (*Number) expr()     {}
+func (*String) expr()     {}
+func (*Typed) expr()      {}
+func (*Param) expr()      {}
+func (*Column) expr()     {}
+func (*Unary) expr()      {}
+func (*Binary) expr()     {}
+func (*Is) expr()         {}
+func (*In) expr()         {}
+func (*Between) expr()    {}
+func (*Like) expr()       {}
+func (*Case) expr()       {}
+func (*Cast) expr()       {}
+func (*Call) expr()       {}
+func (*Scalar) expr()     {}
+func (*Quantified) expr() {}
+func (*Exists) expr()     {}
+func (*Tuple) expr()      {}
+func (*FileRef) expr()    {}
+func (*Default) expr()    {}
 
 func (*Select) queryBody() {}
 func (*SetOp) queryBody()  {}

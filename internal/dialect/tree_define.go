@@ -41,6 +41,8 @@ type ColumnDef struct {
 	NotNull    bool
 	Null       bool // written as NULL
 	Default    Expr
+	Always     bool // GENERATED ALWAYS: no statement brings a value
+	FromOne    bool // START WITH 1 INCREMENT BY 1 is written out
 	Generated  bool // AUTO_INCREMENT, IDENTITY, GENERATED ... AS IDENTITY
 	PrimaryKey bool
 	Unique     bool

@@ -133,6 +133,9 @@ func walkExpr(x Expr, fn func(Node) bool) {
 		}
 	case *Scalar:
 		walkQuery(x.Query, fn)
+	case *Quantified:
+		Walk(x.X, fn)
+		walkQuery(x.Query, fn)
 	case *Exists:
 		walkQuery(x.Query, fn)
 	case *Tuple:

@@ -255,8 +255,13 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 	if err != nil {
 		return "", placedAt(a.p.source, s.Type.Pos, err)
 	}
+	limit, err := expr.ParseModifier(s.Type, typ)
+	if err != nil {
+		return "", placedAt(a.p.source, s.Type.Pos, err)
+	}
 	c := &a.new.Columns[i]
-	if typ != c.Type {
+	changed := typ != c.Type || int(limit) != c.Limit
+	if changed {
 		if c.Serial > 0 && typ.Kind != wire.SmallInt && typ.Kind != wire.Int && typ.Kind != wire.BigInt {
 			return "", a.fail(s.Column, wire.CodeInvalidSQL, "column ", s.Column.Name, " numbers its rows and stays an integer; drop its default first")
 		}
@@ -266,20 +271,19 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 		if a.new.IsKey(i) {
 			return "", a.fail(s.Column, wire.CodeUnsupported, "changing the type of a key column is not supported")
 		}
-		for _, ix := range a.new.Indexes {
-			if slices.Contains(ix.Columns, c.ID) {
-				return "", a.fail(s.Column, wire.CodeInvalidSQL, "column ", s.Column.Name, " is in index ", ix.Name, "; drop the index first")
-			}
-		}
 		convert, err := expr.Assign(expr.Ref(&expr.Column{Index: i, Name: c.Name, T: c.Type}), typ)
 		if err != nil {
 			if convert, err = expr.Cast(expr.Ref(&expr.Column{Index: i, Name: c.Name, T: c.Type}), typ); err != nil {
 				return "", placedAt(a.p.source, s.Type.Pos, err)
 			}
 		}
+		if convert, err = expr.Modify(convert, limit); err != nil {
+			return "", placedAt(a.p.source, s.Type.Pos, err)
+		}
+		old := c.ID
 		a.new.LastID++
 		a.new.Unused = append(a.new.Unused, c.ID)
-		c.ID, c.Type, c.SQLType = a.new.LastID, typ, expr.TypeName(typ)
+		c.ID, c.Type, c.SQLType, c.Limit = a.new.LastID, typ, expr.ModifiedName(typ, limit), int(limit)
 		if err := a.tx.AddColumn(a.new, i, wire.Null); err != nil {
 			return "", err
 		}
@@ -287,6 +291,9 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 			v, err := convert.Eval(&expr.Env{Row: row, Budget: a.tx.Budget()})
 			return v, overRows(err, wire.CodeInvalidText, "column ", c.Name, " cannot become ", c.SQLType, ": some row of ", a.old.FullName(), " has a value that does not fit")
 		})
+		if err == nil {
+			err = a.moveIndexes(old, c.ID)
+		}
 		if err != nil {
 			return "", err
 		}
@@ -295,10 +302,30 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 		if _, err := a.notNull(s.Column, *s.NotNull); err != nil {
 			return "", err
 		}
-	} else if typ == a.old.Columns[i].Type {
+	} else if !changed {
 		return "", nil
 	}
 	return "column " + s.Column.Name + " is now " + c.SQLType, nil
+}
+
+// moveIndexes makes the indexes of a column anew that has got another id.
+func (a *altering) moveIndexes(from, to int) error {
+	for k := range a.new.Indexes {
+		ix := &a.new.Indexes[k]
+		at := slices.Index(ix.Columns, from)
+		if at < 0 {
+			continue
+		}
+		if err := a.tx.DropIndex(a.old, ix); err != nil {
+			return err
+		}
+		ix.Columns = slices.Clone(ix.Columns)
+		ix.Columns[at], ix.Engine = to, ""
+		if err := a.r.conflictIn(a.new, a.tx.CreateIndex(a.new, ix)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *altering) notNull(id dialect.Ident, want bool) (string, error) {
@@ -338,6 +365,9 @@ func (a *altering) setDefault(id dialect.Ident, text string) (string, error) {
 		return "", err
 	}
 	c := &a.new.Columns[i]
+	if c.Always {
+		return "", a.fail(id, wire.CodeUnsupported, "the default of a column that is GENERATED ALWAYS cannot be changed")
+	}
 	if c.Default == text && c.Serial == 0 {
 		return "", nil
 	}

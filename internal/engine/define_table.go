@@ -211,9 +211,13 @@ func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
 	if err != nil {
 		return placedAt(p.source, d.Type.Pos, err)
 	}
+	limit, err := expr.ParseModifier(d.Type, typ)
+	if err != nil {
+		return placedAt(p.source, d.Type.Pos, err)
+	}
 	t.LastID++
 	c := catalog.Column{
-		ID: t.LastID, Name: d.Name.Name, Type: typ, SQLType: expr.TypeName(typ),
+		ID: t.LastID, Name: d.Name.Name, Type: typ, SQLType: expr.ModifiedName(typ, limit), Limit: int(limit),
 		NotNull: d.NotNull || d.PrimaryKey,
 	}
 	switch {
@@ -234,7 +238,10 @@ func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
 		default:
 			return at(p.source, d.Type.Pos, wire.NewError(wire.CodeInvalidSQL, "a column that numbers its rows is an integer, not ", c.SQLType))
 		}
-		c.NotNull = true
+		if d.FromOne && c.Serial == 0 {
+			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeUnsupported, "START and INCREMENT of a BIGINT that numbers its rows are not supported: its numbers are ids of the time; an INT counts from 1"))
+		}
+		c.NotNull, c.Always = true, d.Always
 	}
 	t.Columns = append(t.Columns, c)
 	if d.PrimaryKey {

@@ -96,7 +96,7 @@ type aggregateCall struct {
 
 func (b *binder) bindAggregate(name string, x *dialect.Call) (Node, error) {
 	if b.o.Aggregate != nil {
-		return b.o.Aggregate(func() (Node, error) { return b.ownAggregate(name, x) })
+		return b.o.Aggregate(func() (Node, error) { return b.ownAggregate(name, x) }, x.IsOutside())
 	}
 	switch {
 	case b.aggregate:
@@ -152,7 +152,7 @@ func (b *binder) aggregateCall(name string, x *dialect.Call) (*aggregateCall, er
 	if len(args) == 0 {
 		return nil, errNoFunction(name, args, false)
 	}
-	if args[0], err = settle(args[0]); err != nil {
+	if args[0], err = resolveAggregated(name, args[0]); err != nil {
 		return nil, err
 	}
 	if err := jsonArgs(name, args); err != nil {
@@ -177,6 +177,22 @@ func (b *binder) aggregateCall(name string, x *dialect.Call) (*aggregateCall, er
 		}
 	}
 	return c, b.aggregateOrder(c, x.OrderBy)
+}
+
+// resolveAggregated gives an open argument the one kind that the aggregate takes,
+// where there is but one.
+func resolveAggregated(name string, arg Node) (Node, error) {
+	kind, only := wire.Unknown, true
+	for _, a := range aggregations {
+		if a.name == name {
+			only = only && (kind == wire.Unknown || kind == a.arg)
+			kind = a.arg
+		}
+	}
+	if isOpen(arg) && only && kind != wire.Unknown && kind != wire.JSON {
+		return resolve(arg, typeOf(kind))
+	}
+	return settle(arg)
 }
 
 // aggregateOrder binds ORDER BY among the arguments, which most aggregates do

@@ -90,6 +90,8 @@ func (b *binder) bindNode(x dialect.Expr) (Node, error) {
 		return b.bindCall(x)
 	case *dialect.Scalar:
 		return b.bindScalar(x)
+	case *dialect.Quantified:
+		return b.bind(x.Plain())
 	case *dialect.Exists:
 		return b.bindExists(x)
 	case *dialect.Tuple:
@@ -144,11 +146,15 @@ func (b *binder) bindColumn(x *dialect.Column) (Node, error) {
 
 // bindTyped reads DATE '2024-01-31' and the like.
 func (b *binder) bindTyped(x *dialect.Typed) (Node, error) {
-	t, err := castType(x.Type)
+	t, m, err := castType(x.Type)
 	if err != nil {
 		return nil, err
 	}
-	return resolve(&untyped{x.Value}, t)
+	n, err := resolve(&untyped{x.Value}, t)
+	if err != nil {
+		return nil, err
+	}
+	return withModifier(n, m, true)
 }
 
 func (b *binder) bindCast(x *dialect.Cast) (Node, error) {
@@ -156,27 +162,30 @@ func (b *binder) bindCast(x *dialect.Cast) (Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := castType(x.Type)
+	t, m, err := castType(x.Type)
 	if err != nil {
 		return nil, err
 	}
-	return convert(n, t, explicit)
+	if n, err = convert(n, t, explicit); err != nil {
+		return nil, err
+	}
+	return withModifier(n, m, true)
 }
 
-// castType is ParseType but for a bare DECIMAL, which in a cast leaves each
-// value its scale, and for serials, which are types of columns only.
-func castType(t dialect.TypeName) (wire.Type, error) {
-	if IsSerial(t.Name) {
-		return wire.Type{}, errAt(t.Pos, wire.CodeInvalidSQL, `type "`, t.Name, `" does not exist`)
+// castType is ParseType with the modifier, for what is no type of a column: an
+// interval is one, and a serial is not.
+func castType(name dialect.TypeName) (t wire.Type, m Modifier, err error) {
+	if IsSerial(name.Name) {
+		return t, 0, errAt(name.Pos, wire.CodeInvalidSQL, `type "`, name.Name, `" does not exist`)
 	}
-	if t.Name == "interval" {
-		return typeOf(Interval), nil
+	t = typeOf(Interval)
+	if name.Name != "interval" {
+		if t, err = ParseType(name); err != nil {
+			return t, 0, err
+		}
 	}
-	out, err := ParseType(t)
-	if err == nil && out.Kind == wire.Decimal && len(t.Args) == 0 {
-		out = ownDecimal
-	}
-	return out, err
+	m, err = ParseModifier(name, t)
+	return t, m, err
 }
 
 func (b *binder) bindUnary(x *dialect.Unary) (Node, error) {

@@ -158,12 +158,28 @@ func (e *environment) print(p *Printer) { p.Arg(Arg{Kind: e.kind, Type: e.t}) }
 
 func runtime(kind ArgKind, k wire.Kind) special {
 	return func(_ *binder, name string, args []Node) (Node, error) {
-		// A precision is accepted and means nothing, as in a type.
 		if len(args) > 1 || len(args) == 1 && (kind != ArgNow || !isInt(kindOf(args[0]))) {
 			return nil, errNoFunction(name, args, false)
 		}
-		return &environment{kind, typeOf(k), name}, nil
+		n := Node(&environment{kind, typeOf(k), name})
+		if len(args) == 0 {
+			return n, nil
+		}
+		m, err := secondsOf(args[0])
+		if err != nil {
+			return nil, err
+		}
+		return withModifier(n, m, true)
 	}
+}
+
+// secondsOf is the precision of CURRENT_TIMESTAMP(p), a constant.
+func secondsOf(n Node) (Modifier, error) {
+	c, ok := n.(*constant)
+	if !ok || c.v.Int() < 0 {
+		return 0, wire.NewError(wire.CodeInvalidSQL, "the precision of a time is a number from 0 to 6")
+	}
+	return Modifier(min(c.v.Int(), maxSeconds) + 1), nil
 }
 
 // converted is the statement's start as another kind.

@@ -213,7 +213,7 @@ func TestAssignmentCasts(t *testing.T) {
 func TestTypeNames(t *testing.T) {
 	for sql, want := range map[string]string{
 		"bool": "BOOLEAN", "int2": "SMALLINT", "tinyint": "SMALLINT", "integer": "INT", "mediumint": "INT", "int8": "BIGINT",
-		"float": "FLOAT", "real": "FLOAT", "double precision": "DOUBLE", "float64": "DOUBLE", "numeric": "DECIMAL(38,10)",
+		"float": "FLOAT", "real": "FLOAT", "double precision": "DOUBLE", "float64": "DOUBLE", "numeric": "DECIMAL",
 		"varchar": "TEXT", "bytea": "BYTES", "jsonb": "JSON", "datetime": "DATETIME", "timestamptz": "DATETIME",
 		"bigserial": "BIGINT", "serial4": "INT", "smallserial": "SMALLINT", "file": "FILE",
 	} {

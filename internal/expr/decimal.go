@@ -394,10 +394,17 @@ func narrow(n int64, k wire.Kind) (int64, error) {
 // bits and makes a zero positive.
 func finite(f float64, k wire.Kind) (wire.Value, error) {
 	if k == wire.Float {
+		if f != 0 && float32(f) == 0 {
+			return wire.Null, errUnderflow()
+		}
 		f = float64(float32(f))
 	}
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return wire.Null, wire.NewError(wire.CodeNumericOutOfRange, "value out of range: overflow")
 	}
 	return wire.FloatValue(f + 0), nil
+}
+
+func errUnderflow() error {
+	return wire.NewError(wire.CodeNumericOutOfRange, "value out of range: underflow")
 }

@@ -68,6 +68,25 @@ func encodeOwn(text string) []byte {
 	return append(EncodeDecimal(text), byte(len(frac)>>8), byte(len(frac)))
 }
 
+// StoredDecimal is the stored form of plain digits in a column of type t: with
+// their scale, where t does not say it.
+func StoredDecimal(text string, t wire.Type) []byte {
+	if t == ownDecimal {
+		return encodeOwn(text)
+	}
+	return EncodeDecimal(text)
+}
+
+// DecimalKey is the engine's expression for the stored form of a DECIMAL by
+// which equal numbers are equal.
+func DecimalKey(sql string) string { return keyFunction + "(" + sql + ")" }
+
+// OwnScale reports whether each value of the type has a scale of its own.
+func OwnScale(t wire.Type) bool { return t == ownDecimal }
+
+// Natural is a DECIMAL without zeros at its end.
+func Natural(n Node) Node { return &natural{n} }
+
 // DecodeDecimal reads a stored form and writes it with scale digits after the
 // point, or with its own scale if it holds one. The error is for bytes that
 // are not of this form or have more digits than the scale allows.

@@ -15,6 +15,7 @@ type Function struct {
 	Args     []wire.Type
 	Result   wire.Type
 	Volatile bool // gives another result at each call
+	Indexed  bool // indexes are made on it, so it means the same for ever
 	Eval     func(c *Calls, args []wire.Value) (wire.Value, error)
 }
 
@@ -98,6 +99,9 @@ func Functions() []Function {
 	collect(likeFunctions)
 	collect(formats)
 	collect([]*function{canonical, jsonKey, jsonStep, jsonUnquote})
+	for _, f := range modifiers {
+		collect([]*function{f})
+	}
 	for _, c := range casts {
 		collect([]*function{c.f})
 	}
@@ -148,7 +152,7 @@ func formFunctions() []Function {
 		}
 	}
 	return []Function{
-		{Name: keyFunction, Args: []wire.Type{bytes}, Result: bytes, Eval: strict(func(a []wire.Value) (wire.Value, error) {
+		{Name: keyFunction, Args: []wire.Type{bytes}, Result: bytes, Indexed: true, Eval: strict(func(a []wire.Value) (wire.Value, error) {
 			b, err := decimalKey([]byte(a[0].Raw()))
 			if err != nil {
 				return wire.Null, err

@@ -83,8 +83,9 @@ type BindOptions struct {
 	Params     *Params // nil: no parameters
 	Aggregates bool    // count, sum, ... are allowed
 	// Aggregate, if it is not nil, decides of which query an aggregate is, and so
-	// whether it is allowed; bind binds it.
-	Aggregate func(bind func() (Node, error)) (Node, error)
+	// whether it is allowed; bind binds it. With outside one that has no columns
+	// is of the query around.
+	Aggregate func(bind func() (Node, error), outside bool) (Node, error)
 	// Windows says that window functions are allowed; NamedWindows are those of
 	// the WINDOW clause.
 	Windows      bool

@@ -162,8 +162,19 @@ func jsonItem(doc string, index wire.Value) (raw string, ok bool) {
 	return raw, ok
 }
 
-// jsonHas reports whether key is a member's name, or a string in the array.
+// isScalar reports whether a document is neither an array nor an object.
+func isScalar(doc string) bool {
+	doc = strings.TrimSpace(doc)
+	return !strings.HasPrefix(doc, "[") && !strings.HasPrefix(doc, "{")
+}
+
+// jsonHas reports whether key is a member's name, a string in the array, or the
+// string that the document is.
 func jsonHas(doc, key string) (found bool) {
+	if isScalar(doc) {
+		v := jsonText(strings.TrimSpace(doc))
+		return strings.HasPrefix(strings.TrimSpace(doc), `"`) && v.Text() == key
+	}
 	array := isArray(doc)
 	eachMember(doc, func(k, r string) bool {
 		if array {

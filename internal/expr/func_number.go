@@ -93,7 +93,11 @@ func makeNumberFunctions() []*function {
 			if valid != nil && !valid(x) {
 				return wire.Null, wire.NewError(wire.CodeNumericOutOfRange, "input is out of range for ", name)
 			}
-			return finite(fn(x), wire.Double)
+			y := fn(x)
+			if y == 0 && name == "exp" {
+				return wire.Null, errUnderflow()
+			}
+			return finite(y, wire.Double)
 		}, wire.Double)
 	}
 	number := func(name string, fn func(d *decimal) (*decimal, error)) {

@@ -118,10 +118,18 @@ func parseFloat(text string, t wire.Type) (wire.Value, error) {
 		bits = 32
 	}
 	f, err := strconv.ParseFloat(s, bits)
-	if err != nil {
+	if err != nil || f == 0 && strings.ContainsAny(mantissa(s), "123456789") {
 		return wire.Null, wire.NewError(wire.CodeNumericOutOfRange, `"`, cut(text), `" is out of range for type `, TypeName(t))
 	}
 	return finite(f, t.Kind)
+}
+
+// mantissa is a number without its exponent.
+func mantissa(s string) string {
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		return s[:i]
+	}
+	return s
 }
 
 func parseUUID(text string) (wire.Value, error) {

@@ -36,10 +36,8 @@ var serials = map[string]wire.Kind{
 
 // The parameters that a type name may carry.
 const (
-	maxPrecision     = 38
-	defaultPrecision = 38
-	defaultScale     = 10
-	maxDim           = 8192
+	maxPrecision = 38
+	maxDim       = 8192
 )
 
 // IsSerial reports whether the type name is one of the serials, whose columns
@@ -84,11 +82,7 @@ func ParseType(t dialect.TypeName) (wire.Type, error) {
 			return wire.Type{Kind: kind}, nil
 		}
 	case wire.Text, wire.Bytes, wire.Timestamp, wire.DateTime, wire.Time:
-		// A length or a precision is accepted and means nothing.
-		if len(t.Args) == 1 {
-			if t.Args[0] < 0 {
-				return bad("length must not be negative")
-			}
+		if len(t.Args) == 1 { // see Modifier
 			return wire.Type{Kind: kind}, nil
 		}
 	}
@@ -99,7 +93,7 @@ func ParseType(t dialect.TypeName) (wire.Type, error) {
 }
 
 func parseDecimalType(t dialect.TypeName, bad func(string) (wire.Type, error)) (wire.Type, error) {
-	out := wire.Type{Kind: wire.Decimal, Precision: defaultPrecision, Scale: defaultScale}
+	out := ownDecimal
 	if len(t.Args) == 0 {
 		return out, nil
 	}

@@ -64,7 +64,7 @@ func literal(v wire.Value, t wire.Type) string {
 		return "(" + strconv.FormatFloat(v.Float(), 'e', -1, 64) + ")"
 	case wire.TagText:
 		if t.Kind == wire.Decimal {
-			return "X'" + hex.EncodeToString(expr.EncodeDecimal(v.Text())) + "'"
+			return "X'" + hex.EncodeToString(expr.StoredDecimal(v.Text(), t)) + "'"
 		}
 		return "'" + strings.ReplaceAll(v.Text(), "'", "''") + "'"
 	case wire.TagBytes:

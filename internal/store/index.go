@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -41,7 +42,11 @@ func indexColumns(t *catalog.Table, ix *catalog.Index) []string {
 		cols = append(cols, userColumn)
 	}
 	for _, id := range ix.Columns {
-		cols = append(cols, "c"+strconv.Itoa(id))
+		column := "c" + strconv.Itoa(id)
+		if i := t.ByID(id); i >= 0 && expr.OwnScale(t.Columns[i].Type) {
+			column = expr.DecimalKey(column)
+		}
+		cols = append(cols, column)
 	}
 	return cols
 }

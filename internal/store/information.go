@@ -2,6 +2,7 @@ package store
 
 import (
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -86,7 +87,8 @@ func (db *DB) infoColumns(add adder) {
 	for _, t := range db.Catalog().All() {
 		for i := range t.Columns {
 			c := &t.Columns[i]
-			var def, precision, scale, fraction any
+			var def, length, precision, scale, fraction any
+			limit, limited := expr.Modifier(c.Limit).Limit()
 			if c.Default != "" {
 				def = c.Default
 			}
@@ -102,14 +104,22 @@ func (db *DB) infoColumns(add adder) {
 			case wire.Double:
 				precision = 53
 			case wire.Decimal:
-				precision, scale = int(c.Type.Precision), int(c.Type.Scale)
+				if !expr.OwnScale(c.Type) {
+					precision, scale = int(c.Type.Precision), int(c.Type.Scale)
+				}
+			case wire.Text:
+				if limited {
+					length = limit
+				}
 			case wire.Timestamp, wire.DateTime, wire.Time:
-				fraction = 6
+				if fraction = 6; limited {
+					fraction = limit
+				}
 			case wire.Date:
 				fraction = 0
 			}
 			nullable := !c.NotNull && !t.IsKey(i)
-			add(catalogName, t.Namespace, t.Name, c.Name, i+1, def, yesNo(nullable), c.SQLType, nil,
+			add(catalogName, t.Namespace, t.Name, c.Name, i+1, def, yesNo(nullable), c.SQLType, length,
 				precision, scale, fraction, "pg_catalog", udtName(c.Type.Kind), "NO", "NEVER", yesNo(t.Kind != catalog.System))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -76,7 +77,11 @@ func findStmt(t *catalog.Table, cols []int) *Stmt {
 	var where []string
 	equal := func(column string, typ wire.Type) {
 		s.Args = append(s.Args, typ)
-		where = append(where, column+"=?"+strconv.Itoa(len(s.Args)))
+		value := "?" + strconv.Itoa(len(s.Args))
+		if expr.OwnScale(typ) {
+			column, value = expr.DecimalKey(column), expr.DecimalKey(value)
+		}
+		where = append(where, column+"="+value)
 	}
 	if t.Kind.Private() {
 		equal(userColumn, wire.Type{Kind: wire.Text})
@@ -396,8 +401,17 @@ func (db *DB) Conflict(t *catalog.Table, err error) (columns string, ok bool) {
 	case ReasonKey:
 		return "", true
 	case ReasonUnique:
-		// The engine names them: "... t5._user, t5.c2, t5.c3".
+		// The engine names them: "... t5._user, t5.c2, t5.c3", or the index where
+		// one of them is an expression.
 		var names []string
+		for k := range t.Indexes {
+			if ix := &t.Indexes[k]; strings.Contains(err.Error(), "index '"+ix.Physical(t)+"'") {
+				for _, id := range ix.Columns {
+					names = append(names, t.Columns[t.ByID(id)].Name)
+				}
+				return strings.Join(names, ", "), true
+			}
+		}
 		for i := range t.Columns {
 			named := "." + t.Columns[i].Physical()
 			if text := err.Error(); strings.HasSuffix(text, named) || strings.Contains(text, named+",") {

@@ -470,7 +470,7 @@ func bind(st *zs.Stmt, types []wire.Type, args []wire.Value) {
 			st.BindBytes(n, v.Bytes())
 		case wire.TagText:
 			if types[i].Kind == wire.Decimal {
-				st.BindBytes(n, expr.EncodeDecimal(v.Text()))
+				st.BindBytes(n, expr.StoredDecimal(v.Text(), types[i]))
 			} else {
 				st.BindText(n, v.Text())
 			}

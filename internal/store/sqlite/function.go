@@ -110,6 +110,9 @@ func (f *functions) close() {
 
 func (f *functions) scalar(s expr.Function) error {
 	flags := int32(lib.SQLITE_UTF8 | lib.SQLITE_DIRECTONLY)
+	if s.Indexed {
+		flags = int32(lib.SQLITE_UTF8 | lib.SQLITE_INNOCUOUS)
+	}
 	if !s.Volatile {
 		flags |= lib.SQLITE_DETERMINISTIC
 	}
