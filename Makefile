@@ -46,5 +46,5 @@ fuzz: ## fuzz each target for FUZZTIME (60s), and run ISOLATION random statement
 provider: ## an OpenID provider and a page to sign in on, at http://localhost:9090
 	cd bench/peers && go run ./oidc -page localhost:9090 -dir ../../demo/provider -life 1m
 
-clean: ## remove what was built, and the demo data
-	rm -rf bin demo ts/*/dist ts/node_modules
+clean: ## remove what was built, the demo data, and what the walk of the README leaves
+	rm -rf bin demo demo.tar restored ts/*/dist ts/node_modules

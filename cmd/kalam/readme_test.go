@@ -11,17 +11,16 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
 
 // The README is run as it is written, in a folder of its own. Only the ports
-// are replaced; the two make commands, and the one that kills the server, stand
-// for starting and killing the server of the test.
+// are replaced; the two make commands stand for starting the server of the test.
+// Each terminal has what was exported in it, and nothing else.
 
-// block is one fenced block of the README.
-type block struct{ language, text string }
+// block is one fenced block of the README, with the prose before it.
+type block struct{ before, language, text string }
 
 func readme(t *testing.T) []block {
 	t.Helper()
@@ -30,8 +29,8 @@ func readme(t *testing.T) []block {
 		t.Fatal(err)
 	}
 	var blocks []block
-	for _, m := range regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$").FindAllStringSubmatch(string(b), -1) {
-		blocks = append(blocks, block{m[1], m[2]})
+	for _, m := range regexp.MustCompile("(?ms)(.*?)^```(\\w*)\n(.*?)^```$").FindAllStringSubmatch(string(b), -1) {
+		blocks = append(blocks, block{m[1], m[2], m[3]})
 	}
 	return blocks
 }
@@ -43,9 +42,23 @@ type walker struct {
 	port    string
 	server  *process
 	live    *process
-	seen    string // what live has printed so far
-	exports []string
-	out     string // of the last block
+	seen    string   // what live has printed so far
+	exports []string // of the terminal that is in use
+	main    []string // of the second terminal, which most of the walk is in
+	out     string   // of the last block
+}
+
+// newTerminal is what the prose says that opens one.
+var newTerminal = regexp.MustCompile(`(?i)(open a second|in a third|in a fourth|in another) terminal`)
+
+// reads takes the prose before a block: it may open a terminal.
+func (w *walker) reads(prose string) {
+	switch opened := strings.ToLower(newTerminal.FindString(prose)); {
+	case opened != "":
+		w.exports = nil
+	case strings.Contains(prose, "second terminal"):
+		w.exports = w.main
+	}
 }
 
 // process is a program that runs beside the walk.
@@ -97,7 +110,7 @@ func (p *process) until(t *testing.T, what string) (read string) {
 
 func (w *walker) serve() {
 	w.t.Helper()
-	w.server = w.begin("kalam", "serve", "--demo", "--data", "demo", "--listen", "localhost:"+w.port)
+	w.server = w.begin(filepath.Join(w.home, "bin", "kalam"), "serve", "--demo", "--data", "demo", "--listen", "localhost:"+w.port)
 	w.server.until(w.t, " serves ")
 }
 
@@ -109,8 +122,8 @@ func (w *walker) do(text string) {
 	case strings.HasPrefix(text, "make run"):
 		w.serve()
 		return
-	case strings.HasPrefix(text, "pkill -9 "):
-		w.server.cmd.Process.Signal(syscall.SIGKILL)
+	case strings.HasPrefix(text, "kill -9 "):
+		w.bash(text)
 		w.server.cmd.Wait()
 		w.serve()
 		return
@@ -118,16 +131,15 @@ func (w *walker) do(text string) {
 	var script []string
 	for line := range strings.Lines(text) {
 		switch {
-		case strings.HasPrefix(line, "export PATH="): // the test has its own
 		case strings.HasPrefix(line, "export "):
 			w.exports = append(w.exports, line)
 		case strings.Contains(line, `\live`):
-			w.live = w.begin("bash", "-ec", "exec "+line)
+			w.live = w.begin("bash", "-ec", strings.Join(w.exports, "")+"exec "+line)
 			w.seen = w.live.until(w.t, " rows)")
 			return
 		case strings.HasPrefix(line, "kalam serve "):
 			w.bash(strings.Join(script, ""))
-			w.begin("bash", "-ec", "exec "+line).until(w.t, " serves ")
+			w.begin("bash", "-ec", strings.Join(w.exports, "")+"exec "+line).until(w.t, " serves ")
 			return
 		default:
 			script = append(script, line)
@@ -184,7 +196,6 @@ func TestReadmeIsAsWritten(t *testing.T) {
 	if err := os.Symlink(program, filepath.Join(bin, "kalam")); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	p.env = append(os.Environ(), asProgram+"=1", "HOME="+p.home, "XDG_CONFIG_HOME="+p.home)
 	w := &walker{person: p, port: freePort(t)}
 	w.ports = strings.NewReplacer("localhost:8080", "localhost:"+w.port, "localhost:8081", "localhost:"+freePort(t))
@@ -193,6 +204,7 @@ func TestReadmeIsAsWritten(t *testing.T) {
 
 	blocks := readme(t)
 	for i, b := range blocks {
+		w.reads(b.before)
 		switch b.language {
 		case "sh":
 			w.do(b.text)
@@ -207,13 +219,47 @@ func TestReadmeIsAsWritten(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("in block %d", i+1)
 		}
+		if w.live == nil {
+			w.main = w.exports
+		}
 	}
 	if len(blocks) < 10 || w.live == nil {
 		t.Errorf("%d blocks: the walk is not there", len(blocks))
 	}
 	// The live query is still there, after the server was killed.
-	if out := w.live.until(t, "(2 rows)"); !strings.Contains(out, "learn Go") {
-		t.Errorf("the live query shows\n%s", out)
+	w.live.until(t, "(2 rows)")
+	w.leavesNothing()
+}
+
+// leavesNothing: what the walk leaves in the folder is what git ignores and make
+// clean removes. The rest is of the test itself.
+func (w *walker) leavesNothing() {
+	w.t.Helper()
+	ignored, err := os.ReadFile("../../.gitignore")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	clean := " " + regexp.MustCompile(`rm -rf (.*)`).FindStringSubmatch(string(makefile))[1] + " "
+	entries, err := os.ReadDir(w.home)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if name == "kalam" || name == "main.go" || name == "overlay.json" || name == ".cache" || name == "go" || name == ".config" {
+			continue
+		}
+		pattern := "/" + name
+		if e.IsDir() {
+			pattern += "/"
+		}
+		if !strings.Contains("\n"+string(ignored), "\n"+pattern+"\n") || !strings.Contains(clean, " "+name+" ") {
+			w.t.Errorf("the walk leaves %s, which .gitignore does not name, or make clean does not remove", name)
+		}
 	}
 }
 

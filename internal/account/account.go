@@ -99,7 +99,7 @@ func errClosed() error {
 }
 
 func errNoMail() error {
-	return wire.NewError(CodeNoMail, "this server sends no mails: set [mail] smtp, and try it with kalam mail test")
+	return wire.NewError(CodeNoMail, "this server sends no mails: set [mail] smtp in its configuration")
 }
 
 // redirect checks where a link may lead back to.

@@ -7,7 +7,7 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// typeNames maps the spellings of spec/sql.md 1.3 to kinds.
+// typeNames maps the spellings of types in docs/sql.md to kinds.
 var typeNames = map[string]wire.Kind{
 	"boolean": wire.Boolean, "bool": wire.Boolean,
 	"smallint": wire.SmallInt, "int2": wire.SmallInt, "tinyint": wire.SmallInt,

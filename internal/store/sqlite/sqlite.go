@@ -50,7 +50,7 @@ type Driver struct {
 }
 
 // Open takes the data folder and locks it against other servers; it makes the
-// folder if there is none. The error of a folder in use is store.ErrLocked.
+// folder if there is none. The file LOCK names the process that has it. The error of a folder in use is store.ErrLocked.
 func Open(dir string) (*Driver, error) {
 	countMemory()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -66,6 +66,10 @@ func Open(dir string) (*Driver, error) {
 			return nil, fmt.Errorf("%s: %w", dir, store.ErrLocked)
 		}
 		return nil, fmt.Errorf("lock the data folder: %w", err)
+	}
+	// For people who look for the process; it is the lock itself that counts.
+	if err := lock.Truncate(0); err == nil {
+		fmt.Fprintln(lock, os.Getpid())
 	}
 	if err := checkFile(filepath.Join(dir, FileName)); err != nil {
 		lock.Close()
