@@ -58,10 +58,8 @@ type Options struct {
 	MaxPerUser  int // default 1,000
 	DefaultRows int // rows of a snapshot batch when the client names none; default 1,000
 	MaxRows     int // rows of a batch at most; default 10,000
-	// MaxEvaluation is how long evaluating a live query on one change may take;
-	// default 1 s. EvaluationShare is how long all those of a user may take each
-	// second, on average of ten; default 250 ms.
-	MaxEvaluation   time.Duration
+	// EvaluationShare is how long evaluating the live queries of a user may take
+	// each second, on average of ten; default 250 ms.
 	EvaluationShare time.Duration
 	Logger          *slog.Logger
 }
@@ -96,9 +94,6 @@ func New(db *store.DB, e *engine.Engine, o Options) *Hub {
 	}
 	if o.MaxRows == 0 {
 		o.MaxRows = 10_000
-	}
-	if o.MaxEvaluation == 0 {
-		o.MaxEvaluation = time.Second
 	}
 	if o.EvaluationShare == 0 {
 		o.EvaluationShare = 250 * time.Millisecond

@@ -374,8 +374,10 @@ func (s *Subscription) push(f *Frame) (room bool, failed *wire.Error) {
 // evaluationCode is the code of an error in evaluating a live query.
 func evaluationCode(e *wire.Error) wire.Code {
 	switch e.Code {
-	case wire.CodeLiveQueryTooCostly, wire.CodeInternal:
+	case wire.CodeInternal:
 		return e.Code
+	case wire.CodeLiveQueryTooCostly, wire.CodeStatementTimeout, wire.CodeResultTooLarge, wire.CodeStatementTooLarge:
+		return wire.CodeLiveQueryTooCostly
 	}
 	return wire.CodeConversionError
 }

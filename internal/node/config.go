@@ -130,7 +130,6 @@ type LimitsConfig struct {
 	MaxColumnsPerUser int `toml:"max_columns_per_user" default:"5000" doc:"columns of the tables of a user together"`
 	MaxIndexesPerUser int `toml:"max_indexes_per_user" default:"500" doc:"indexes of the tables of a user together"`
 
-	LiveEvaluationMS       int `toml:"live_evaluation_ms" default:"1000" doc:"milliseconds that evaluating a live query on one change may take"`
 	LiveEvaluationMSPerSec int `toml:"live_evaluation_ms_per_sec" default:"250" doc:"milliseconds that evaluating the live queries of a user may take each second, on average of ten"`
 }
 

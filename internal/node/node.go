@@ -192,7 +192,6 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	}
 	n.hub = live.New(n.db, e, live.Options{
 		MaxPerUser: c.RateLimit.MaxSubscriptionsPerUser, Logger: o.Logger,
-		MaxEvaluation:   time.Duration(c.Limits.LiveEvaluationMS) * time.Millisecond,
 		EvaluationShare: time.Duration(c.Limits.LiveEvaluationMSPerSec) * time.Millisecond,
 	})
 	e.OnKillLive(n.hub.Kill)
