@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kalamdb/kalam-go/wire"
@@ -16,95 +17,48 @@ func toParams(args []any) ([]wire.Value, error) {
 	}
 	out := make([]wire.Value, len(args))
 	for i, a := range args {
-		v, ok := toValue(a)
-		if !ok {
-			v, ok = reflectValue(a)
-		}
-		if !ok {
-			return nil, errors.New("argument $" + itoa(i+1) + " has a type that is no parameter")
+		v, err := toValue(a)
+		if err != nil {
+			return nil, &failure{text: "argument $" + itoa(i+1), cause: err}
 		}
 		out[i] = v
 	}
 	return out, nil
 }
 
-func toValue(a any) (wire.Value, bool) {
+var errNoParameter = errors.New("its type is no parameter")
+
+// toValue makes a parameter of an argument. What is not a plain type of Go is
+// with reflectValue.
+func toValue(a any) (wire.Value, error) {
 	switch x := a.(type) {
 	case nil:
-		return wire.Null, true
+		return wire.Null, nil
 	case wire.Value:
-		return x, true
+		return x, nil
 	case string:
-		return wire.TextValue(x), true
+		return wire.TextValue(x), nil
 	case bool:
-		return wire.BoolValue(x), true
+		return wire.BoolValue(x), nil
 	case int:
-		return wire.IntValue(int64(x)), true
-	case int8:
-		return wire.IntValue(int64(x)), true
-	case int16:
-		return wire.IntValue(int64(x)), true
-	case int32:
-		return wire.IntValue(int64(x)), true
+		return wire.IntValue(int64(x)), nil
 	case int64:
-		return wire.IntValue(x), true
-	case uint:
-		return uintValue(uint64(x)), true
-	case uint8:
-		return wire.IntValue(int64(x)), true
-	case uint16:
-		return wire.IntValue(int64(x)), true
-	case uint32:
-		return wire.IntValue(int64(x)), true
-	case uint64:
-		return uintValue(x), true
-	case float32:
-		f, _ := strconv.ParseFloat(strconv.FormatFloat(float64(x), 'g', -1, 32), 64)
-		return wire.FloatValue(f), true // 0.1 stays 0.1
+		return wire.IntValue(x), nil
 	case float64:
-		return wire.FloatValue(x), true
-	case []byte:
-		if x == nil {
-			return wire.Null, true
-		}
-		return wire.BytesValue(x), true
-	case []float32:
-		if x == nil {
-			return wire.Null, true
-		}
-		return wire.TextValue(string(wire.AppendCell(nil, wire.Type{Kind: wire.Embedding}, wire.EmbeddingValue(x)))), true
-	case time.Time:
-		return wire.TextValue(x.UTC().Format("2006-01-02T15:04:05.999999Z07:00")), true
-	case *string:
-		return pointed(x)
-	case *int:
-		return pointed(x)
-	case *int32:
-		return pointed(x)
-	case *int64:
-		return pointed(x)
-	case *float64:
-		return pointed(x)
-	case *bool:
-		return pointed(x)
-	case *time.Time:
-		return pointed(x)
+		return floatValue(x, 64)
 	}
-	return wire.Null, false
+	return reflectValue(a)
 }
 
-func pointed[T any](p *T) (wire.Value, bool) {
-	if p == nil {
-		return wire.Null, true
+// floatValue makes a parameter of a number with so many bits: 0.1 stays 0.1.
+func floatValue(f float64, bits int) (wire.Value, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return wire.Null, errors.New(strconv.FormatFloat(f, 'g', -1, 64) + " is not a number that SQL knows")
 	}
-	return toValue(*p)
-}
-
-func uintValue(n uint64) wire.Value {
-	if n > math.MaxInt64 {
-		return wire.TextValue(strconv.FormatUint(n, 10))
+	if bits == 32 {
+		f, _ = strconv.ParseFloat(strconv.FormatFloat(f, 'g', -1, 32), 64)
 	}
-	return wire.IntValue(int64(n))
+	return wire.FloatValue(f), nil
 }
 
 var errNull = errors.New("the cell is NULL, scan into a pointer to a pointer")
@@ -243,8 +197,9 @@ func assignInt[T integer](d *T, t wire.Type, v wire.Value) error {
 	switch v.Tag() {
 	case wire.TagInt:
 	case wire.TagText: // a DECIMAL without a fraction
+		whole, fraction, _ := strings.Cut(v.Text(), ".")
 		var err error
-		if n, err = strconv.ParseInt(v.Text(), 10, 64); err != nil {
+		if n, err = strconv.ParseInt(whole, 10, 64); err != nil || strings.Trim(fraction, "0") != "" {
 			return mismatch(t)
 		}
 	default:

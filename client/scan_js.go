@@ -6,6 +6,6 @@ import "github.com/kalamdb/kalam-go/wire"
 
 func scanStruct(Row, any) (bool, error) { return false, nil }
 
-func reflectValue(any) (wire.Value, bool) { return wire.Null, false }
+func reflectValue(any) (wire.Value, error) { return wire.Null, errNoParameter }
 
 func reflectAssign(any, wire.Type, wire.Value) (bool, error) { return false, nil }

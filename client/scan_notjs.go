@@ -3,7 +3,8 @@
 package client
 
 import (
-	"database/sql/driver"
+	"encoding"
+	"encoding/json"
 	"errors"
 	"reflect"
 	"sync"
@@ -57,6 +58,9 @@ func scanStruct(r Row, dest any) (bool, error) {
 	}
 	s := p.Elem()
 	fields := fieldsOf(s.Type())
+	if len(fields) == 0 && len(r.values) == 1 && r.columns.fields[0].Type.Kind == wire.JSON {
+		return false, nil
+	}
 	if len(fields) == 0 {
 		return true, errors.New(`scan: the struct has no fields with db:"name" tags`)
 	}
@@ -82,59 +86,44 @@ func scanStruct(r Row, dest any) (bool, error) {
 	return true, nil
 }
 
-// reflectValue makes a parameter of a file reference, a named type, a pointer or
-// a driver.Valuer.
-func reflectValue(a any) (wire.Value, bool) {
-	if f, ok := a.(wire.FileRef); ok {
-		return wire.TextValue(string(wire.AppendFileRef(nil, &f))), true
-	}
-	if valuer, ok := a.(driver.Valuer); ok {
-		x, err := valuer.Value()
-		if err != nil {
-			return wire.Null, false
-		}
-		return toValue(x)
-	}
-	v := reflect.ValueOf(a)
-	switch v.Kind() {
-	case reflect.Pointer:
-		if v.IsNil() {
-			return wire.Null, true
-		}
-		if out, ok := toValue(v.Elem().Interface()); ok {
-			return out, true
-		}
-		return reflectValue(v.Elem().Interface())
-	case reflect.String:
-		return wire.TextValue(v.String()), true
-	case reflect.Bool:
-		return wire.BoolValue(v.Bool()), true
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return wire.IntValue(v.Int()), true
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return uintValue(v.Uint()), true
-	case reflect.Float32, reflect.Float64:
-		return wire.FloatValue(v.Float()), true
-	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return wire.BytesValue(v.Bytes()), true
-		}
-	}
-	return wire.Null, false
-}
-
-// reflectAssign assigns to file references, pointers and named types, and to a
-// scanner.
+// reflectAssign assigns to what is not a plain type of Go: a scanner, a file
+// reference, a pointer, a type that reads text or JSON, named types, and
+// structs, maps, slices and arrays, which take JSON.
 func reflectAssign(dest any, t wire.Type, v wire.Value) (bool, error) {
-	if d, ok := dest.(scanner); ok {
-		return true, d.Scan(natural(t, v))
-	}
-	if d, ok := dest.(*wire.FileRef); ok && v.Tag() == wire.TagText {
-		f, err := wire.DecodeFileRef(v.Text())
-		if err == nil {
-			*d = *f
+	if p := reflect.ValueOf(dest); p.Kind() == reflect.Pointer && !p.IsNil() {
+		if value, valid, ok := nullOf(p.Elem()); ok {
+			p.Elem().SetZero()
+			if v.IsNull() {
+				return true, nil
+			}
+			valid.SetBool(true)
+			return true, assign(value.Addr().Interface(), t, v)
 		}
-		return true, err
+	}
+	switch d := dest.(type) {
+	case scanner:
+		return true, d.Scan(driverValue(t, v))
+	case *wire.FileRef:
+		if v.Tag() == wire.TagText {
+			f, err := wire.DecodeFileRef(v.Text())
+			if err == nil {
+				*d = *f
+			}
+			return true, err
+		}
+	case *json.RawMessage:
+		if v.Tag() == wire.TagText {
+			*d = json.RawMessage(v.Text())
+			return true, nil
+		}
+	case encoding.TextUnmarshaler:
+		if !v.IsNull() {
+			return true, d.UnmarshalText([]byte(cellText(t, v)))
+		}
+	case json.Unmarshaler:
+		if !v.IsNull() {
+			return true, d.UnmarshalJSON([]byte(cellText(t, v)))
+		}
 	}
 	p := reflect.ValueOf(dest)
 	if p.Kind() != reflect.Pointer || p.IsNil() {
@@ -156,11 +145,27 @@ func reflectAssign(dest any, t wire.Type, v wire.Value) (bool, error) {
 	if v.IsNull() {
 		return false, nil
 	}
+	if e.Kind() == reflect.Array && e.Type().Elem().Kind() == reflect.Uint8 && v.Tag() == wire.TagBytes {
+		if b := v.Bytes(); len(b) != e.Len() {
+			return true, errors.New("the cell has " + itoa(len(b)) + " bytes, the array " + itoa(e.Len()))
+		}
+		reflect.Copy(e, reflect.ValueOf(v.Bytes()))
+		return true, nil
+	}
 	plain, ok := plainTypes[e.Kind()]
 	if e.Kind() == reflect.Slice && e.Type().Elem().Kind() == reflect.Uint8 {
 		plain, ok = reflect.TypeFor[[]byte](), true
 	}
-	if !ok || e.Type() == plain {
+	if !ok {
+		switch e.Kind() {
+		case reflect.Struct, reflect.Map, reflect.Slice, reflect.Array:
+			if t.Kind == wire.Embedding || v.Tag() == wire.TagText {
+				return true, json.Unmarshal([]byte(cellText(t, v)), dest)
+			}
+		}
+		return false, nil
+	}
+	if e.Type() == plain {
 		return false, nil
 	}
 	x := reflect.New(plain)
@@ -169,6 +174,16 @@ func reflectAssign(dest any, t wire.Type, v wire.Value) (bool, error) {
 	}
 	e.Set(x.Elem().Convert(e.Type()))
 	return true, nil
+}
+
+// driverValue gives a scanner one of the types that database/sql knows.
+func driverValue(t wire.Type, v wire.Value) any {
+	switch x := natural(t, v).(type) {
+	case time.Duration, []float32:
+		return cellText(t, v)
+	default:
+		return x
+	}
 }
 
 var plainTypes = map[reflect.Kind]reflect.Type{

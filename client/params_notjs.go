@@ -1,0 +1,142 @@
+//go:build !js
+
+package client
+
+import (
+	"database/sql/driver"
+	"encoding"
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// reflectValue makes a parameter of what is not a plain type of Go. A type that
+// says itself what it is comes first: driver.Valuer, encoding.TextMarshaler,
+// json.Marshaler.
+func reflectValue(a any) (wire.Value, error) {
+	v := reflect.ValueOf(a)
+	if v.Kind() == reflect.Pointer && v.IsNil() {
+		return wire.Null, nil
+	}
+	if value, valid, ok := nullOf(v); ok {
+		if !valid.Bool() {
+			return wire.Null, nil
+		}
+		return toValue(value.Interface())
+	}
+	switch x := a.(type) {
+	case time.Time:
+		return wire.TextValue(x.UTC().Format("2006-01-02T15:04:05.999999Z07:00")), nil
+	case time.Duration:
+		return wire.TextValue(durationText(x)), nil
+	case wire.FileRef:
+		return wire.TextValue(string(wire.AppendFileRef(nil, &x))), nil
+	case json.RawMessage:
+		if x == nil {
+			return wire.Null, nil
+		}
+		return wire.TextValue(string(x)), nil
+	case *time.Time, *json.RawMessage, *wire.FileRef, *time.Duration:
+		return toValue(v.Elem().Interface())
+	case driver.Valuer:
+		value, err := x.Value()
+		if err != nil {
+			return wire.Null, err
+		}
+		if reflect.TypeOf(value) == v.Type() {
+			return wire.Null, errors.New("its Value method returns the same type")
+		}
+		return toValue(value)
+	case encoding.TextMarshaler:
+		text, err := x.MarshalText()
+		return wire.TextValue(string(text)), err
+	case json.Marshaler:
+		return jsonValue(x)
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		return toValue(v.Elem().Interface())
+	case reflect.String:
+		return wire.TextValue(v.String()), nil
+	case reflect.Bool:
+		return wire.BoolValue(v.Bool()), nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return wire.IntValue(v.Int()), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		if n := v.Uint(); n > math.MaxInt64 {
+			return wire.TextValue(strconv.FormatUint(n, 10)), nil
+		}
+		return wire.IntValue(int64(v.Uint())), nil
+	case reflect.Float32, reflect.Float64:
+		return floatValue(v.Float(), v.Type().Bits())
+	case reflect.Slice, reflect.Map:
+		if v.IsNil() {
+			return wire.Null, nil
+		}
+		if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8 {
+			return bytesValue(v.Bytes()), nil
+		}
+		return jsonValue(a)
+	case reflect.Array:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			b := make([]byte, v.Len())
+			reflect.Copy(reflect.ValueOf(b), v)
+			return wire.BytesValue(b), nil
+		}
+		return jsonValue(a)
+	case reflect.Struct:
+		for _, f := range reflect.VisibleFields(v.Type()) {
+			if f.IsExported() {
+				return jsonValue(a)
+			}
+		}
+	}
+	return wire.Null, errors.New("a " + v.Type().String() + " is no value")
+}
+
+// nullOf takes a sql.Null apart, whose own methods turn a time.Duration into a
+// number.
+func nullOf(v reflect.Value) (value, valid reflect.Value, ok bool) {
+	if v.Kind() != reflect.Struct || v.Type().PkgPath() != "database/sql" || !strings.HasPrefix(v.Type().Name(), "Null[") {
+		return value, valid, false
+	}
+	return v.FieldByName("V"), v.FieldByName("Valid"), true
+}
+
+func jsonValue(a any) (wire.Value, error) {
+	text, err := json.Marshal(a)
+	return wire.TextValue(string(text)), err
+}
+
+// bytesValue makes a parameter of bytes that a TEXT or JSON column stores as the
+// text they are and a BYTES column as bytes. What is no text, or holds what the
+// text of bytes writes in another way, goes as hexadecimal digits.
+func bytesValue(b []byte) wire.Value {
+	if text := string(b); utf8.ValidString(text) && !strings.ContainsAny(text, "\\\x00") {
+		return wire.TextValue(text)
+	}
+	return wire.BytesValue(b)
+}
+
+// durationText writes a duration as both TIME and INTERVAL read it, with the
+// precision of a microsecond.
+func durationText(d time.Duration) string {
+	sign, micros := "", d.Microseconds()
+	if micros < 0 {
+		sign, micros = "-", -micros
+	}
+	seconds := micros / 1e6
+	two := func(n int64) string { return strconv.Itoa(int(n/10)) + strconv.Itoa(int(n%10)) }
+	text := sign + two(seconds/3600) + ":" + two(seconds/60%60) + ":" + two(seconds%60)
+	if fraction := micros % 1e6; fraction > 0 {
+		text += "." + strconv.Itoa(int(1e6 + fraction))[1:]
+	}
+	return text
+}
