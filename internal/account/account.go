@@ -13,10 +13,12 @@ package account
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -48,6 +50,7 @@ type Options struct {
 	SignUp           string   // SignUpClosed, SignUpInvite or SignUpOpen; default closed
 	WithoutEmail     bool     // people sign up with a user name and a password alone
 	Anonymous        bool     // accounts without a name
+	AnonymousDays    int      // that nobody has used for so long are removed, with their rows; default 30
 	MailsPerHour     int      // to one address; default 10, 5 of them at once
 	AllowedRedirects []string // origins that links may lead back to
 	PublicOrigin     string   // where links in mails point, "" for none
@@ -64,19 +67,26 @@ type Service struct {
 	users   *identity.Service
 	mail    *mail.Service
 	options Options
+	stop    context.CancelFunc
+	done    sync.WaitGroup
 }
 
-// New makes a service on what it works with.
+// New makes a service on what it works with; Close ends it.
 func New(db *store.DB, users *identity.Service, m *mail.Service, o Options) *Service {
 	o.SignUp = cmp.Or(o.SignUp, SignUpClosed)
 	o.MailsPerHour = cmp.Or(o.MailsPerHour, 10)
+	o.AnonymousDays = cmp.Or(o.AnonymousDays, 30)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{db: db, users: users, mail: m, options: o}
+	s := &Service{db: db, users: users, mail: m, options: o}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	s.done.Go(func() { s.expire(ctx) })
+	return s
 }
 
 // Offer says how one can have an account here, for clients that ask.

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"time"
 
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
@@ -121,3 +122,35 @@ func (s *Service) UserIn(tx *store.Tx, id string) (*User, error) {
 // CheckUserName returns the one form of a name that a user of this server may
 // have, or refuses it.
 func CheckUserName(name string) (string, error) { return localName(name) }
+
+// ConfirmPassword refuses a password that is not that of p, as ChangePassword
+// does.
+func (s *Service) ConfirmPassword(ctx context.Context, p *Principal, password, clientAddr string) error {
+	_, _, err := s.checkLogin(ctx, p.UserID, password, clientAddr, auditPasswordFailed)
+	return err
+}
+
+// Began returns when the session of p began; zero for a token without a session.
+func (s *Service) Began(tx *store.Tx, p *Principal) (time.Time, error) {
+	c, err := findSession(tx, p.SessionID)
+	if err != nil || c == nil || p.SessionID == "" {
+		return time.Time{}, err
+	}
+	return fromMicros(c.createdAt), nil
+}
+
+var selectAbandoned = &store.Stmt{
+	SQL: `SELECT user_id FROM users WHERE auth_type = 'anonymous' AND deleted_at IS NULL AND last_login_at < ?1
+		AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.user_id = users.user_id AND last_seen_at >= ?1) LIMIT 100`,
+	Args: []wire.Type{integer}, Cols: []wire.Type{text},
+}
+
+// IdleAnonymous returns some anonymous accounts whose sessions nobody has used
+// since a moment.
+func (s *Service) IdleAnonymous(ctx context.Context, since time.Time) (ids []string, err error) {
+	err = s.db.Query(ctx, selectAbandoned, []wire.Value{wire.IntValue(since.UnixMicro())}, func(row []wire.Value) error {
+		ids = append(ids, row[0].Text())
+		return nil
+	})
+	return ids, err
+}

@@ -47,6 +47,7 @@ var (
 		SQL:  "INSERT INTO credentials (method, subject, user_id, created_at) VALUES (?1, ?2, ?3, ?4)",
 		Args: []wire.Type{text, text, text, integer},
 	}
+	dropCredentials   = &store.Stmt{SQL: "DELETE FROM credentials WHERE user_id = ?1", Args: []wire.Type{text}}
 	deleteCredentials = &store.Stmt{
 		SQL:  "DELETE FROM credentials WHERE user_id = ?1 AND method = ?2",
 		Args: []wire.Type{text, text},

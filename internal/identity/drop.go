@@ -10,7 +10,7 @@ import (
 
 var (
 	beginErasing = &store.Stmt{
-		SQL:  "UPDATE users SET erased_at = 0, email = NULL, updated_at = ?2 WHERE user_id = ?1",
+		SQL:  "UPDATE users SET erased_at = 0, email = NULL, name = NULL, updated_at = ?2 WHERE user_id = ?1",
 		Args: []wire.Type{text, integer},
 	}
 	endErasing = &store.Stmt{
@@ -48,18 +48,55 @@ func (s *Service) DropUser(tx *store.Tx, trail *Trail, actor *Principal, name, a
 		e.details = "with their data"
 	}
 	trail.add(s.by(actor, addr, e))
-	now := wire.IntValue(s.now())
+	return s.drop(tx, u, cascade)
+}
+
+// Leave drops the account of p with all of its data, as DropUser with cascade
+// does: EraseUser follows. It is refused to the last administrator.
+func (s *Service) Leave(tx *store.Tx, trail *Trail, p *Principal, addr string) error {
+	u, err := findUser(tx, p.UserID)
+	if err != nil {
+		return err
+	}
+	if !u.active() {
+		return errUserNotFound(p.UserID)
+	}
+	if err := s.mayLose(tx, &Principal{}, u, "DROP", ""); err != nil {
+		return err
+	}
+	trail.add(s.by(p, addr, event{action: auditUserDropped, details: "by themselves, with their data"}))
+	return s.drop(tx, u, true)
+}
+
+// Abandoned drops an anonymous account that nobody can sign in to any more, with
+// its data: EraseUser follows.
+func (s *Service) Abandoned(tx *store.Tx, trail *Trail, id string) error {
+	u, err := findUser(tx, id)
+	if err != nil || !u.active() || u.authType != AuthAnonymous {
+		return err
+	}
+	trail.add(event{action: auditUserDropped, subject: id, method: "expiry", details: "idle anonymous account, with its data"})
+	return s.drop(tx, u, true)
+}
+
+// drop marks a user as dropped, with cascade as one whose data goes, and ends
+// their sessions. The names that the account signed in with are free again.
+func (s *Service) drop(tx *store.Tx, u *userRow, cascade bool) error {
+	id, now := wire.TextValue(u.id), wire.IntValue(s.now())
 	if u.deletedAt == 0 {
-		if _, err := tx.Exec(dropUser, wire.TextValue(u.id), now); err != nil {
+		if _, err := tx.Exec(dropUser, id, now); err != nil {
 			return err
 		}
 	}
 	if cascade {
-		if _, err := tx.Exec(beginErasing, wire.TextValue(u.id), now); err != nil {
+		if _, err := tx.Exec(beginErasing, id, now); err != nil {
 			return err
 		}
 	}
-	_, err = s.endSessions(tx, u.id, "")
+	if _, err := tx.Exec(dropCredentials, id); err != nil {
+		return err
+	}
+	_, err := s.endSessions(tx, u.id, "")
 	return err
 }
 

@@ -58,7 +58,7 @@ func (c *Config) MailOptions() (mail.Options, error) {
 func (c *Config) accountOptions() account.Options {
 	a := &c.Auth.Accounts
 	return account.Options{
-		SignUp: a.SignUp, WithoutEmail: a.Email == "none", Anonymous: a.Anonymous, MailsPerHour: a.MailsPerAddressHour,
+		SignUp: a.SignUp, WithoutEmail: a.Email == "none", Anonymous: a.Anonymous, AnonymousDays: a.AnonymousDays, MailsPerHour: a.MailsPerAddressHour,
 		AllowedRedirects: a.AllowedRedirects, PublicOrigin: c.Server.PublicOrigin,
 	}
 }

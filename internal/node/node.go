@@ -55,6 +55,7 @@ type Node struct {
 	users     *identity.Service
 	hub       *live.Hub
 	mail      *mail.Service
+	accounts  *account.Service
 	topics    *topic.Service
 	files     *files.Service
 	edge      *server.Server
@@ -203,7 +204,8 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	if err != nil {
 		return err
 	}
-	n.edge = server.New(n.users, account.New(n.db, n.users, n.mail, accounts), e, n.hub, n.files, server.Options{
+	n.accounts = account.New(n.db, n.users, n.mail, accounts)
+	n.edge = server.New(n.users, n.accounts, e, n.hub, n.files, server.Options{
 		AllowedOrigins: origins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
 		AllowPlaintext: c.Security.AllowPlaintextLogin, TrustedProxies: proxies,
 		MaxBody: c.Security.MaxRequestBodySize, MaxMessage: c.Security.MaxWebSocketMessage,
@@ -317,6 +319,9 @@ func (n *Node) closeStore() error {
 	}
 	if n.files != nil {
 		err = errors.Join(err, n.files.Close())
+	}
+	if n.accounts != nil {
+		err = errors.Join(err, n.accounts.Close())
 	}
 	if n.mail != nil {
 		err = errors.Join(err, n.mail.Close())

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -19,6 +20,7 @@ func (s *Server) accountRoutes(mux *http.ServeMux) (methods map[string]string) {
 	mux.HandleFunc("POST "+auth+"anonymous", s.anonymous)
 	mux.HandleFunc("POST "+auth+"upgrade", s.upgrade)
 	mux.HandleFunc("PATCH "+auth+"me", s.changeMe)
+	mux.HandleFunc("DELETE "+auth+"me", s.deleteMe)
 	mux.HandleFunc("POST "+auth+"invites", s.createInvite)
 	mux.HandleFunc("GET "+auth+"invites", s.listInvites)
 	mux.HandleFunc("DELETE "+auth+"invites/{id}", s.revokeInvite)
@@ -209,6 +211,34 @@ func (s *Server) changeMe(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.writeUser(w, r, who.UserID)
 	}
+}
+
+// deleteMe answers DELETE /v1/api/auth/me.
+func (s *Server) deleteMe(w http.ResponseWriter, r *http.Request) {
+	who, err := s.principal(r)
+	if err != nil {
+		s.writeAuthFailure(w, err)
+		return
+	}
+	var in accountRequest
+	if r.ContentLength != 0 {
+		var ok bool
+		if in, ok = s.accountBody(w, r, s.redeems); !ok {
+			return
+		}
+	}
+	err = s.accounts.Delete(r.Context(), who, in.Password, s.clientAddr(r))
+	var e *wire.Error
+	if errors.As(err, &e) && e.Code == wire.CodeInvalidCredentials {
+		writeAuthError(w, http.StatusForbidden, "wrong_password", "the password is not right")
+		return
+	}
+	if err != nil {
+		s.writeAuthFailure(w, err)
+		return
+	}
+	s.keepSession(w, r, nil)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // inviteInfo is an invitation in an answer.

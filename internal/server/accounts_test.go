@@ -1,11 +1,15 @@
 package server_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -458,4 +462,82 @@ func TestMailWaitsForTheSMTPServer(t *testing.T) {
 	if n := len(a.mail.To("u@example.com")); n != 1 {
 		t.Errorf("%d mails", n)
 	}
+}
+
+// TestDeletedAccountLeavesNothing looks for what an account has written in every
+// file of the data folder.
+func TestDeletedAccountLeavesNothing(t *testing.T) {
+	a := startAccounts(t)
+	secrets := []string{"v-unmistakable@example.com", "body-unmistakable-1", "body-unmistakable-2", "Vera Unmistakable"}
+	token, _ := a.signUp(secrets[0], "correct-horse-9")["access_token"].(string)
+	bearer := []string{"Content-Type", jsonType, "Authorization", "Bearer " + token}
+	do(t, "PATCH", a.URL+"/v1/api/auth/me", strings.NewReader(`{"name":"`+secrets[3]+`"}`), bearer...)
+	for range 300 { // pages of them
+		run(t, a.Server, token, "INSERT INTO chat.messages (body) VALUES ($1)", secrets[1]+strings.Repeat("x", 500))
+	}
+	run(t, a.Server, token, "UPDATE chat.messages SET body = $1", secrets[2])
+	found := func() (out []string) {
+		err := filepath.WalkDir(a.Dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			for _, secret := range secrets {
+				if bytes.Contains(b, []byte(secret)) {
+					out = append(out, filepath.Base(path)+" has "+secret)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if len(found()) == 0 {
+		t.Fatal("the test finds nothing of an account that is there")
+	}
+	if got := do(t, "DELETE", a.URL+"/v1/api/auth/me", strings.NewReader(`{"password":"wrong-horse-99"}`), bearer...); got.status != 403 {
+		t.Errorf("with a wrong password: %d %s", got.status, got.body)
+	}
+	if got := do(t, "DELETE", a.URL+"/v1/api/auth/me", strings.NewReader(`{"password":"correct-horse-9"}`), bearer...); got.status != 204 {
+		t.Fatalf("delete: %d %s", got.status, got.body)
+	}
+	if got := query(t, a.Server, token, "SELECT 1"); got.status != 401 {
+		t.Errorf("its session: %d", got.status)
+	}
+	if got := login(t, a.Server, secrets[0], "correct-horse-9"); got.status != 401 {
+		t.Errorf("its login: %d", got.status)
+	}
+	audit := query(t, a.Server, mint(t, "admin"), "SELECT actor_user_id FROM system.audit_log WHERE action = 'DROP_USER'").body
+	if !strings.Contains(audit, "usr_") {
+		t.Errorf("the audit: %s", audit)
+	}
+	a.Close()
+	if left := found(); len(left) > 0 {
+		t.Errorf("left in the data folder: %v", left)
+	}
+}
+
+func TestAccountIsDeletedByAFreshSessionOrThePassword(t *testing.T) {
+	a := startAccounts(t)
+	begun := a.want(201, "anonymous", fields{})
+	token, _ := begun["access_token"].(string)
+	if got := do(t, "DELETE", a.URL+"/v1/api/auth/me", nil, "Authorization", "Bearer "+token); got.status != 204 {
+		t.Errorf("a fresh session: %d %s", got.status, got.body)
+	}
+	// A token without a session is never fresh, and the last administrator stays.
+	if got := do(t, "DELETE", a.URL+"/v1/api/auth/me", nil, "Authorization", "Bearer "+mint(t, "bob")); got.status != 403 {
+		t.Errorf("without password and session: %d %s", got.status, got.body)
+	}
+	in := login(t, a.Server, "admin", servertest.Password).json(t)
+	if got := do(t, "DELETE", a.URL+"/v1/api/auth/me", nil, "Authorization", "Bearer "+in["access_token"].(string)); got.status != 403 {
+		t.Errorf("the last dba: %d %s", got.status, got.body)
+	}
+	// The address of an account that is gone is free again.
+	token, _ = a.signUp("w@example.com", "correct-horse-9")["access_token"].(string)
+	if got := do(t, "DELETE", a.URL+"/v1/api/auth/me", nil, "Authorization", "Bearer "+token); got.status != 204 {
+		t.Fatalf("delete: %d %s", got.status, got.body)
+	}
+	a.signUp("w@example.com", "battery-staple-7")
 }

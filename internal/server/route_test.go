@@ -16,7 +16,7 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 	}
 	for path, allow := range map[string]string{
 		"/v1/api/auth/login": "POST", "/v1/api/auth/refresh": "POST", "/v1/api/auth/logout": "POST", "/v1/api/auth/setup": "POST",
-		"/v1/api/auth/me": "GET, HEAD, PATCH", "/v1/api/auth/status": "GET, HEAD", "/health": "GET, HEAD", "/v1/api/healthcheck": "GET, HEAD", "/v1/ws": "GET",
+		"/v1/api/auth/status": "GET, HEAD", "/health": "GET, HEAD", "/v1/api/healthcheck": "GET, HEAD", "/v1/ws": "GET",
 	} {
 		a := do(t, "DELETE", s.URL+path, nil)
 		wantAuthError(t, a, 405, "method_not_allowed", allow)

@@ -143,7 +143,7 @@ func (s *Server) routes() {
 	maps.Copy(answered, map[string]string{
 		"/health": "GET, HEAD", "/v1/api/healthcheck": "GET, HEAD", "/v1/ws": "GET",
 		"/v1/api/auth/login": "POST", "/v1/api/auth/refresh": "POST", "/v1/api/auth/logout": "POST",
-		"/v1/api/auth/setup": "POST", "/v1/api/auth/status": "GET, HEAD", "/v1/api/auth/me": "GET, HEAD, PATCH",
+		"/v1/api/auth/setup": "POST", "/v1/api/auth/status": "GET, HEAD", "/v1/api/auth/me": "GET, HEAD, PATCH, DELETE",
 		"/v1/api/auth/options": "GET, HEAD", "/v1/api/auth/sessions": "GET, HEAD, DELETE", "/v1/api/auth/sessions/{id}": "DELETE",
 		"/v1/api/auth/password": "POST", "/.well-known/jwks.json": "GET, HEAD",
 		"/v1/api/sql": "POST", "/v1/api/files/sign": "POST",

@@ -34,6 +34,9 @@ type Driver interface {
 	Account() *budget.Account
 	// Backup writes a consistent copy of the database to a new file.
 	Backup(ctx context.Context, path string) error
+	// Scrub overwrites what was deleted and still stands in the engine's files. It
+	// gives way to writers between its steps.
+	Scrub(ctx context.Context) error
 	// Flush moves what the engine keeps in a log of its own into its data files,
 	// as far as running sessions permit.
 	Flush(ctx context.Context) error

@@ -52,7 +52,13 @@ func (db *DB) EraseUser(ctx context.Context, user string) error {
 	if err != nil {
 		return err
 	}
-	return db.eraseChanges(ctx, user)
+	if err := db.eraseChanges(ctx, user); err != nil {
+		return err
+	}
+	if err := db.driver.Scrub(ctx); err != nil {
+		return db.engineError(ctx, err, StopNone)
+	}
+	return nil
 }
 
 // eraseRows removes the rows of a user in one table.

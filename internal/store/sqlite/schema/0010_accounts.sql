@@ -3,6 +3,8 @@
 ALTER TABLE users ADD COLUMN name TEXT;
 ALTER TABLE users ADD COLUMN email_verified INTEGER NOT NULL DEFAULT 0;
 
+CREATE INDEX users_anonymous ON users(last_login_at) WHERE auth_type = 'anonymous' AND deleted_at IS NULL;
+
 -- What an account signs in with, beside its id: a verified address or a user
 -- name, folded so that names that look the same are the same.
 CREATE TABLE credentials(
