@@ -92,7 +92,9 @@ func TestEveryRequirementHasATestOrAReason(t *testing.T) {
 // TestGoBlocksAreRun: every Go block of a document is part of what its test runs,
 // apart from its indentation.
 func TestGoBlocksAreRun(t *testing.T) {
-	for document, run := range map[string]string{"authentication.md": "example_test.go", "files.md": "files_example_test.go"} {
+	for document, run := range map[string]string{
+		"authentication.md": "example_test.go", "files.md": "files_example_test.go", "live.md": "live_example_test.go",
+	} {
 		text, err := os.ReadFile(document)
 		if err != nil {
 			t.Fatal(err)
