@@ -61,7 +61,7 @@ func TestRightsAreDecidedOnWhatWasBound(t *testing.T) {
 		"EXECUTE AS USER 'alice' (WITH vault AS (SELECT secretco FROM vault) SELECT * FROM vault)",
 		"SHOW STATS FOR TABLE app.vault", "SHOW STATS FOR TABLE vault", `SHOW STATS FOR TABLE "app"."vault"`,
 		"SHOW STATS FOR TABLE system.users", "SHOW STATS FOR TABLE information_schema.tables",
-		"SHOW COLUMNS FROM app.vault", "DESCRIBE TABLE app.vault", "DESCRIBE TABLE app.vault HISTORY", "DESCRIBE app.vault",
+		"SHOW COLUMNS FROM app.vault", "SHOW INDEXES FROM app.vault", "SHOW CONSTRAINTS FROM app.vault", "DESCRIBE TABLE app.vault", "DESCRIBE TABLE app.vault HISTORY", "DESCRIBE app.vault",
 		"EXPLAIN SELECT secretco FROM vault", "EXPLAIN ANALYZE SELECT * FROM app.vault",
 		"STORAGE FLUSH TABLE app.vault",
 		"ALTER TABLE vault DROP COLUMN secretco", "ALTER TABLE app.vault ADD CONSTRAINT c CHECK (secretco > 4711)",

@@ -106,7 +106,7 @@ func TestTokenGraceEnds(t *testing.T) {
 	for _, protocol := range []string{"{}", renew} {
 		s := startEdge(t, store.Options{}, live.Options{}, server.Options{TokenGrace: 300 * time.Millisecond})
 		k := dial(t, s.Server, "")
-		k.authenticate(mintFor(t, "alice", 2*time.Second), protocol)
+		k.authenticate(mintFor(t, "alice", 4*time.Second), protocol)
 		k.want("auth_success")
 		k.subscribe("a", "SELECT body FROM chat.messages", "")
 		k.want("subscription_ack")
