@@ -151,6 +151,21 @@ describe('credentials', () => {
     off();
   });
 
+  test('a refresh token that was replaced stays good, and events have the newest', async () => {
+    const c = newClient();
+    const events = [];
+    c.onAuthStateChange((event) => events.push(event));
+    const kept = await c.login();
+    let newest;
+    for (let i = 0; i < 3; i++) newest = (await c.refreshToken(kept.refresh_token)).refresh_token;
+    assert.notEqual(newest, kept.refresh_token);
+    await c.query('SELECT 1');
+    await until('the last event', () => events.at(-1)?.refreshToken === newest);
+    assert.ok(!JSON.stringify(events).includes(newest), 'an event that is logged shows the token');
+    const other = newClient(); // as after a reload
+    assert.equal((await other.refreshToken(newest)).user.id, 'alice');
+  });
+
   test('signed-in is reported when the server has accepted the token', async () => {
     const good = (await newClient().login()).access_token;
     const states = [];
