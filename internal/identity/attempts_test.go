@@ -67,8 +67,8 @@ func TestAttemptsOfManyAddressesAreCounted(t *testing.T) {
 func TestAuditRowsOfAKindAreBounded(t *testing.T) {
 	s := configured(t, identity.Options{AuditRows: 1})
 	s.login("alice", alicePassword)
-	for range 3 {
-		if err := s.Trailed(t.Context(), "alice", 4000); err != nil {
+	for range 60 {
+		if err := s.Trailed(t.Context(), "alice", 200); err != nil {
 			t.Fatal(err)
 		}
 	}
