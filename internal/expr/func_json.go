@@ -49,6 +49,14 @@ var jsonFunctions = []*function{
 		}
 		return wire.IntValue(n), nil
 	}},
+	{name: "json_length", args: []wire.Kind{wire.JSON, wire.Text}, result: wire.BigInt, eval: func(a []wire.Value) (wire.Value, error) {
+		n := int64(0)
+		part, ok := jsonField(a[0].Text(), a[1])
+		if !ok || !eachMember(part, func(string, string) bool { n++; return true }) {
+			return wire.Null, nil
+		}
+		return wire.IntValue(n), nil
+	}},
 }
 
 // jsonOperands makes JSON of a text on the left, and takes a whole number on

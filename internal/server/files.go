@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -122,11 +123,18 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *store.File, content io
 	if showsInPage(f.MIME) && r.URL.Query().Get("download") == "" {
 		disposition = "inline"
 	}
-	if named := mime.FormatMediaType(disposition, map[string]string{"filename": f.Name}); named != "" {
-		disposition = named
-	}
-	h.Set("Content-Disposition", disposition)
+	h.Set("Content-Disposition", named(disposition, f.Name))
 	http.ServeContent(w, r, "", time.Time{}, content)
+}
+
+// named adds the name of a file to a Content-Disposition: in quotes, as clients of
+// KalamDB 0.4 read it, or in the form of RFC 5987 where that cannot be.
+func named(disposition, name string) string {
+	plain := !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
+	if plain && name != "" {
+		return disposition + `; filename="` + name + `"`
+	}
+	return cmp.Or(mime.FormatMediaType(disposition, map[string]string{"filename": name}), disposition)
 }
 
 // showsInPage reports whether a browser may show a type in place: pictures

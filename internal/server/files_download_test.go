@@ -133,6 +133,9 @@ func TestFileNamesAreHarmless(t *testing.T) {
 		f := putFile(t, s, alice, strconv.Itoa(i), formPart{file: c.sent, content: "x"})
 		a := get(t, s, alice, f.path("app.docs"))
 		_, params, err := mime.ParseMediaType(a.header.Get("Content-Disposition"))
+		if c.name == "txt.exe" && a.header.Get("Content-Disposition") != `inline; filename="txt.exe"` {
+			t.Errorf("got %s, not as KalamDB 0.4 writes it", a.header.Get("Content-Disposition"))
+		}
 		if f.Name != c.name || a.status != 200 || err != nil || params["filename"] != c.name || len(params) != 1 {
 			t.Errorf("%q: name %q, served as %q (%v)", c.sent, f.Name, a.header.Get("Content-Disposition"), err)
 		}
