@@ -12,6 +12,9 @@ ISOLATION ?= 1000000
 # CHANGES is how many changes make soak makes.
 CHANGES ?= 1000000
 
+# STATEMENTS is how many random statements make soak compares with PostgreSQL.
+STATEMENTS ?= 100000
+
 .PHONY: help build run test bench soak fuzz ts clean provider
 .DEFAULT_GOAL := help
 
@@ -38,6 +41,7 @@ soak: ## a million random changes over bad connections, a server that is killed,
 	KALAM_DELIVERY_CHANGES=$(CHANGES) go test -count=1 -timeout 3h -v -run TestEveryChangeIsDeliveredOnce ./internal/node
 	KALAM_FILE_CRASH_ROUNDS=100 go test -count=1 -timeout 1h -run TestCrashLeavesNoFileWithoutARow ./internal/node
 	KALAM_SNAPSHOT_ROWS=1000 go test -count=1 -timeout 1h -run TestStalledSnapshots ./internal/server
+	KALAM_COMPARE_STATEMENTS=$(STATEMENTS) .ci/postgres go test -count=1 -timeout 3h -tags postgres -run TestRandomStatementsAnswerAsPostgreSQLDoes ./internal/engine
 	KALAM_RECONNECTS=10000 go test -count=1 -run TestReconnectsLeaveNothingBehind ./client
 
 fuzz: ## fuzz each target for FUZZTIME (60s), and run ISOLATION random statements (1000000)

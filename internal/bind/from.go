@@ -87,6 +87,7 @@ func (b *Binder) tableExpr(t dialect.TableExpr, lv *level) (source, []output, er
 func (b *Binder) tableRef(t *dialect.TableRef, lv *level) (source, []output, error) {
 	if len(t.Name) == 1 {
 		if c := b.ctes.find(t.Name[0].Name); c != nil {
+			c.uses++
 			ref := &cteRef{cte: c, sql: b.name("w")}
 			name := c.name
 			if t.As != nil {

@@ -128,7 +128,12 @@ func (c *cte) print(p *expr.Printer) {
 		}
 		p.Raw(columnName(i))
 	}
-	p.Raw(") AS (")
+	p.Raw(") AS ")
+	if c.uses > 1 && c.parts == nil {
+		// As in PostgreSQL: computed once, and not joined into each place that uses it.
+		p.Raw("MATERIALIZED ")
+	}
+	p.Raw("(")
 	if c.parts != nil {
 		c.parts.print(p, true)
 	} else {

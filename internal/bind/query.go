@@ -56,6 +56,7 @@ type cte struct {
 	size   int     // of the query
 	query  *Select // nil while the query itself is being bound
 	parts  *setOp  // of a recursive one
+	uses   int     // how often the statement refers to it
 }
 
 // cteScope is the WITH queries in sight, the innermost first.
