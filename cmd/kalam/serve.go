@@ -54,11 +54,6 @@ func (c *serveCmd) Run(s *streams) error {
 		// half as often is worth the memory.
 		debug.SetGCPercent(200)
 	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		// Garbage of large values is collected before it is as much again as what
-		// the engine may hold.
-		debug.SetMemoryLimit(config.Limits.MaxMemory + 256<<20)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	hashes := []string(nil)
@@ -71,6 +66,9 @@ func (c *serveCmd) Run(s *streams) error {
 	})
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		go boundGarbage(ctx, config.Limits.MaxMemory)
 	}
 	c.greet(ctx, s.out, n, config)
 	select {

@@ -65,7 +65,7 @@ func (r *run) query(p *plan, env *expr.Env, query querier) (wire.Result, error) 
 		return wire.Result{}, err
 	}
 	res := wire.Result{Schema: p.query.Fields(), AsUser: env.User}
-	out := rowList{e: r.e, width: len(res.Schema)}
+	out := rowList{e: r.e, run: r, width: len(res.Schema)}
 	if err := query(p.rows, p.values(env), out.add); err != nil {
 		return wire.Result{}, err
 	}
@@ -80,6 +80,20 @@ type rowList struct {
 	rows  [][]wire.Value
 	slab  []wire.Value // room for the next rows
 	bytes int
+
+	run     *run // whose budget the bytes are charged to; nil for none
+	charged int
+}
+
+// smallResult is how many bytes of a result nobody counts.
+const smallResult = 64 << 10
+
+// charge counts bytes of a result, which are held until the request has ended.
+func (r *run) charge(bytes int) error {
+	if r.budget == nil {
+		r.budget = r.e.db.Budget(context.Background())
+	}
+	return r.budget.Charge(bytes)
 }
 
 func (l *rowList) add(row []wire.Value) error {
@@ -88,6 +102,12 @@ func (l *rowList) add(row []wire.Value) error {
 	}
 	for _, v := range row {
 		l.bytes += 32 + len(v.Raw())
+	}
+	if more := l.bytes - l.charged; more > smallResult && l.run != nil {
+		if err := l.run.charge(more); err != nil {
+			return err
+		}
+		l.charged = l.bytes
 	}
 	if l.bytes > l.e.options.MaxBytes {
 		return wire.NewError(wire.CodeResultTooLarge, "the result is larger than ", itoa(l.e.options.MaxBytes), " bytes, which is the server's limit (limits.max_result_bytes); narrow it with WHERE or LIMIT")
@@ -113,7 +133,7 @@ func (r *run) returning(p *plan, ret *bind.Returning) *returned {
 	if ret == nil {
 		return nil
 	}
-	return &returned{Returning: ret, p: p, list: rowList{e: r.e, width: len(ret.Items)}}
+	return &returned{Returning: ret, p: p, list: rowList{e: r.e, run: r, width: len(ret.Items)}}
 }
 
 // ask computes the items that hold sub-queries on env.Row, which is not written

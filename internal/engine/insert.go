@@ -40,7 +40,7 @@ func (r *run) insert(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) 
 	}
 	// All rows are read before the first is written: the query may read the
 	// table that is written to.
-	list := rowList{e: r.e, width: len(p.rows.Cols)}
+	list := rowList{e: r.e, run: r, width: len(p.rows.Cols)}
 	if err := r.found(tx, p, env, list.add); err != nil {
 		return wire.Result{}, err
 	}

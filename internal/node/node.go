@@ -60,6 +60,7 @@ type Node struct {
 	files     *files.Service
 	edge      *server.Server
 	http      *http.Server
+	cut       context.CancelFunc // stops the statements of requests
 	listeners []net.Listener
 	secure    bool // it speaks TLS
 	serving   sync.WaitGroup
@@ -94,8 +95,11 @@ func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
 		return nil, err
 	}
 	debug.FreeOSMemory() // what opening took is not needed again
+	requests, cut := context.WithCancel(context.Background())
+	n.cut = cut
 	n.http = &http.Server{
-		Handler: n.edge, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return requests },
+		Handler:     n.edge, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
 		ConnContext: server.ConnContext,
 		ErrorLog:    slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
@@ -299,6 +303,12 @@ func (n *Node) NeedsSetup(ctx context.Context) (bool, error) { return n.users.Ne
 func (n *Node) Close(ctx context.Context) error {
 	var err error
 	n.once.Do(func() {
+		// Statements that are still running after half of the time are stopped, so
+		// that there is time to say so to their clients and to close.
+		if end, ok := ctx.Deadline(); ok {
+			defer time.AfterFunc(time.Until(end)/2, n.cut).Stop()
+		}
+		defer n.cut()
 		err = errors.Join(n.edge.Close(ctx), n.http.Shutdown(ctx))
 		if err != nil {
 			n.http.Close()
