@@ -106,7 +106,7 @@ func makeStringFunctions() []*function {
 		case "lpad", "rpad":
 			f.size = func(a []wire.Value) int { return product(2*utf8.UTFMax, max(a[1].Int(), 0)) }
 			f.held = 5
-		case "translate", "overlay":
+		case "translate", "overlay", "encode", "decode":
 			f.held = 5
 		}
 	}

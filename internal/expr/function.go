@@ -250,7 +250,7 @@ func (f *function) run(b *budget.Budget, a []wire.Value) (wire.Value, error) {
 	}
 	before := b.Held()
 	if in > smallBytes || f.size != nil {
-		room := max(1, f.held) * in
+		room := max(2, f.held) * in
 		if f.args[0] == wire.JSON {
 			room += jsonNodeBytes * values(a[0].Raw())
 		}

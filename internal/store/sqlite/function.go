@@ -20,15 +20,16 @@ import (
 // the library, which takes locks and makes garbage, a call costs four times as
 // much.
 type functions struct {
-	c    *conn
-	tls  *libc.TLS
-	db   uintptr // the engine's connection
-	args []wire.Value
-	call expr.Calls
-	accs []expr.Accumulator // of the running statements, by their number - 1; nil: free
-	out  uintptr            // where a small text or blob is copied to
-	free uintptr            // the function that frees a large one
-	keep []any              // what the engine has pointers to
+	c      *conn
+	tls    *libc.TLS
+	db     uintptr // the engine's connection
+	args   []wire.Value
+	call   expr.Calls
+	copies int                // bytes of the arguments of the call that were charged
+	accs   []expr.Accumulator // of the running statements, by their number - 1; nil: free
+	out    uintptr            // where a small text or blob is copied to
+	free   uintptr            // the function that frees a large one
+	keep   []any              // what the engine has pointers to
 }
 
 // What the engine calls: with the arguments of one call, and without.
@@ -143,6 +144,8 @@ func (f *functions) aggregate(a expr.Aggregate) error {
 	pass := func(to func(expr.Accumulator, []wire.Value) error) uintptr {
 		return pointer(&f.keep, rowFunc(func(tls *libc.TLS, ctx uintptr, _ int32, args uintptr) {
 			defer f.recovered(tls, ctx, a.Name)
+			f.copies = 0
+			defer func() { f.call.Budget.Refund(f.copies) }()
 			in, err := f.values(tls, args, a.Args)
 			if err == nil {
 				err = to(f.accumulator(tls, ctx, a), in)
@@ -242,10 +245,30 @@ func (f *functions) recovered(tls *libc.TLS, ctx uintptr, name string) {
 	}
 }
 
+// largeArg is how long an argument is whose copy counts.
+const largeArg = 64 << 10
+
+// charge counts the copy of an argument in what the call holds.
+func (f *functions) charge(tls *libc.TLS, arg uintptr) error {
+	switch lib.Xsqlite3_value_type(tls, arg) {
+	case lib.SQLITE_TEXT, lib.SQLITE_BLOB:
+		if n := int(lib.Xsqlite3_value_bytes(tls, arg)); n > largeArg {
+			if err := f.call.Budget.Charge(n); err != nil {
+				return err
+			}
+			f.copies += n
+		}
+	}
+	return nil
+}
+
 // values are the arguments of a call. They are good until the next one.
 func (f *functions) values(tls *libc.TLS, args uintptr, types []wire.Type) ([]wire.Value, error) {
 	f.args = f.args[:0]
 	for i, p := range unsafe.Slice(at[uintptr](args), len(types)) {
+		if err := f.charge(tls, p); err != nil {
+			return nil, err
+		}
 		v, err := fromArg(tls, p, types[i])
 		if err != nil {
 			return nil, err
