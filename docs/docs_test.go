@@ -20,7 +20,7 @@ func listed() []string {
 	for i := 1; i <= 76; i++ {
 		ids = append(ids, fmt.Sprintf("S%02d", i))
 	}
-	for i := 1; i <= 7; i++ {
+	for i := 1; i <= 15; i++ {
 		ids = append(ids, fmt.Sprintf("R%02d", i))
 	}
 	return ids
