@@ -27,6 +27,9 @@ func (p *parser) call(name Name) Expr {
 		c.Filter = p.expr()
 		p.expect(")")
 	}
+	if (p.is("ignore") || p.is("respect")) && p.peek(1).is("nulls") {
+		p.unsupported(p.pos(), strings.ToUpper(p.tok.word), " NULLS is not supported")
+	}
 	if p.accept("over") {
 		c.Over = p.over()
 	}

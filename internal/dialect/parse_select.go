@@ -134,7 +134,7 @@ func (p *parser) queryEnd(q *Query) {
 			if !p.accept("rows") {
 				p.accept("row")
 			}
-		case p.is("for") && (p.peek(1).is("update") || p.peek(1).is("share")):
+		case p.is("for") && (p.peek(1).is("update") || p.peek(1).is("share") || p.peek(1).is("no") || p.peek(1).is("key")):
 			p.unsupported(pos, "FOR UPDATE is not supported; a transaction that writes runs alone, so it needs no locks")
 		default:
 			return
@@ -193,6 +193,9 @@ func (p *parser) with() *With {
 		}
 		c.Query = p.query()
 		p.expect(")")
+		if p.isAny("search", "cycle") {
+			p.unsupported(p.pos(), strings.ToUpper(p.tok.word), " behind a query of WITH is not supported")
+		}
 		w.CTEs = append(w.CTEs, c)
 		if !p.accept(",") || p.is("select") {
 			return w

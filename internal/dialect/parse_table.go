@@ -65,6 +65,7 @@ func (p *parser) tableConstraint() (TableConstraint, bool) {
 		c.Kind, c.Columns = "PRIMARY KEY", p.idents("a column name")
 	case p.is("unique"):
 		p.advance()
+		p.noConstraintOptions()
 		c.Kind, c.Columns = "UNIQUE", p.idents("a column name")
 	case p.is("check"):
 		p.advance()
@@ -80,7 +81,20 @@ func (p *parser) tableConstraint() (TableConstraint, bool) {
 	default:
 		return c, false
 	}
+	p.noConstraintOptions()
 	return c, true
+}
+
+// noConstraintOptions refuses what may stand behind a constraint.
+func (p *parser) noConstraintOptions() {
+	next := p.peek(1)
+	switch {
+	case p.is("nulls") && (next.is("not") || next.is("distinct")), p.is("no") && next.is("inherit"), p.is("not") && next.is("valid"),
+		p.is("not") && next.is("deferrable"), p.is("using") && next.is("index"):
+		p.unsupported(p.pos(), strings.ToUpper(p.tok.word+" "+next.word), " in a constraint is not supported")
+	case p.isAny("deferrable", "initially", "include", "with"):
+		p.unsupported(p.pos(), strings.ToUpper(p.tok.word), " in a constraint is not supported")
+	}
 }
 
 // condition takes an expression in parentheses.
@@ -144,6 +158,7 @@ func (p *parser) columnConstraint(c *ColumnDef, named *TableConstraint) bool {
 			c.PrimaryKey = true
 		}
 	case p.accept("unique"):
+		p.noConstraintOptions()
 		if named.Name != nil {
 			named.Kind, named.Columns = "UNIQUE", []Ident{c.Name}
 		} else {
@@ -151,6 +166,9 @@ func (p *parser) columnConstraint(c *ColumnDef, named *TableConstraint) bool {
 		}
 	case p.accept("check"):
 		x := p.condition()
+		if p.is("no") {
+			p.noConstraintOptions()
+		}
 		if named.Name != nil {
 			named.Kind, named.Check = "CHECK", x
 		} else {

@@ -21,6 +21,9 @@ func (p *parser) insert(at at, w *With) Statement {
 	if p.is("(") && !p.parenQuery() {
 		s.Columns = p.idents("a column name")
 	}
+	if p.is("overriding") {
+		p.unsupported(p.pos(), "OVERRIDING is not supported")
+	}
 	switch {
 	case p.accept("default"):
 		p.expect("values")
