@@ -96,7 +96,7 @@ func TestEveryRequirementHasATestOrAReason(t *testing.T) {
 // apart from its indentation.
 func TestGoBlocksAreRun(t *testing.T) {
 	for document, run := range map[string]string{
-		"authentication.md": "example_test.go", "files.md": "files_example_test.go", "live.md": "live_example_test.go",
+		"authentication.md": "example_test.go", "files.md": "files_example_test.go", "live.md": "live_example_test.go", "topics.md": "topics_example_test.go",
 	} {
 		text, err := os.ReadFile(document)
 		if err != nil {

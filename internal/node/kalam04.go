@@ -23,7 +23,7 @@ type oldKey struct {
 var oldKeys = []oldKey{
 	{section: "", keys: "transaction_timeout_secs", ours: "limits.write_timeout"},
 	{section: "", keys: "max_transaction_buffer_bytes", ours: "security.max_request_body_size"},
-	{section: "server", keys: "workers enable_http2 api_version ui_path public_origin"},
+	{section: "server", keys: "workers enable_http2 api_version ui_path"},
 	{section: "storage", keys: "shared_tables_template user_tables_template"},
 	{section: "storage.remote_timeouts", keys: "request_timeout_secs connect_timeout_secs"},
 	{section: "storage.rocksdb", keys: "*"},
