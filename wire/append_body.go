@@ -36,6 +36,22 @@ func appendStatement(dst []byte, sql string, params []Value) []byte {
 
 // AppendResponse appends the body of an answer of POST /v1/api/sql.
 func AppendResponse(dst []byte, r *Response) []byte {
+	dst, _ = appendResponse(dst, r, nil)
+	return dst
+}
+
+// WriteResponse is AppendResponse for answers of any size: whenever dst has more
+// than some bytes it is given to write, and begins anew. It returns what is left
+// to write. The rows are gone afterwards, each as soon as it is in dst. It stops
+// at the first error of write.
+func WriteResponse(dst []byte, r *Response, write func([]byte) error) ([]byte, error) {
+	return appendResponse(dst, r, write)
+}
+
+// writeAbove is how many bytes WriteResponse gathers.
+const writeAbove = 32 << 10
+
+func appendResponse(dst []byte, r *Response, write func([]byte) error) ([]byte, error) {
 	if r.Err != nil {
 		dst = append(dst, `{"status":"error","results":[`...)
 	} else {
@@ -45,7 +61,10 @@ func AppendResponse(dst []byte, r *Response) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = AppendResult(dst, &r.Results[i])
+		var err error
+		if dst, err = appendResult(dst, &r.Results[i], write); err != nil {
+			return dst, err
+		}
 	}
 	dst = append(dst, `],"took":`...)
 	dst = strconv.AppendFloat(dst, r.Took, 'f', 3, 64)
@@ -53,11 +72,16 @@ func AppendResponse(dst []byte, r *Response) []byte {
 		dst = append(dst, `,"error":`...)
 		dst = AppendError(dst, r.Err)
 	}
-	return append(dst, '}')
+	return append(dst, '}'), nil
 }
 
 // AppendResult appends the answer to one statement.
 func AppendResult(dst []byte, r *Result) []byte {
+	dst, _ = appendResult(dst, r, nil)
+	return dst
+}
+
+func appendResult(dst []byte, r *Result, write func([]byte) error) ([]byte, error) {
 	dst = append(dst, '{')
 	if len(r.Schema) > 0 {
 		dst = append(dst, `"schema":`...)
@@ -68,6 +92,16 @@ func AppendResult(dst []byte, r *Result) []byte {
 				dst = append(dst, ',')
 			}
 			dst = appendCells(dst, r.Schema, row)
+			if write == nil {
+				continue
+			}
+			r.Rows[i] = nil
+			if len(dst) > writeAbove {
+				if err := write(dst); err != nil {
+					return dst, err
+				}
+				dst = dst[:0]
+			}
 		}
 		dst = append(dst, ']', ',')
 	}
@@ -79,7 +113,7 @@ func AppendResult(dst []byte, r *Result) []byte {
 	}
 	dst = append(dst, `,"as_user":`...)
 	dst = AppendString(dst, r.AsUser)
-	return append(dst, '}')
+	return append(dst, '}'), nil
 }
 
 func appendCells(dst []byte, schema []Field, row []Value) []byte {

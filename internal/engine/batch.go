@@ -202,8 +202,10 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 		reads = reads && query
 	}
 	var results []wire.Result
+	held := r.hold.held()
 	fn := func(tx *store.Tx) error {
 		defer r.inside(tx)()
+		r.hold.back(held) // it may run again
 		b := &block{r: r, tx: tx, parts: parts}
 		stop, err := b.from(0)
 		if err == nil && stop.name != "" {

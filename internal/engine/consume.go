@@ -132,7 +132,7 @@ func (r *run) consume(tx *store.Tx, p *plan, s *dialect.Consume) (wire.Result, e
 	if err != nil {
 		return wire.Result{}, err
 	}
-	out := rowList{e: r.e, width: len(consumeFields)}
+	out := rowList{e: r.e, run: r, width: len(consumeFields)}
 	for i := range list {
 		m := &list[i]
 		key, user := wire.Null, wire.Null

@@ -34,6 +34,7 @@ type Options struct {
 	PlanBytes     int            // of the plans that are kept, roughly; default 32 MiB
 	Quota         Quota          // of what a user may define
 	MaxReplaced   int            // rows yet to be sent of a snapshot that may have changed; default 200,000, 16 bytes each
+	Memory        int64          // bytes that requests may hold together; default 256 MiB
 	Topics        *topic.Service // keeps the messages; default: one that removes none
 	Logger        *slog.Logger
 }
@@ -45,6 +46,7 @@ type Engine struct {
 	options Options
 	plans   *otter.Cache[planKey, *plan]
 	topics  *topic.Service
+	memory  *Memory
 	running atomic.Int64 // requests
 
 	killLive func(id string) bool // of OnKillLive
@@ -60,13 +62,16 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	def(&o.PlanBytes, 32<<20)
 	def(&o.MaxReplaced, 200_000)
 	o.Quota = o.Quota.withDefaults()
+	if o.Memory == 0 {
+		o.Memory = 256 << 20
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Topics == nil {
 		o.Topics = topic.New(db, topic.Options{RetainEvery: -1})
 	}
-	return &Engine{db: db, users: users, options: o, topics: o.Topics, plans: otter.Must(&otter.Options[planKey, *plan]{
+	return &Engine{db: db, users: users, options: o, topics: o.Topics, memory: NewMemory(o.Memory), plans: otter.Must(&otter.Options[planKey, *plan]{
 		MaximumWeight: uint64(o.PlanBytes),
 		// A plan of tree, bound tree and printed text holds some 25 bytes for each of
 		// its text, but for the constants that were computed when it was bound.
@@ -79,6 +84,9 @@ func def(v *int, value int) {
 		*v = value
 	}
 }
+
+// Memory is what requests may hold together.
+func (e *Engine) Memory() *Memory { return e.memory }
 
 // Plans is how many statements have their plan kept.
 func (e *Engine) Plans() int { return e.plans.EstimatedSize() }
@@ -94,13 +102,19 @@ const DefaultNamespace = "default"
 // Errors that the caller may see are *wire.Error; their Statement says which
 // statement failed. Outside BEGIN and COMMIT the statements before it stay.
 func (e *Engine) Run(ctx context.Context, who *identity.Principal, req *wire.Request) ([]wire.Result, error) {
-	return e.run(ctx, who, req, nil)
+	return e.run(ctx, who, req, nil, nil)
 }
 
-func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Request, files *Uploads) ([]wire.Result, error) {
+// RunCounted is Run for who comes from outside: what the request holds is counted
+// in hold, which the caller releases when the results have been sent.
+func (e *Engine) RunCounted(ctx context.Context, who *identity.Principal, req *wire.Request, hold *Hold) ([]wire.Result, error) {
+	return e.run(ctx, who, req, nil, hold)
+}
+
+func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Request, files *Uploads, hold *Hold) ([]wire.Result, error) {
 	e.running.Add(1)
 	defer e.running.Add(-1)
-	r := &run{e: e, who: who, namespace: req.Namespace, now: e.db.Now(), files: files}
+	r := &run{e: e, who: who, namespace: req.Namespace, now: e.db.Now(), files: files, hold: hold}
 	if r.namespace == "" {
 		r.namespace = DefaultNamespace
 	}
@@ -218,6 +232,7 @@ type run struct {
 	addr      string          // of the client, when a statement runs as another user
 	trail     *identity.Trail // of the transaction that runs; nil where nothing is audited
 	files     *Uploads        // of RunWithFiles, else nil
+	hold      *Hold           // of the request; nil: nobody counts
 	ahead     *ahead          // what the query of a writing statement has found beforehand; nil: nothing
 	trusted   bool            // the statement is the server's own: no right is asked for
 	// budget bounds what is bound and evaluated now: that of the request, or of
@@ -299,8 +314,10 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 			return res, r.e.visible(err, true)
 		}
 	}
+	held := r.hold.held()
 	err := r.write(ctx, p, params, func(tx *store.Tx) error {
 		defer r.inside(tx)()
+		r.hold.back(held) // it may run again
 		q, err := r.fresh(tx, p, params)
 		if err != nil {
 			return err

@@ -100,9 +100,11 @@ func (l *rowList) add(row []wire.Value) error {
 	if len(l.rows) == l.e.options.MaxRows {
 		return wire.NewError(wire.CodeResultTooLarge, "the result has more than ", itoa(l.e.options.MaxRows), " rows, which is the server's limit (limits.max_rows); narrow it with WHERE or LIMIT")
 	}
+	size := 0
 	for _, v := range row {
-		l.bytes += 32 + len(v.Raw())
+		size += 32 + len(v.Raw())
 	}
+	l.bytes += size
 	if more := l.bytes - l.charged; more > smallResult && l.run != nil {
 		if err := l.run.charge(more); err != nil {
 			return err
@@ -111,6 +113,11 @@ func (l *rowList) add(row []wire.Value) error {
 	}
 	if l.bytes > l.e.options.MaxBytes {
 		return wire.NewError(wire.CodeResultTooLarge, "the result is larger than ", itoa(l.e.options.MaxBytes), " bytes, which is the server's limit (limits.max_result_bytes); narrow it with WHERE or LIMIT")
+	}
+	if l.run != nil {
+		if err := l.run.hold.Add(size); err != nil {
+			return err
+		}
 	}
 	if len(l.slab) < l.width {
 		l.slab = make([]wire.Value, l.width*min(max(1, len(l.rows)), 256))

@@ -19,8 +19,8 @@ type Uploads struct {
 // RunWithFiles is Run for exactly one statement whose placeholders FILE("name")
 // stand for uploaded files. A file that no row refers to afterwards, because the
 // statement failed or did not use it, is the caller's to remove.
-func (e *Engine) RunWithFiles(ctx context.Context, who *identity.Principal, req *wire.Request, files *Uploads) ([]wire.Result, error) {
-	return e.run(ctx, who, req, files)
+func (e *Engine) RunWithFiles(ctx context.Context, who *identity.Principal, req *wire.Request, files *Uploads, hold *Hold) ([]wire.Result, error) {
+	return e.run(ctx, who, req, files, hold)
 }
 
 // checkFiles compares the placeholders of a plan with the files that came.

@@ -36,8 +36,8 @@ type Upload struct {
 }
 
 // Run runs the statement with its files.
-func (u *Upload) Run(ctx context.Context, e *engine.Engine, who *identity.Principal) ([]wire.Result, error) {
-	return e.RunWithFiles(ctx, who, &u.Request, &engine.Uploads{Files: u.files, Quota: u.s.options.MaxPerUser})
+func (u *Upload) Run(ctx context.Context, e *engine.Engine, who *identity.Principal, hold *engine.Hold) ([]wire.Result, error) {
+	return e.RunWithFiles(ctx, who, &u.Request, &engine.Uploads{Files: u.files, Quota: u.s.options.MaxPerUser}, hold)
 }
 
 // Close removes the content of files that no row refers to.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/server"
 )
 
 // Config is everything an operator can set. A key's tags say what it is and its
@@ -123,6 +125,7 @@ type LimitsConfig struct {
 	MaxRows          int   `toml:"max_rows" default:"100000" doc:"rows of one result"`
 	MaxResultBytes   int   `toml:"max_result_bytes" default:"67108864" doc:"bytes of one result in memory"`
 	MaxMemory        int64 `toml:"max_memory" default:"536870912" doc:"bytes that the statements that run may hold together for sorting, grouping and joining"`
+	MaxRequestMemory int64 `toml:"max_request_memory" default:"268435456" doc:"bytes that requests may hold together: their bodies, and rows until the client has read them; one user may have half of it"`
 	StatementTimeout int   `toml:"statement_timeout" default:"30" doc:"seconds a statement that reads may take"`
 	WriteTimeout     int   `toml:"write_timeout" default:"5" doc:"seconds a transaction that writes may take"`
 
@@ -138,7 +141,21 @@ type RateLimitConfig struct {
 	MaxQueriesPerSec           int `toml:"max_queries_per_sec" doc:"statements of a user each second; 0: no limit"`
 	MaxMessagesPerSec          int `toml:"max_messages_per_sec" default:"1000" doc:"messages of a socket each second"`
 	MaxSubscriptionsPerUser    int `toml:"max_subscriptions_per_user" default:"1000" doc:"live queries of a user"`
-	MaxAuthRequestsPerIPPerSec int `toml:"max_auth_requests_per_ip_per_sec" default:"20" doc:"sign-in requests of an address each second"`
+	MaxAuthRequestsPerIPPerSec int `toml:"max_auth_requests_per_ip_per_sec" default:"20" doc:"requests of an address each second to sign in, of each kind below that says nothing else"`
+
+	MaxLoginRequestsPerIPPerSec      int `toml:"max_login_requests_per_ip_per_sec" doc:"logins and changes of a password of an address each second; 0: max_auth_requests_per_ip_per_sec"`
+	MaxRefreshRequestsPerIPPerSec    int `toml:"max_refresh_requests_per_ip_per_sec" doc:"refreshes of an address each second; 0: max_auth_requests_per_ip_per_sec"`
+	MaxSocketAuthRequestsPerIPPerSec int `toml:"max_socket_auth_requests_per_ip_per_sec" doc:"sockets of an address each second that fail to sign in; 0: max_auth_requests_per_ip_per_sec"`
+	MaxSetupRequestsPerIPPerSec      int `toml:"max_setup_requests_per_ip_per_sec" doc:"setup requests of an address each second; 0: max_auth_requests_per_ip_per_sec"`
+}
+
+// auth is what the routes of signing in take.
+func (c *RateLimitConfig) auth() server.AuthRate {
+	or := func(n int) int { return cmp.Or(n, c.MaxAuthRequestsPerIPPerSec) }
+	return server.AuthRate{
+		Login: or(c.MaxLoginRequestsPerIPPerSec), Refresh: or(c.MaxRefreshRequestsPerIPPerSec),
+		Socket: or(c.MaxSocketAuthRequestsPerIPPerSec), Setup: or(c.MaxSetupRequestsPerIPPerSec),
+	}
 }
 
 // WebSocketConfig is section [websocket].

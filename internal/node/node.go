@@ -99,7 +99,7 @@ func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
 	n.cut = cut
 	n.http = &http.Server{
 		BaseContext: func(net.Listener) context.Context { return requests },
-		Handler:     n.edge, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
+		Handler:     n.edge, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, IdleTimeout: 75 * time.Second, MaxHeaderBytes: 64 << 10,
 		ConnContext: server.ConnContext,
 		ErrorLog:    slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}
@@ -174,7 +174,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		RetainEvery: time.Duration(c.Topics.RetentionCheckIntervalSeconds) * time.Second, Logger: o.Logger,
 	})
 	e := engine.New(n.db, n.users, engine.Options{
-		Topics:  n.topics,
+		Topics: n.topics, Memory: c.Limits.MaxRequestMemory,
 		Quota:   engine.Quota{Tables: c.Limits.MaxTablesPerUser, Columns: c.Limits.MaxColumnsPerUser, Indexes: c.Limits.MaxIndexesPerUser},
 		MaxRows: c.Limits.MaxRows, MaxBytes: c.Limits.MaxResultBytes, Logger: o.Logger,
 	})
@@ -213,7 +213,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		AllowedOrigins: origins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
 		AllowPlaintext: c.Security.AllowPlaintextLogin, TrustedProxies: proxies,
 		MaxBody: c.Security.MaxRequestBodySize, MaxMessage: c.Security.MaxWebSocketMessage,
-		AuthRate: c.RateLimit.MaxAuthRequestsPerIPPerSec, QueryRate: c.RateLimit.MaxQueriesPerSec, MessageRate: c.RateLimit.MaxMessagesPerSec,
+		AuthRate: c.RateLimit.auth(), QueryRate: c.RateLimit.MaxQueriesPerSec, MessageRate: c.RateLimit.MaxMessagesPerSec,
 		AuthTimeout: time.Duration(c.WebSocket.AuthTimeoutSecs) * time.Second, ClientTimeout: time.Duration(c.WebSocket.ClientTimeoutSecs) * time.Second,
 		Heartbeat:  time.Duration(c.WebSocket.HeartbeatIntervalSecs) * time.Second,
 		MaxSockets: maxSockets(c.WebSocket.MaxConnections, o.Logger), MaxUnknown: c.WebSocket.MaxUnauthenticatedPerIP,
@@ -296,6 +296,10 @@ func (n *Node) Failed() <-chan error { return n.failed }
 
 // NeedsSetup reports whether nobody can sign in yet.
 func (n *Node) NeedsSetup(ctx context.Context) (bool, error) { return n.users.NeedsSetup(ctx) }
+
+// requestTime is how long a client has for a request's header, and for its body's
+// first bytes.
+const requestTime = 5 * time.Second
 
 // Close drains the node: no new work, sockets closed with "going away",
 // requests and commits finished; what is not done when ctx ends is cut off. It

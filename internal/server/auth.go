@@ -19,7 +19,7 @@ const maxAuthBody = 16 << 10
 
 // login answers POST /v1/api/auth/login: the one place that takes a password.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	if !s.mayTry(w, r) || !s.mayCarrySecrets(w, r) {
+	if !s.mayTry(w, r, s.logins) || !s.mayCarrySecrets(w, r) {
 		return
 	}
 	body, ok := s.authBody(w, r)
@@ -40,7 +40,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 
 // refresh answers POST /v1/api/auth/refresh.
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) {
-	if !s.mayTry(w, r) || !s.mayCarrySecrets(w, r) {
+	if !s.mayTry(w, r, s.refreshes) || !s.mayCarrySecrets(w, r) {
 		return
 	}
 	token, err := s.credential(r)
@@ -117,7 +117,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 
 // setup answers POST /v1/api/auth/setup.
 func (s *Server) setup(w http.ResponseWriter, r *http.Request) {
-	if !s.mayTry(w, r) || !s.maySetup(w, r) || !s.mayCarrySecrets(w, r) {
+	if !s.mayTry(w, r, s.setups) || !s.maySetup(w, r) || !s.mayCarrySecrets(w, r) {
 		return
 	}
 	body, ok := s.authBody(w, r)
@@ -153,9 +153,9 @@ func (s *Server) setup(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, append(b, `,"message":"Setup is complete; sign in with the new user"}`...))
 }
 
-// mayTry takes one of the attempts that an address has.
-func (s *Server) mayTry(w http.ResponseWriter, r *http.Request) bool {
-	if s.logins.allow(identity.NetworkOf(s.clientAddr(r))) {
+// mayTry takes one of the attempts of a kind that an address has.
+func (s *Server) mayTry(w http.ResponseWriter, r *http.Request, kind *limiter) bool {
+	if kind.allow(identity.NetworkOf(s.clientAddr(r))) {
 		return true
 	}
 	w.Header().Set("Retry-After", "1")
@@ -164,10 +164,10 @@ func (s *Server) mayTry(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func (s *Server) maySetup(w http.ResponseWriter, r *http.Request) bool {
-	if isLocal(r) || s.options.AllowRemoteSetup {
+	if s.options.AllowRemoteSetup || isLocal(r) && !s.viaProxy(r) && isOwnUser(r) {
 		return true
 	}
-	writeAuthError(w, http.StatusForbidden, "forbidden", "setup is possible on the server's own machine only")
+	writeAuthError(w, http.StatusForbidden, "forbidden", "setup is possible on the server's own machine only, as the user that runs the server or as root, and not through a proxy")
 	return false
 }
 

@@ -60,7 +60,7 @@ func TestPasswordsDoNotTravelInTheClear(t *testing.T) {
 
 func TestForwardedHeadersCountFromProxiesOnly(t *testing.T) {
 	e := startEdge(t, store.Options{}, live.Options{}, server.Options{
-		AuthRate: 1, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		AuthRate: server.AuthRate{Login: 1}, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 	})
 	try := func(peer string, forwarded ...string) int {
 		headers := []string{"Content-Type", jsonType, "X-Forwarded-Proto", "https"}

@@ -71,7 +71,7 @@ func (s *Server) endSessions(w http.ResponseWriter, r *http.Request) {
 
 // password answers POST /v1/api/auth/password.
 func (s *Server) password(w http.ResponseWriter, r *http.Request) {
-	if !s.mayTry(w, r) || !s.mayCarrySecrets(w, r) {
+	if !s.mayTry(w, r, s.logins) || !s.mayCarrySecrets(w, r) {
 		return
 	}
 	who, err := s.principal(r)

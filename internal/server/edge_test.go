@@ -65,8 +65,8 @@ func startEdgeWith(t testing.TB, so store.Options, lo live.Options, o server.Opt
 	e := engine.New(db, users, append(eo, engine.Options{})[0])
 	hub := live.New(db, e, lo)
 	o.Loopback = true
-	if o.AuthRate == 0 {
-		o.AuthRate = 1000
+	if o.AuthRate.Login == 0 {
+		o.AuthRate.Login = 1000
 	}
 	// A socket waits as long as the test prepares something; a test of these
 	// limits sets them.

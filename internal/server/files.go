@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -124,7 +125,35 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *store.File, content io
 		disposition = "inline"
 	}
 	h.Set("Content-Disposition", named(disposition, f.Name))
-	http.ServeContent(w, r, "", time.Time{}, content)
+	p := newPaced(w)
+	http.ServeContent(pacedFile{w, p}, r, "", time.Time{}, content)
+	p.end()
+}
+
+// pacedFile is a ResponseWriter whose body is paced.
+type pacedFile struct {
+	http.ResponseWriter
+	paced paced
+}
+
+func (f pacedFile) Write(b []byte) (int, error) { return f.paced.Write(b) }
+
+// ReadFrom lets the system copy a file into a connection, a piece at a time.
+func (f pacedFile) ReadFrom(r io.Reader) (n int64, err error) {
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		limited = &io.LimitedReader{R: r, N: math.MaxInt64}
+	}
+	for limited.N > 0 {
+		f.paced.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
+		k, err := io.Copy(f.ResponseWriter, &io.LimitedReader{R: limited.R, N: min(answerChunk, limited.N)})
+		n += k
+		limited.N -= k
+		if err != nil || k == 0 {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // named adds the name of a file to a Content-Disposition: in quotes, as clients of
@@ -178,7 +207,7 @@ func (s *Server) signFile(w http.ResponseWriter, r *http.Request) {
 		s.writeBearerError(w, err)
 		return
 	}
-	link, err := s.link(r, who)
+	link, err := s.link(w, r, who)
 	if err != nil {
 		writeFileError(w, asWireError(err))
 		return
@@ -187,14 +216,14 @@ func (s *Server) signFile(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, wire.AppendFileLink(nil, link))
 }
 
-func (s *Server) link(r *http.Request, who *identity.Principal) (*wire.FileLink, error) {
+func (s *Server) link(w http.ResponseWriter, r *http.Request, who *identity.Principal) (*wire.FileLink, error) {
 	if !s.queries.allow(who.UserID) {
 		return nil, wire.NewError(wire.CodeRateLimited, "too many requests; wait a moment")
 	}
 	if !isJSON(r) {
 		return nil, wire.NewError(wire.CodeInvalidInput, "the request needs Content-Type: application/json")
 	}
-	body, err := readBody(r, nil, 16<<10)
+	body, err := readBody(w, r, nil, 16<<10, nil)
 	if err != nil {
 		return nil, wire.NewError(wire.CodeInvalidInput, "the request body is too long or ended early")
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -34,7 +35,14 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 		h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	w.WriteHeader(status)
-	w.Write(body)
+	if len(body) <= smallAnswer {
+		w.Write(body)
+		return
+	}
+	p := newPaced(w)
+	if _, err := p.Write(body); err == nil {
+		p.end()
+	}
 }
 
 // Header values are shared, not made for each answer.
@@ -89,21 +97,45 @@ func writeTooLarge(w http.ResponseWriter, size, limit int64) {
 
 var errBodyTooLarge = errors.New("body too large")
 
-// readBody reads a whole body of at most limit bytes into buf.
-func readBody(r *http.Request, buf []byte, limit int64) ([]byte, error) {
+// slowestBody is how many bytes a second a body comes with at least.
+const slowestBody = 4 << 10
+
+// readBody reads a whole body of at most limit bytes into buf and counts it in
+// hold. The first bytes have the time that http.Server allows, the rest as long
+// as it takes at slowestBody.
+func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64, hold *engine.Hold) ([]byte, error) {
+	rc := http.NewResponseController(w)
 	if n := r.ContentLength; n > int64(cap(buf)) && n <= limit {
+		if err := hold.Add(int(n)); err != nil {
+			return buf, err
+		}
 		buf = make([]byte, 0, n)
 	}
+	var began, extended time.Time
 	for {
+		if n := len(buf); n > 0 { // the first bytes were not all
+			now := time.Now()
+			if began.IsZero() {
+				began = now
+			}
+			if now.Sub(extended) > time.Second {
+				extended = now
+				rc.SetReadDeadline(began.Add(bodyTimeout + time.Duration(n)*time.Second/slowestBody))
+			}
+		}
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		if r.ContentLength < 0 && err == nil {
+			err = hold.Add(n)
+		}
 		if int64(len(buf)) > limit {
 			return buf, errBodyTooLarge
 		}
 		if err == io.EOF {
+			rc.SetReadDeadline(time.Time{})
 			return buf, nil
 		}
 		if err != nil {
@@ -130,12 +162,7 @@ func isLocal(r *http.Request) bool {
 	if ip == nil || !ip.IsLoopback() {
 		return false
 	}
-	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "X-Forwarded-Host"} {
-		if r.Header.Get(h) != "" {
-			return false
-		}
-	}
-	return isLoopbackName(r.Host)
+	return !isProxied(r) && isLoopbackName(r.Host)
 }
 
 // isLoopbackName reports whether host[:port] names this machine.

@@ -39,7 +39,7 @@ type Options struct {
 
 	MaxBody          int64         // bytes of a request; default 10 MiB
 	MaxMessage       int           // bytes of a WebSocket message; default 1 MiB
-	AuthRate         int           // logins, refreshes and setups a second and network; default 20
+	AuthRate         AuthRate      // of a network
 	QueryRate        int           // requests a second and user; 0: no limit
 	MaxQueue         int           // bytes of changes that wait for one socket; default 4 MiB
 	MessageRate      int           // WebSocket messages a second and socket; default 1,000
@@ -56,6 +56,15 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
+// AuthRate is how many requests a second and network the routes of signing in
+// take, each for itself: so that a flood of one kind refuses none of another.
+type AuthRate struct {
+	Login   int // and changes of a password; default 20
+	Refresh int // default Login
+	Socket  int // sign-ins of sockets that fail; default Login
+	Setup   int // default Login
+}
+
 // DefaultMaxSockets is how many sockets a server takes.
 const DefaultMaxSockets = 100_000
 
@@ -69,13 +78,14 @@ type Server struct {
 	accounts *account.Service
 	origins  origins
 	mux      *http.ServeMux
-	logins   *limiter
-	signups  *limiter // what sends mails or makes accounts
-	redeems  *limiter // codes and links that are redeemed
-	queries  *limiter
-	sockets  sockets
-	stop     context.CancelFunc
-	done     sync.WaitGroup
+	// By network; each kind of request has attempts of its own.
+	logins, refreshes, socketSignIns, setups *limiter
+	signups                                  *limiter // what sends mails or makes accounts
+	redeems                                  *limiter // codes and links that are redeemed
+	queries                                  *limiter
+	sockets                                  sockets
+	stop                                     context.CancelFunc
+	done                                     sync.WaitGroup
 }
 
 // New makes a server and starts what watches its sockets. Close ends that.
@@ -83,7 +93,10 @@ func New(users *identity.Service, a *account.Service, e *engine.Engine, hub *liv
 	def(&o.MaxBody, 10<<20)
 	def(&o.MaxMessage, 1<<20)
 	def(&o.MaxQueue, 4<<20)
-	def(&o.AuthRate, 20)
+	def(&o.AuthRate.Login, 20)
+	def(&o.AuthRate.Refresh, o.AuthRate.Login)
+	def(&o.AuthRate.Socket, o.AuthRate.Login)
+	def(&o.AuthRate.Setup, o.AuthRate.Login)
 	def(&o.MessageRate, 1000)
 	def(&o.AuthTimeout, 3*time.Second)
 	def(&o.ClientTimeout, 10*time.Second)
@@ -101,9 +114,10 @@ func New(users *identity.Service, a *account.Service, e *engine.Engine, hub *liv
 		options: o, users: users, accounts: a, engine: e, hub: hub, files: f, stop: cancel,
 		origins: newOrigins(o.AllowedOrigins, o.Loopback),
 		mux:     http.NewServeMux(),
-		logins:  newLimiter(o.AuthRate),
-		signups: newLimiter(o.AuthRate),
-		redeems: newLimiter(o.AuthRate),
+		logins:  newLimiter(o.AuthRate.Login), refreshes: newLimiter(o.AuthRate.Refresh),
+		socketSignIns: newLimiter(o.AuthRate.Socket), setups: newLimiter(o.AuthRate.Setup),
+		signups: newLimiter(o.AuthRate.Login),
+		redeems: newLimiter(o.AuthRate.Login),
 		queries: newLimiter(o.QueryRate),
 	}
 	s.sockets.init(s)
@@ -191,6 +205,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength > limit {
 		writeTooLarge(w, r.ContentLength, limit)
 		return
+	}
+	if r.ContentLength == 0 {
+		http.NewResponseController(w).SetReadDeadline(time.Time{}) // nothing more is to come
 	}
 	if isFileRoute(r.URL.Path) { // as it was sent, before a path with .. becomes another
 		s.file(w, r)

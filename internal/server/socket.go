@@ -45,7 +45,7 @@ type socket struct {
 	proto wire.Protocol
 	form  form        // that frames of subscriptions are sent in
 	tried bool        // an authenticate message came: the timer for it has ended
-	known bool        // it does not count any more towards those not signed in
+	user  string      // for whom it counts; "": for its network, as one not signed in
 	timer *time.Timer // of what the authentication waits for next
 	subs  map[string]*live.Subscription
 	gone  bool
@@ -146,19 +146,22 @@ func (k *socket) disconnected() {
 
 // left takes a socket that is gone off what the server counts.
 func (k *socket) left() {
-	k.isKnown()
-	k.s.sockets.dismiss()
+	k.mu.Lock()
+	user := k.user
+	k.mu.Unlock()
+	k.s.sockets.dismiss(user, k.network)
 }
 
-// isKnown takes the socket off those that have not signed in, once.
-func (k *socket) isKnown() {
+// isKnown counts the socket for its user from now on. It reports whether that one
+// may have it.
+func (k *socket) isKnown(user string) bool {
 	k.mu.Lock()
-	before := k.known
-	k.known = true
-	k.mu.Unlock()
-	if !before {
-		k.s.sockets.known(k.network)
+	defer k.mu.Unlock()
+	if k.gone || k.user != "" {
+		return true
 	}
+	k.user = user
+	return k.s.sockets.known(k.network, user)
 }
 
 // tooMuch is called when a client that has not signed in sends more than that

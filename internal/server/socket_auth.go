@@ -25,7 +25,7 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 		k.welcome()
 		return
 	}
-	if k.s.logins.exhausted(k.network) {
+	if k.s.socketSignIns.exhausted(k.network) {
 		k.refuse("RATE_LIMITED", "Too many authentication attempts; wait a second")
 		return
 	}
@@ -34,12 +34,16 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 		who, err = k.s.users.Verify(context.Background(), token)
 	}
 	if err != nil {
-		k.s.logins.allow(k.network) // failures count, so that guessing is slow
+		k.s.socketSignIns.allow(k.network) // failures count, so that guessing is slow
 		k.refuse(authCode(err), "Invalid credentials")
 		return
 	}
 	if before != nil && (before.UserID != who.UserID || before.Issuer != who.Issuer) {
 		k.refuse(wire.CodeIdentityChanged, "the token belongs to another user; open a new socket for them")
+		return
+	}
+	if !k.isKnown(who.UserID) {
+		k.refuse(wire.CodeRateLimited, "you have as many sockets as the server has for one user now; close others first")
 		return
 	}
 	k.mu.Lock()
@@ -61,7 +65,6 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 	}
 	k.watchExpiry()
 	k.mu.Unlock()
-	k.isKnown()
 	k.conn.trust()
 	k.welcome()
 }

@@ -22,6 +22,7 @@ type sockets struct {
 	open     map[*socket]struct{} // mu guards it and the rest
 	admitted int                  // those that connect included
 	unknown  map[string]int       // of them not signed in, by network
+	users    map[string]int       // of them signed in, by user
 	closing  bool
 	empty    chan struct{} // closed when closing and none is open
 }
@@ -31,6 +32,7 @@ func (l *sockets) init(s *Server) {
 	l.upgrader = newUpgrader(s.options.MaxMessage)
 	l.open = make(map[*socket]struct{})
 	l.unknown = make(map[string]int)
+	l.users = make(map[string]int)
 	l.empty = make(chan struct{})
 }
 
@@ -45,7 +47,7 @@ func (l *sockets) admit(network string) *wire.Error {
 		return wire.NewError(wire.CodeUnavailable, "the server is shutting down")
 	case l.admitted >= l.s.options.MaxSockets:
 		return wire.NewError(wire.CodeUnavailable, "the server has as many connections as it takes")
-	case l.unknown[network] >= l.s.options.MaxUnknown:
+	case l.unknown[network] >= l.s.options.MaxUnknown || !l.mayHave(l.unknown[network], l.admitted):
 		return wire.NewError(wire.CodeUnavailable, "too many connections from this network have not signed in")
 	}
 	l.admitted++
@@ -53,20 +55,43 @@ func (l *sockets) admit(network string) *wire.Error {
 	return nil
 }
 
-// known takes one who has signed in off those of a network who have not.
-func (l *sockets) known(network string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.unknown[network]--; l.unknown[network] <= 0 {
-		delete(l.unknown, network)
-	}
+// mayHave reports whether whoever has so many sockets may have one more, when
+// there are so many of all: when most places are taken, nobody may have more than
+// are left for others.
+func (l *sockets) mayHave(has, all int) bool {
+	places := l.s.options.MaxSockets
+	return all < places-places/4 || has < places-all
 }
 
-// dismiss is the end of one who was admitted.
-func (l *sockets) dismiss() {
+// known takes one who has signed in off those of a network who have not, and
+// counts it for the user. It reports whether that one may have it.
+func (l *sockets) known(network, user string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leave(l.unknown, network)
+	may := l.mayHave(l.users[user], l.admitted-1)
+	l.users[user]++
+	return may
+}
+
+// dismiss is the end of one who was admitted: of a user who has signed in, or of
+// somebody unknown from a network.
+func (l *sockets) dismiss(user, network string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.admitted--
+	if user != "" {
+		l.leave(l.users, user)
+	} else {
+		l.leave(l.unknown, network)
+	}
+}
+
+// leave counts one less of key. The caller holds mu.
+func (l *sockets) leave(counts map[string]int, key string) {
+	if counts[key]--; counts[key] <= 0 {
+		delete(counts, key)
+	}
 }
 
 // add takes a socket that is connected; false when the server is closing.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -13,12 +14,16 @@ import (
 // buffers holds the bodies of small requests and answers for the next ones.
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-type buffer struct{ in, out []byte }
+type buffer struct {
+	in, out []byte
+	hold    engine.Hold // what the request holds
+}
 
 // keepBuffer is the largest buffer that is kept.
 const keepBuffer = 64 << 10
 
 func (b *buffer) release() {
+	b.hold.Release()
 	if cap(b.in) <= keepBuffer && cap(b.out) <= keepBuffer {
 		buffers.Put(b)
 	}
@@ -34,6 +39,7 @@ func (s *Server) sql(w http.ResponseWriter, r *http.Request) {
 	}
 	buf := buffers.Get().(*buffer)
 	defer buf.release()
+	buf.hold = s.engine.Memory().Hold(who.UserID)
 	res := wire.Response{}
 	if err := s.decodeAndRun(w, r, who, buf, &res); err != nil {
 		if errors.Is(err, errBodyTooLarge) {
@@ -48,12 +54,11 @@ func (s *Server) sql(w http.ResponseWriter, r *http.Request) {
 		res.Err = hideTable(who, asWireError(err))
 	}
 	res.Took = float64(time.Since(start).Microseconds()) / 1000
-	buf.out = wire.AppendResponse(buf.out[:0], &res)
 	status := statusOf(res.Err)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	writeJSON(w, status, buf.out)
+	answer(w, status, buf, &res)
 }
 
 func (s *Server) decodeAndRun(w http.ResponseWriter, r *http.Request, who *identity.Principal, buf *buffer, res *wire.Response) error {
@@ -61,24 +66,30 @@ func (s *Server) decodeAndRun(w http.ResponseWriter, r *http.Request, who *ident
 		return wire.NewError(wire.CodeRateLimited, "too many requests; wait a moment")
 	}
 	if isUpload(r) {
-		return s.upload(w, r, who, res)
+		return s.upload(w, r, who, buf, res)
 	}
 	if !isJSON(r) {
 		return wire.NewError(wire.CodeInvalidInput, "the request needs Content-Type: application/json, or multipart/form-data for files")
 	}
 	var err error
-	if buf.in, err = readBody(r, buf.in[:0], s.options.MaxBody); err != nil {
-		if errors.Is(err, errBodyTooLarge) {
-			return err
-		}
-		return wire.NewError(wire.CodeInvalidInput, "the request body ended early")
+	if buf.in, err = readBody(w, r, buf.in[:0], s.options.MaxBody, &buf.hold); err != nil {
+		return bodyError(err)
 	}
 	req, bad := wire.DecodeRequest(buf.in)
 	if bad != nil {
 		return bad
 	}
-	res.Results, err = s.engine.Run(r.Context(), who, req)
+	res.Results, err = s.engine.RunCounted(r.Context(), who, req, &buf.hold)
 	return err
+}
+
+// bodyError is what is said of a body that could not be read.
+func bodyError(err error) error {
+	var coded *wire.Error
+	if errors.Is(err, errBodyTooLarge) || errors.As(err, &coded) {
+		return err
+	}
+	return wire.NewError(wire.CodeInvalidInput, "the request body ended early, or came too slowly")
 }
 
 func asWireError(err error) *wire.Error {

@@ -106,14 +106,15 @@ func (s *Server) topicBody(w http.ResponseWriter, r *http.Request) (who *identit
 		return nil, nil, false
 	}
 	body = buffers.Get().(*buffer)
-	if body.in, err = readBody(r, body.in[:0], s.options.MaxBody); err == nil {
+	body.hold = s.engine.Memory().Hold(who.UserID)
+	if body.in, err = readBody(w, r, body.in[:0], s.options.MaxBody, &body.hold); err == nil {
 		return who, body, true
 	}
 	body.release()
 	if errors.Is(err, errBodyTooLarge) {
 		writeTooLarge(w, 0, s.options.MaxBody)
 	} else {
-		s.writeTopicError(w, wire.NewError(wire.CodeInvalidInput, "the request body ended early"))
+		s.writeTopicError(w, bodyError(err))
 	}
 	return nil, nil, false
 }

@@ -17,11 +17,12 @@ func isUpload(r *http.Request) bool {
 	return r.URL.Path == "/v1/api/sql" && strings.EqualFold(strings.TrimSpace(media), "multipart/form-data")
 }
 
-// stalled is how long a client may send no byte of an upload.
-const stalled = time.Minute
+// stalled is how long a client may send no byte of an upload. All of it comes
+// with slowestBody at least.
+const stalled = 30 * time.Second
 
 // upload runs a statement that comes as a form.
-func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *identity.Principal, res *wire.Response) error {
+func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *identity.Principal, buf *buffer, res *wire.Response) error {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return wire.NewError(wire.CodeInvalidInput, "a request with files takes no Content-Encoding; send it as it is")
 	}
@@ -42,7 +43,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, who *identity.Pr
 	if s.users.Revoked(who) {
 		return wire.NewError(wire.CodeInvalidCredentials, "Invalid credentials")
 	}
-	res.Results, err = u.Run(r.Context(), s.engine, who)
+	res.Results, err = u.Run(r.Context(), s.engine, who, &buf.hold)
 	return err
 }
 
@@ -53,6 +54,8 @@ type formBody struct {
 	left     int64
 	tooLarge bool
 	rc       *http.ResponseController
+	began    time.Time
+	read     int64
 	extended time.Time
 }
 
@@ -67,11 +70,19 @@ func (b *formBody) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	if now := time.Now(); now.Sub(b.extended) > time.Second {
+		if b.extended.IsZero() {
+			b.began = now
+		}
 		b.extended = now
-		b.rc.SetReadDeadline(now.Add(stalled))
+		until := b.began.Add(stalled + time.Duration(b.read)*time.Second/slowestBody)
+		if soon := now.Add(stalled); soon.Before(until) {
+			until = soon
+		}
+		b.rc.SetReadDeadline(until)
 	}
 	n, err := b.body.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
+	b.read += int64(n)
 	return n, err
 }
 

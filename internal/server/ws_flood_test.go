@@ -191,10 +191,10 @@ func TestSocketsHaveALimit(t *testing.T) {
 	wrong.c.CloseNow()
 	// Two of three are known, and one has gone.
 	wait(t, func() bool { return s.edge.Sockets() == 3 })
-	for range 2 {
-		k, _, err := tryDial(t, s.Server, "", "Authorization", "Bearer "+mint(t, "alice"))
+	for _, user := range []string{"root", "admin"} {
+		k, _, err := tryDial(t, s.Server, "", "Authorization", "Bearer "+mint(t, user))
 		for deadline := time.Now().Add(patience); err != nil && time.Now().Before(deadline); {
-			k, _, err = tryDial(t, s.Server, "", "Authorization", "Bearer "+mint(t, "alice"))
+			k, _, err = tryDial(t, s.Server, "", "Authorization", "Bearer "+mint(t, user))
 		}
 		if err != nil {
 			t.Fatal(err)
