@@ -20,7 +20,7 @@ var (
 	seconds  = flag.Float64("seconds", 2, "length of one run")
 	rounds   = flag.Int("rounds", 5, "runs of each, in turn; the median counts")
 	inFlight = flag.Int("c", 16, "requests in flight")
-	only     = flag.String("only", "", "sql, live, topics, auth, queries, files, or a part of live (latency, fanout, filters, elsewhere, sockets): measure only that")
+	only     = flag.String("only", "", "sql, live, topics, auth, queries, files, neighbour, or a part of live (latency, fanout, filters, elsewhere, sockets): measure only that")
 	echoMode = flag.Bool("echo", false, "be the echo (used by the program itself)")
 	crowdOf  = flag.String("crowd", "", "be a crowd of sockets (likewise)")
 	bareMode = flag.Bool("broadcast", false, "be the bare broadcast (likewise)")
@@ -61,6 +61,8 @@ func run() error {
 		return measureQueries()
 	case "files":
 		return measureFiles()
+	case "neighbour":
+		return measureNeighbour()
 	}
 	fmt.Printf("%s, %d CPUs, %d in flight, %d rounds of %gs, median of the rounds\n\n", runtime.Version(), runtime.NumCPU(), *inFlight, *rounds, *seconds)
 	fmt.Printf("%-34s %10s %10s %7s %8s %8s %8s %9s %9s\n", "path", "kalam/s", "echo/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "RSS MB", "own MB")

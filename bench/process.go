@@ -101,22 +101,28 @@ func startKalam(binary string) (*process, error) {
 		return nil, err
 	}
 	p.dir = dir
-	body := fmt.Sprintf(`{"user":"admin","password":%q}`, password)
-	res, err := http.Post("http://"+p.addr+"/v1/api/auth/login", "application/json", strings.NewReader(body))
-	if err != nil {
+	if p.token, err = p.login("admin"); err != nil {
 		p.stop()
 		return nil, err
+	}
+	return p, nil
+}
+
+// login signs a user of the demo data in and gives the token.
+func (p *process) login(user string) (string, error) {
+	body := fmt.Sprintf(`{"user":%q,"password":%q}`, user, password)
+	res, err := http.Post("http://"+p.addr+"/v1/api/auth/login", "application/json", strings.NewReader(body))
+	if err != nil {
+		return "", err
 	}
 	defer res.Body.Close()
 	var in struct {
 		Token string `json:"access_token"`
 	}
 	if err := json.NewDecoder(res.Body).Decode(&in); err != nil || in.Token == "" {
-		p.stop()
-		return nil, fmt.Errorf("login: %s", res.Status)
+		return "", fmt.Errorf("login: %s", res.Status)
 	}
-	p.token = in.Token
-	return p, nil
+	return in.Token, nil
 }
 
 // fill makes the table with n rows, a thousand in a statement.
