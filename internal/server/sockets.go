@@ -60,7 +60,7 @@ func (l *sockets) admit(network string) *wire.Error {
 // are left for others.
 func (l *sockets) mayHave(has, all int) bool {
 	places := l.s.options.MaxSockets
-	return all < places-places/4 || has < places-all
+	return all < places-places/4 || has <= places-all
 }
 
 // known takes one who has signed in off those of a network who have not, and
