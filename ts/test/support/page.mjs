@@ -91,7 +91,7 @@ export function blocks(page = readFileSync(pagePath, 'utf8')) {
 
 // What the page leaves open: the app's token store, a token endpoint, and the
 // text in angle brackets; and a look at the requests that go out.
-const supplied = `
+export const supplied = `
 const realFetch = globalThis.fetch;
 let refreshToken = '';
 const requests: { line: string; token: string }[] = [];
