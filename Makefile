@@ -41,11 +41,8 @@ soak: ## a million random changes over bad connections, a server that is killed,
 	KALAM_DELIVERY_CHANGES=$(CHANGES) go test -count=1 -timeout 3h -v -run TestEveryChangeIsDeliveredOnce ./internal/node
 	KALAM_FILE_CRASH_ROUNDS=100 go test -count=1 -timeout 1h -run TestCrashLeavesNoFileWithoutARow ./internal/node
 	KALAM_SNAPSHOT_ROWS=1000 go test -count=1 -timeout 1h -run TestStalledSnapshots ./internal/server
-<<<<<<< HEAD
 	KALAM_COMPARE_STATEMENTS=$(STATEMENTS) .ci/postgres go test -count=1 -timeout 3h -tags postgres -run TestRandomStatementsAnswerAsPostgreSQLDoes ./internal/engine
-=======
 	KALAM_HOSTILE_ROUNDS=20000 go test -count=1 -timeout 1h -v -run TestHostileUserEndsNothingOfOthers ./internal/node
->>>>>>> d062238 (Run a random hostile user beside a neighbour, and write down what is protected)
 	KALAM_RECONNECTS=10000 go test -count=1 -run TestReconnectsLeaveNothingBehind ./client
 
 fuzz: ## fuzz each target for FUZZTIME (60s), and run ISOLATION random statements (1000000)
