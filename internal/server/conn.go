@@ -4,6 +4,7 @@ import (
 	"bufio"
 	endian "encoding/binary"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -50,11 +51,12 @@ func newUpgrader(maxMessage int) *gws.Upgrader {
 
 // serve upgrades the request and reads from the connection until it ends.
 func serve(u *gws.Upgrader, w http.ResponseWriter, r *http.Request, h wsHandler) error {
-	raw, _, err := http.NewResponseController(w).Hijack()
+	raw, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return err
 	}
-	g := &guard{Conn: raw, tooMuch: h.tooMuch, allowed: strangerBytes}
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	g := &guard{Conn: raw, tooMuch: h.tooMuch, early: slices.Clone(early), allowed: strangerBytes}
 	c, err := u.UpgradeFromConn(g, bufio.NewReaderSize(g, 1024), r)
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ type guard struct {
 	trusted atomic.Bool
 
 	// Of the goroutine that reads.
+	early   []byte // what came with the request and is not read yet
 	allowed uint64 // bytes that frames may still hold
 	payload uint64 // bytes until the next frame
 	head    []byte // what has come of the next frame's header
@@ -32,13 +33,24 @@ func (g *guard) trust() { g.trusted.Store(true) }
 
 // Read implements net.Conn.
 func (g *guard) Read(p []byte) (int, error) {
-	n, err := g.Conn.Read(p)
+	n, err := g.read(p)
 	if g.trusted.Load() || g.allows(p[:n]) {
 		return n, err
 	}
 	g.tooMuch()
 	io.Copy(io.Discard, g.Conn) // until the close frame has been sent and answered, or its time is over
 	return 0, io.ErrUnexpectedEOF
+}
+
+func (g *guard) read(p []byte) (int, error) {
+	if len(g.early) == 0 {
+		return g.Conn.Read(p)
+	}
+	n := copy(p, g.early)
+	if g.early = g.early[n:]; len(g.early) == 0 {
+		g.early = nil
+	}
+	return n, nil
 }
 
 // allows reports whether b, which follows what came before, belongs to frames

@@ -278,6 +278,39 @@ func TestFramesThatAreTooLargeEndTheSocket(t *testing.T) {
 	open(t, s.Server, "alice")
 }
 
+// TestFramesThatComeWithTheUpgradeAreRead sends frames in one packet with the
+// request, before the server has answered it.
+func TestFramesThatComeWithTheUpgradeAreRead(t *testing.T) {
+	t.Parallel()
+	s := startEdge(t, store.Options{}, live.Options{}, server.Options{})
+	text := func(message string) string {
+		return "\x81\xfe" + string([]byte{byte(len(message) >> 8), byte(len(message))}) + "\x00\x00\x00\x00" + message
+	}
+	for _, c := range []struct{ frames, want string }{
+		{text(`{"type":"authenticate","token":` + quote(mint(t, "alice")) + `}`), `"auth_success"`},
+		{text(`{"type":"authenticate","token":"nonsense"}`), `"auth_error"`},
+		{text(`{"type":"nonsense"}`), `"PROTOCOL"`},
+		{"\x81\xff\x40\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", `"MESSAGE_TOO_LARGE"`},
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"+c.frames)
+		var got []byte
+		for b := make([]byte, 4096); err == nil && !strings.Contains(string(got), c.want); {
+			var n int
+			n, err = conn.Read(b)
+			got = append(got, b[:n]...)
+		}
+		if err != nil {
+			t.Errorf("%q: got %q, %v", c.frames, got, err)
+		}
+	}
+}
+
 // TestExpiredRowsAreDeletes watches a STREAM table whose rows live a second.
 func TestExpiredRowsAreDeletes(t *testing.T) {
 	t.Parallel()
