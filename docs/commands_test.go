@@ -56,7 +56,6 @@ type reader struct {
 	home  string
 	env   []string
 	ports *strings.Replacer
-	kept  string // lines that set variables of the terminal
 }
 
 func newReader(t *testing.T, url string) *reader {
@@ -75,7 +74,7 @@ func newReader(t *testing.T, url string) *reader {
 // command is a script in a terminal of the reader; its process group ends with
 // the test.
 func (r *reader) command(script string) *exec.Cmd {
-	cmd := exec.Command("bash", "-ec", r.kept+r.ports.Replace(script))
+	cmd := exec.Command("bash", "-ec", "[ ! -e .terminal ] || . ./.terminal\n"+r.ports.Replace(script))
 	cmd.Env, cmd.Dir, cmd.Stdin = r.env, r.home, strings.NewReader(servertest.Password+"\n")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r.t.Cleanup(func() {
@@ -86,19 +85,24 @@ func (r *reader) command(script string) *exec.Cmd {
 	return cmd
 }
 
-// does runs a block of commands and returns what it prints.
+var assignment = regexp.MustCompile(`(?m)^(\w+)=`)
+
+// does runs a block of commands and returns what it prints. Later blocks have the
+// variables that it sets, as in one terminal.
 func (r *reader) does(script string) string {
 	r.t.Helper()
-	cmd := r.command(script)
+	kept := ""
+	for _, m := range assignment.FindAllStringSubmatch(script, -1) {
+		kept += "declare -p " + m[1] + " >>.terminal\n"
+	}
+	cmd := r.command(script + kept)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		r.t.Fatalf("%v\n%s\n%s%s", err, script, &out, &errs)
 	}
-	for line := range strings.Lines(script) {
-		if regexp.MustCompile(`^\w+=`).MatchString(line) {
-			r.kept += line
-		}
+	if strings.Contains(out.String(), `"error":`) { // curl ends well whatever is answered
+		r.t.Errorf("%s\n%s", script, &out)
 	}
 	return out.String()
 }
