@@ -58,6 +58,10 @@ var (
 		SQL:  "UPDATE codes SET tries = tries - 1 WHERE address_key = ?1 AND purpose = ?2",
 		Args: []wire.Type{blob, text},
 	}
+	dropPassword = &store.Stmt{
+		SQL:  "UPDATE codes SET password_hash = ?3 WHERE address_key = ?1 AND purpose = ?2",
+		Args: []wire.Type{blob, text, text},
+	}
 	// Each new code takes two old ones along.
 	deleteOldCodes = &store.Stmt{
 		SQL: `DELETE FROM codes WHERE (address_key, purpose) IN
@@ -102,9 +106,19 @@ func (s *Service) codeHash(c *code, digits string) []byte {
 	return s.users.SecretHash("code", string(c.purpose)+"\x00"+string(c.addressKey)+"\x00"+digits)
 }
 
+// known reports whether redeeming a code does something.
+func (c *code) known() bool { return c.userID != "" || c.role != "" }
+
 // issue stores a code in place of one that the address has for the purpose, and
-// queues its mail unless the address has had too many. silent sends none.
+// queues its mail unless the address has had too many. silent sends none, and
+// does the same work.
 func (s *Service) issue(tx *store.Tx, c *code, flow Flow, silent bool) error {
+	return s.store(tx, c, flow, mail.Message{Purpose: c.purpose, User: c.userID, Withheld: silent})
+}
+
+// store is issue with the mail that the address gets. A mail about another
+// purpose than that of the code does not contain the code.
+func (s *Service) store(tx *store.Tx, c *code, flow Flow, m mail.Message) error {
 	number, err := digits()
 	if err != nil {
 		return err
@@ -128,12 +142,14 @@ func (s *Service) issue(tx *store.Tx, c *code, flow Flow, silent bool) error {
 	_, err = tx.Exec(insertCode, key, purpose, wire.TextValue(c.address), wire.TextValue(c.userID), wire.BytesValue(c.hash),
 		wire.BytesValue(c.link), wire.BytesValue(c.flow), wire.IntValue(c.tries), wire.IntValue(c.expiresAt), wire.TextValue(c.passwordHash),
 		wire.TextValue(c.name), wire.TextValue(c.role), wire.TextValue(c.invite), wire.TextValue(c.redirectTo))
-	if err != nil || silent {
+	if err != nil {
 		return err
 	}
-	return s.mail.Queue(tx, mail.Message{
-		Purpose: c.purpose, To: c.address, Key: c.addressKey, User: c.userID, Code: number, Link: s.linkTo(token),
-	})
+	m.To, m.Key = c.address, c.addressKey
+	if m.Purpose == c.purpose {
+		m.Code, m.Link = number, s.linkTo(token)
+	}
+	return s.mail.Queue(tx, m)
 }
 
 // linkTo is the address of the page that confirms a link, "" without a public

@@ -87,13 +87,14 @@ func (s *Service) expire(ctx context.Context) {
 // happens by itself every ten minutes.
 func (s *Service) Expire(ctx context.Context) error {
 	for {
-		ids, err := s.users.IdleAnonymous(ctx, s.options.Now().AddDate(0, 0, -s.options.AnonymousDays))
+		since := s.options.Now().AddDate(0, 0, -s.options.AnonymousDays)
+		ids, err := s.users.IdleAnonymous(ctx, since)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
 		for _, id := range ids {
 			err := s.users.Write(ctx, func(tx *store.Tx, trail *identity.Trail) error {
-				return s.remove(tx, id, func() error { return s.users.Abandoned(tx, trail, id) })
+				return s.remove(tx, id, func() error { return s.users.Abandoned(tx, trail, id, since) })
 			})
 			if err != nil {
 				return err

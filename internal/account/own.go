@@ -111,6 +111,9 @@ func (s *Service) Change(ctx context.Context, who *identity.Principal, p Profile
 		}
 	}
 	return p.Email != nil, s.users.Write(ctx, func(tx *store.Tx, trail *identity.Trail) error {
+		if u, err := s.users.UserIn(tx, who.UserID); err != nil || u == nil {
+			return or(err, wire.NewError(wire.CodeInvalidCredentials, "Invalid credentials")) // deleted meanwhile
+		}
 		if p.Name != nil {
 			if err := s.users.SetName(tx, who.UserID, name); err != nil {
 				return err

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"crypto/hmac"
 	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -32,23 +33,67 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) error {
 	if c.role, c.invite, err = s.admit(ctx, in.Invite, c.address); err != nil {
 		return err
 	}
-	pending, err := s.pending(ctx, c.address)
-	if err != nil {
+	for settled := false; err == nil && !settled; {
+		settled, err = s.signUp(ctx, c, in)
+	}
+	return err
+}
+
+// signUp stores a sign-up and sends its mail. It reports false where another
+// sign-up for the address came while the password was hashed: what to do with
+// the passwords is then decided anew. The limit of mails bounds how often.
+func (s *Service) signUp(ctx context.Context, c *code, in SignUp) (settled bool, err error) {
+	var pending *code
+	err = s.db.Read(ctx, func(tx *store.Tx) (err error) {
+		pending, err = s.pending(tx, c.address)
 		return err
+	})
+	if err != nil {
+		return false, err
 	}
 	if c.passwordHash, err = s.pendingHash(ctx, pending, in.Password); err != nil {
-		return err
+		return false, err
 	}
-	return s.db.Write(ctx, func(tx *store.Tx) error {
-		owner, err := s.users.Owner(tx, identity.ByEmail, c.address)
+	err = s.db.Write(ctx, func(tx *store.Tx) error {
+		now, err := s.pending(tx, c.address)
 		if err != nil {
 			return err
 		}
-		if owner == "" {
-			return s.issue(tx, c, in.Flow, false)
+		settled = now == nil && pending == nil || now != nil && pending != nil && hmac.Equal(now.link, pending.link)
+		if !settled {
+			return nil
 		}
-		return s.tellOwner(tx, c.address, owner)
+		owner, err := s.address(tx, c)
+		if err != nil {
+			return err
+		}
+		if owner != "" {
+			return s.tellOwner(tx, c, owner)
+		}
+		if pending != nil && pending.passwordHash != c.passwordHash { // also where no further mail is allowed
+			key, kind := wire.BytesValue(pending.addressKey), wire.TextValue(string(pending.purpose))
+			if _, err := tx.Exec(dropPassword, key, kind, wire.TextValue(dropped)); err != nil {
+				return err
+			}
+		}
+		return s.issue(tx, c, in.Flow, false)
 	})
+	return settled, err
+}
+
+// address looks up the account that signs in with the address of a code, and
+// makes the account's own spelling that of the code: one that is only compared
+// as equal may be somebody else's mailbox.
+func (s *Service) address(tx *store.Tx, c *code) (owner string, err error) {
+	owner, err = s.users.Owner(tx, identity.ByEmail, c.address)
+	if err != nil || owner == "" {
+		return "", err
+	}
+	u, err := s.users.UserIn(tx, owner)
+	if err == nil && u != nil {
+		c.address = u.Email
+	}
+	return owner, err
 }
 
 // checkSignUp refuses what no account can be made from.
@@ -71,24 +116,17 @@ func (s *Service) checkSignUp(email, name, password, redirectTo string) (address
 }
 
 // tellOwner tells the owner of an account that somebody signed up with its
-// address.
-func (s *Service) tellOwner(tx *store.Tx, address, owner string) error {
-	key := s.users.AddressKey(address)
-	allowed, err := s.mail.Allows(tx, key, s.options.MailsPerHour, burst)
-	if err != nil || !allowed {
-		return err
-	}
-	return s.mail.Queue(tx, mail.Message{Purpose: mail.Known, To: address, Key: key, User: owner})
+// address. It stores a code that nobody knows, as for a new address: the work
+// of this request and of those that try codes is the same.
+func (s *Service) tellOwner(tx *store.Tx, c *code, owner string) error {
+	return s.store(tx, &code{purpose: mail.Verify, address: c.address}, "", mail.Message{Purpose: mail.Known, User: owner})
 }
 
-// pending is the sign-up that waits for its code, nil if there is none.
-func (s *Service) pending(ctx context.Context, address string) (c *code, err error) {
-	key := wire.BytesValue(s.users.AddressKey(address))
-	err = s.db.Read(ctx, func(tx *store.Tx) error {
-		c, err = find(tx, selectCode, key, wire.TextValue(string(mail.Verify)))
-		return err
-	})
-	if c != nil && (c.userID != "" || c.role == "" || c.expiresAt <= s.options.Now().UnixMicro()) {
+// pending is what waits for a code that verifies an address, a sign-up or a
+// change of an account, nil if nothing does.
+func (s *Service) pending(tx *store.Tx, address string) (*code, error) {
+	c, err := find(tx, selectCode, wire.BytesValue(s.users.AddressKey(address)), wire.TextValue(string(mail.Verify)))
+	if c != nil && (!c.known() || c.expiresAt <= s.options.Now().UnixMicro()) {
 		c = nil
 	}
 	return c, err
@@ -143,18 +181,17 @@ func (s *Service) SendCode(ctx context.Context, email, purpose, redirectTo strin
 	return s.db.Write(ctx, func(tx *store.Tx) error {
 		c := &code{purpose: kind, address: address, redirectTo: redirectTo}
 		if kind == mail.Verify {
-			waiting, err := find(tx, selectCode, wire.BytesValue(s.users.AddressKey(address)), wire.TextValue(purpose))
+			waiting, err := s.pending(tx, address)
 			if err != nil {
 				return err
 			}
-			known := waiting != nil && waiting.expiresAt > s.options.Now().UnixMicro()
-			if known {
+			if waiting != nil {
 				c = waiting
 				c.redirectTo = redirectTo
 			}
-			return s.issue(tx, c, flow, !known)
+			return s.issue(tx, c, flow, waiting == nil)
 		}
-		owner, err := s.users.Owner(tx, identity.ByEmail, address)
+		owner, err := s.address(tx, c)
 		if err != nil {
 			return err
 		}

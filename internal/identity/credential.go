@@ -47,6 +47,10 @@ var (
 		SQL:  "INSERT INTO credentials (method, subject, user_id, created_at) VALUES (?1, ?2, ?3, ?4)",
 		Args: []wire.Type{text, text, text, integer},
 	}
+	selectID = &store.Stmt{
+		SQL:  "SELECT user_id FROM users WHERE user_id COLLATE NOCASE = ?1 OR user_id COLLATE NOCASE = ?2 LIMIT 1",
+		Args: []wire.Type{text, text}, Cols: []wire.Type{text},
+	}
 	dropCredentials   = &store.Stmt{SQL: "DELETE FROM credentials WHERE user_id = ?1", Args: []wire.Type{text}}
 	deleteCredentials = &store.Stmt{
 		SQL:  "DELETE FROM credentials WHERE user_id = ?1 AND method = ?2",
@@ -75,11 +79,11 @@ func (s *Service) SetCredential(tx *store.Tx, id, method, name string) error {
 		return ErrTaken
 	}
 	if method == ByName {
-		taken, err := findUser(tx, name)
+		taken, err := isID(tx, name)
 		if err != nil {
 			return err
 		}
-		if taken != nil {
+		if taken {
 			return ErrTaken
 		}
 	}
@@ -90,17 +94,30 @@ func (s *Service) SetCredential(tx *store.Tx, id, method, name string) error {
 	return err
 }
 
+// isID reports whether a name reads like the id of a user, present or dropped.
+func isID(tx *store.Tx, name string) (taken bool, err error) {
+	err = tx.Query(selectID, []wire.Value{wire.TextValue(name), wire.TextValue(Fold(name))}, func([]wire.Value) error {
+		taken = true
+		return nil
+	})
+	return taken, err
+}
+
+// methodOf is how somebody signs in with a name that is not an id.
+func methodOf(name string) string {
+	if strings.Contains(name, "@") {
+		return ByEmail
+	}
+	return ByName
+}
+
 // signInUser finds the user that somebody signs in as: by id, or by what an account
 // signs in with.
 func (s *Service) signInUser(tx *store.Tx, name string) (*userRow, error) {
 	if u, err := findUser(tx, name); err != nil || u != nil {
 		return u, err
 	}
-	method := ByName
-	if strings.Contains(name, "@") {
-		method = ByEmail
-	}
-	id, err := s.Owner(tx, method, name)
+	id, err := s.Owner(tx, methodOf(name), name)
 	if err != nil || id == "" {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ var (
 		SQL:  "UPDATE users SET erased_at = ?2 WHERE user_id = ?1 AND erased_at = 0",
 		Args: []wire.Type{text, integer},
 	}
+	isErasing      = &store.Stmt{SQL: "SELECT user_id FROM users WHERE user_id = ?1 AND erased_at = 0", Args: []wire.Type{text}, Cols: []wire.Type{text}}
 	selectErasing  = &store.Stmt{SQL: "SELECT user_id FROM users WHERE erased_at = 0", Cols: []wire.Type{text}}
 	deleteSessions = &store.Stmt{
 		SQL:  "DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions WHERE user_id = ?1 LIMIT ?2)",
@@ -68,11 +69,19 @@ func (s *Service) Leave(tx *store.Tx, trail *Trail, p *Principal, addr string) e
 	return s.drop(tx, u, true)
 }
 
-// Abandoned drops an anonymous account that nobody can sign in to any more, with
-// its data: EraseUser follows.
-func (s *Service) Abandoned(tx *store.Tx, trail *Trail, id string) error {
+// Abandoned drops one of IdleAnonymous with its data: EraseUser follows. An
+// account that was used or upgraded meanwhile stays.
+func (s *Service) Abandoned(tx *store.Tx, trail *Trail, id string, since time.Time) error {
+	still := false
+	err := tx.Query(isAbandoned, []wire.Value{wire.IntValue(since.UnixMicro()), wire.TextValue(id)}, func([]wire.Value) error {
+		still = true
+		return nil
+	})
+	if err != nil || !still {
+		return err
+	}
 	u, err := findUser(tx, id)
-	if err != nil || !u.active() || u.authType != AuthAnonymous {
+	if err != nil {
 		return err
 	}
 	trail.add(event{action: auditUserDropped, subject: id, method: "expiry", details: "idle anonymous account, with its data"})
@@ -114,6 +123,7 @@ func leftBehind(tx *store.Tx, actor *Principal, id string) (*userRow, error) {
 
 // EraseUser removes the data of a user who was dropped with cascade, and returns
 // when nothing of it is left but the id. What it does not reach is removed later.
+// The data of every other user stays.
 func (s *Service) EraseUser(ctx context.Context, name string) error {
 	id, err := checkName(name)
 	if err != nil {
@@ -121,6 +131,14 @@ func (s *Service) EraseUser(ctx context.Context, name string) error {
 	}
 	s.erasing.Lock()
 	defer s.erasing.Unlock()
+	erase := false
+	err = s.db.Query(ctx, isErasing, []wire.Value{wire.TextValue(id)}, func([]wire.Value) error {
+		erase = true
+		return nil
+	})
+	if err != nil || !erase {
+		return err
+	}
 	if err := s.db.EraseUser(ctx, id); err != nil {
 		return err
 	}

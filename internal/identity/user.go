@@ -288,6 +288,14 @@ func (s *Service) CreateUser(tx *store.Tx, trail *Trail, p *PreparedUser) error 
 			return err
 		}
 	}
+	// An id comes before a name at sign-in, so it must not take one.
+	owner, err := s.Owner(tx, methodOf(u.id), u.id)
+	if err != nil {
+		return err
+	}
+	if owner != "" {
+		return wire.NewError(wire.CodeAlreadyExists, "user '", u.id, "' already exists: it is what the account ", owner, " signs in with")
+	}
 	if u.authType == AuthOIDC {
 		if err := freeSubject(tx, u.authData); err != nil {
 			return err

@@ -58,6 +58,10 @@ type Message struct {
 	User    string // id of the account that it is about, "" for none
 	Code    string // six digits, "" for none
 	Link    string // "" for none
+
+	// Withheld counts the mail and never sends it: nobody has asked to get mails
+	// at the address.
+	Withheld bool
 }
 
 // Service is the queue and its sender. It is safe for concurrent use.
@@ -135,8 +139,8 @@ var (
 
 	insertMail = &store.Stmt{
 		SQL: `INSERT INTO mail (purpose, recipient, masked, address_key, user_id, code, link, state, tries, created_at, next_at)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', 0, ?8, ?8)`,
-		Args: []wire.Type{text, text, text, blob, text, text, text, integer},
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, 0, ?8, ?8)`,
+		Args: []wire.Type{text, text, text, blob, text, text, text, integer, text},
 	}
 	// Each new mail takes two old ones along.
 	deleteOldMail = &store.Stmt{
@@ -179,8 +183,12 @@ func (s *Service) Queue(tx *store.Tx, m Message) error {
 	if _, err := tx.Exec(deleteOldMail, wire.IntValue(now.Add(-keptFor).UnixMicro())); err != nil {
 		return err
 	}
-	_, err := tx.Exec(insertMail, wire.TextValue(string(m.Purpose)), wire.TextValue(m.To), wire.TextValue(Mask(m.To)), wire.BytesValue(m.Key),
-		wire.TextValue(m.User), wire.TextValue(m.Code), wire.TextValue(m.Link), wire.IntValue(now.UnixMicro()))
+	state, masked := "queued", Mask(m.To)
+	if m.Withheld {
+		state, m.To, m.Code, m.Link = "withheld", "", "", ""
+	}
+	_, err := tx.Exec(insertMail, wire.TextValue(string(m.Purpose)), wire.TextValue(m.To), wire.TextValue(masked), wire.BytesValue(m.Key),
+		wire.TextValue(m.User), wire.TextValue(m.Code), wire.TextValue(m.Link), wire.IntValue(now.UnixMicro()), wire.TextValue(state))
 	tx.AfterCommit(s.hurry)
 	return err
 }

@@ -153,6 +153,12 @@ func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
 	if !s.mayAsk(w, r, s.signups) || !s.mayCarrySecrets(w, r) {
 		return
 	}
+	// A form of another site must not exchange the session of a browser. It can
+	// post neither JSON nor from this origin.
+	if !isJSON(r) && !s.ownPage(r) {
+		writeAuthError(w, http.StatusUnsupportedMediaType, "invalid_request", "the request needs Content-Type: application/json")
+		return
+	}
 	g, err := s.accounts.Anonymous(r.Context(), s.clientAddr(r))
 	s.writeNewSession(w, r, http.StatusCreated, g, err)
 }
