@@ -362,7 +362,8 @@ func (s *Service) deliver(ctx context.Context, link *connection, m *queued) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	return link.send(ctx, s.options.From, s.options.AppName, m.To, out)
+	_, err = link.send(ctx, s.options.From, s.options.AppName, m.To, out)
+	return err
 }
 
 // settle records what came of a try.
@@ -415,29 +416,29 @@ func (s *Service) postpone(ctx context.Context, list []queued, why error) error 
 	})
 }
 
-// Test sends a mail to an address at once and returns what the SMTP server
-// answered.
-func Test(ctx context.Context, o Options, to string) error {
+// Test sends a mail to an address at once and returns the answer of the SMTP
+// server.
+func Test(ctx context.Context, o Options, to string) (answer string, err error) {
 	if o.SMTP == "" {
-		return errors.New("no SMTP server is configured: set [mail] smtp, or KALAMDB_MAIL_SMTP")
+		return "", errors.New("no SMTP server is configured: set [mail] smtp, or KALAMDB_MAIL_SMTP")
 	}
 	server, err := parseServer(o.SMTP)
 	if err != nil {
-		return err
+		return "", err
 	}
 	t, err := loadTemplates(o.Templates)
 	if err != nil {
-		return err
+		return "", err
 	}
 	out, err := t.render(&Message{Purpose: test, To: to}, cmp.Or(o.AppName, "KalamDB"))
 	if err != nil {
-		return err
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	link, err := server.dial(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer link.close()
 	return link.send(ctx, cmp.Or(o.From, "kalamdb@localhost"), cmp.Or(o.AppName, "KalamDB"), to, out)

@@ -105,15 +105,15 @@ type refusedError struct{ error }
 // broke before its answer.
 type unknownError struct{ error }
 
-// send hands a mail over. An error that is neither of the two above means that
-// it was not sent and may be tried again.
-func (c *connection) send(ctx context.Context, from, name, to string, m *rendered) error {
+// send hands a mail over and returns the server's answer. An error that is
+// neither of the two above means that it was not sent and may be tried again.
+func (c *connection) send(ctx context.Context, from, name, to string, m *rendered) (answer string, err error) {
 	msg := gomail.NewMsg()
 	if err := msg.FromFormat(name, from); err != nil {
-		return &refusedError{fmt.Errorf("the sender's address: %w", err)}
+		return "", &refusedError{fmt.Errorf("the sender's address: %w", err)}
 	}
 	if err := msg.To(to); err != nil {
-		return &refusedError{fmt.Errorf("the recipient's address: %w", err)}
+		return "", &refusedError{fmt.Errorf("the recipient's address: %w", err)}
 	}
 	msg.Subject(m.subject)
 	msg.SetDate()
@@ -123,27 +123,26 @@ func (c *connection) send(ctx context.Context, from, name, to string, m *rendere
 	msg.AddAlternativeString(gomail.TypeTextHTML, m.html)
 	done := make(chan error, 1)
 	go func() { done <- c.client.Send(msg) }()
-	var err error
 	select {
 	case err = <-done:
 	case <-ctx.Done():
 		c.client.Close()
 		<-done
-		return &unknownError{fmt.Errorf("the SMTP server did not answer in time")}
+		return "", &unknownError{fmt.Errorf("the SMTP server did not answer in time")}
 	}
 	if err == nil {
-		return nil
+		return msg.ServerResponse(), nil
 	}
 	clean := c.server.clean(err)
 	var failed *gomail.SendError
 	if !errors.As(err, &failed) {
-		return clean
+		return "", clean
 	}
 	switch {
 	case failed.Reason == gomail.ErrSMTPDataClose && failed.ErrorCode() == 0:
-		return &unknownError{clean}
+		return "", &unknownError{clean}
 	case failed.ErrorCode() >= 500:
-		return &refusedError{clean}
+		return "", &refusedError{clean}
 	}
-	return clean
+	return "", clean
 }
