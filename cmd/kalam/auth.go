@@ -189,13 +189,12 @@ func (c *sessionsCmd) Run(s *streams) error {
 	t.SetOutputMirror(s.out)
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"id", "from", "by", "signed in", "last renewed", "ends"})
-	at := func(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 	for _, c := range in.Sessions {
 		id := c.ID
 		if c.Current {
 			id += " (this one)"
 		}
-		t.AppendRow(table.Row{id, c.ClientAddr, c.AuthMethod, at(c.CreatedAt), at(c.LastSeenAt), at(c.ExpiresAt)})
+		t.AppendRow(table.Row{id, c.ClientAddr, c.AuthMethod, clock(c.CreatedAt), clock(c.LastSeenAt), clock(c.ExpiresAt)})
 	}
 	t.Render()
 	return nil

@@ -38,6 +38,7 @@ type cli struct {
 	SQL      sqlCmd      `cmd:"" name:"sql" help:"Run statements, follow live queries, or open a shell."`
 	Topic    topicCmd    `cmd:"" help:"Make topics, watch their messages and their consumers."`
 	File     fileCmd     `cmd:"" help:"Put files into rows and get them."`
+	Invite   inviteCmd   `cmd:"" help:"Invite people to sign up: create, list, revoke."`
 	Mail     mailCmd     `cmd:"" help:"Check how a server sends mails."`
 	Backup   backupCmd   `cmd:"" help:"Copy the data of a running server."`
 	Hash     hashCmd     `cmd:"" name:"hash-worker" hidden:""`

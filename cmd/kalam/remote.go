@@ -86,7 +86,7 @@ func call(ctx context.Context, method, url, token string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode/100 != 2 {
 		if e := wire.DecodeAuthError(answer); e != nil {
 			return &answerError{resp.StatusCode, *e}
 		}
