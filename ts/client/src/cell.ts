@@ -37,6 +37,7 @@ export class KalamCellValue {
 
   /** Makes one of a cell that the server sent. @internal */
   static sent(raw: unknown): KalamCellValue {
+    if (raw instanceof KalamCellValue) return raw;
     return new KalamCellValue(raw === undefined ? null : (raw as JsonValue), true);
   }
 

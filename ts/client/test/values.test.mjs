@@ -1,7 +1,7 @@
 // Cells, positions, files and responses, without a server.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FileRef, KalamCellValue, normalizeQueryResponse, SeqId, sortColumns } from '@kalamdb/client';
+import { FileRef, KalamCellValue, KalamRow, normalizeQueryResponse, SeqId, sortColumns, wrapRowMap } from '@kalamdb/client';
 
 const cell = (raw) => KalamCellValue.from(raw);
 
@@ -33,6 +33,13 @@ test('cells read right, or give null', () => {
     assert.equal(cell(null)[read](), null, read);
   }
   assert.equal(String(cell(undefined)), 'NULL');
+});
+
+test('a row of cells can be given its table, as live rows are', () => {
+  const cells = wrapRowMap({ id: 7, at: 1704067200000, photo: '{"id":"1","sub":"f0001","name":"a.png","size":1,"mime":"image/png","sha256":""}' });
+  const row = new KalamRow(cells, { baseUrl: 'http://localhost', namespace: 'app', table: 'photos' });
+  assert.equal(row.file('photo')?.name, 'a.png');
+  assert.deepEqual([row.cell('id').asInt(), row.typedData.id.asInt(), row.typedData.at.asDate().getUTCFullYear()], [7, 7, 2024]);
 });
 
 test('files and columns', () => {
