@@ -59,7 +59,7 @@ platform.current = {
   },
   async webSocket() {
     const host = (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
-    if (host) return host;
+    if (host && typeof document === 'undefined') return host; // where a page is simulated, so is its WebSocket
     type Package = { WebSocket: WebSocketConstructor };
     try {
       return ((await import('ws')) as unknown as Package).WebSocket;
@@ -67,6 +67,7 @@ platform.current = {
       try {
         return (module.createRequire(self)('ws') as Package).WebSocket; // a bundle of ES modules may not be able to hold it
       } catch (cause) {
+        if (host) return host;
         throw new KalamLoadError({
           code: 'WEBSOCKET_NOT_FOUND',
           message: 'Node before 22 has no WebSocket, and the bundle cannot load the package ws: use a newer Node, or install ws beside the bundle',

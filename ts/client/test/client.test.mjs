@@ -430,6 +430,21 @@ describe('the module', () => {
     await load(await WebAssembly.compile(bytes));
   });
 
+  test('a page that is simulated in Node, as by jsdom, gets a real socket', async () => {
+    const { WebSocket } = globalThis;
+    globalThis.document = new EventTarget();
+    globalThis.WebSocket = class { constructor() { throw new Error('simulated'); } };
+    const c = newClient();
+    try {
+      await Promise.race([c.connect(), until('a socket', () => c.isConnected(), 10_000)]);
+    } finally {
+      await c.shutdown();
+      delete globalThis.document;
+      if (WebSocket) globalThis.WebSocket = WebSocket;
+      else delete globalThis.WebSocket;
+    }
+  });
+
   test('nothing is left on globalThis', () => {
     assert.deepEqual(['Go', 'kalamClient', 'path', 'fs'].filter((name) => Object.hasOwn(globalThis, name)), []);
   });
