@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -33,7 +32,7 @@ func reflectValue(a any) (wire.Value, error) {
 	}
 	switch x := a.(type) {
 	case time.Time:
-		return wire.TextValue(x.UTC().Format("2006-01-02T15:04:05.999999Z07:00")), nil
+		return wire.TextValue(timeText(x)), nil
 	case time.Duration:
 		return wire.TextValue(durationText(x)), nil
 	case wire.FileRef:
@@ -81,7 +80,7 @@ func reflectValue(a any) (wire.Value, error) {
 			return wire.Null, nil
 		}
 		if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8 {
-			return bytesValue(v.Bytes()), nil
+			return wire.BytesValue(v.Bytes()), nil
 		}
 		return jsonValue(a)
 	case reflect.Array:
@@ -115,14 +114,14 @@ func jsonValue(a any) (wire.Value, error) {
 	return wire.TextValue(string(text)), err
 }
 
-// bytesValue makes a parameter of bytes that a TEXT or JSON column stores as the
-// text they are and a BYTES column as bytes. What is no text, or holds what the
-// text of bytes writes in another way, goes as hexadecimal digits.
-func bytesValue(b []byte) wire.Value {
-	if text := string(b); utf8.ValidString(text) && !strings.ContainsAny(text, "\\\x00") {
-		return wire.TextValue(text)
+// timeText writes a time with its own offset, so that a DATE and a TIME store
+// the date and the clock that the program sees. Old zones have seconds.
+func timeText(t time.Time) string {
+	layout := "2006-01-02T15:04:05.999999Z07:00"
+	if _, offset := t.Zone(); offset%60 != 0 {
+		layout += ":00"
 	}
-	return wire.BytesValue(b)
+	return t.Format(layout)
 }
 
 // durationText writes a duration as both TIME and INTERVAL read it, with the

@@ -145,7 +145,8 @@ func appendEmbedding(dst []byte, s string) []byte {
 }
 
 // appendParam writes a parameter so that its form survives: an integral float
-// keeps a point. Bytes travel as PostgreSQL's hexadecimal text.
+// keeps a point. Bytes are an object, {"$bytes": "aGk="}, which tells them from
+// the texts that a TEXT column would store.
 func appendParam(dst []byte, v Value) []byte {
 	switch v.tag {
 	case TagInt:
@@ -160,14 +161,14 @@ func appendParam(dst []byte, v Value) []byte {
 		}
 		return append(dst, '.', '0')
 	case TagBytes:
-		dst = append(dst, '"', '\\', '\\', 'x')
-		for i := 0; i < len(v.str); i++ {
-			dst = append(dst, hexDigits[v.str[i]>>4], hexDigits[v.str[i]&15])
-		}
-		return append(dst, '"')
+		dst = append(dst, `{"`+bytesMember+`":"`...)
+		return append(appendBase64(dst, v.str), `"}`...)
 	}
 	return AppendCell(dst, Type{}, v)
 }
+
+// bytesMember is the only member of a parameter that holds bytes.
+const bytesMember = "$bytes"
 
 // AppendParams appends parameters as a JSON array.
 func AppendParams(dst []byte, params []Value) []byte {

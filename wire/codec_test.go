@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -173,6 +174,19 @@ func TestEveryFormInEveryTypeIsJSON(t *testing.T) {
 		for _, v := range values {
 			jsonCell(t, string(wire.AppendCell(nil, wire.Type{Kind: k}, v)))
 			wire.TypeCell(wire.Type{Kind: k}, v)
+		}
+	}
+}
+
+func TestBytesOfParametersAreNoText(t *testing.T) {
+	in := []wire.Value{wire.BytesValue(nil), wire.BytesValue([]byte{0, 0xff, '"', '\\'}), wire.BytesValue([]byte("abcd")), wire.TextValue(`{"$bytes":"YQ=="}`), wire.TextValue("\\x00")}
+	got, bad := wire.DecodeParams(wire.AppendParams(nil, in))
+	if bad != nil || !slices.Equal(got, in) {
+		t.Errorf("got %v, %v", got, bad)
+	}
+	for _, p := range []string{`{}`, `{"$bytes":"YQ"}`, `{"$bytes":"YR=="}`, `{"$bytes":1}`, `{"$bytes":null}`, `{"$bytes":["YQ=="]}`, `{"bytes":"YQ=="}`, `{"$bytes":"YQ==","x":1}`, `{"x":1,"$bytes":"YQ=="}`, `["$bytes","YQ=="]`, `[]`} {
+		if got, bad := wire.DecodeParams([]byte("[1," + p + ",2]")); bad == nil || bad.Code != wire.CodeInvalidParameter || !strings.Contains(bad.Message, "$2") || len(got) != 3 {
+			t.Errorf("%s: got %v, %v", p, got, bad)
 		}
 	}
 }

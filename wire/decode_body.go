@@ -123,8 +123,11 @@ func (r *reader) params() ([]Value, *Error) {
 	for r.element(&first) {
 		v, nested := r.value()
 		n := len(out) + 1
-		if nested && bad == nil {
-			bad = NewError(CodeInvalidParameter, "Parameter $", itoa(n), " invalid: arrays and objects are not supported, pass their JSON text")
+		if nested {
+			var ok bool
+			if v, ok = paramBytes(v.str); !ok && bad == nil {
+				bad = NewError(CodeInvalidParameter, "Parameter $", itoa(n), " invalid: arrays and objects are not supported, pass their JSON text")
+			}
 		}
 		if n > maxParams {
 			if bad == nil {
@@ -135,6 +138,17 @@ func (r *reader) params() ([]Value, *Error) {
 		out = append(out, v)
 	}
 	return out, bad
+}
+
+// paramBytes reads the parameter {"$bytes": "aGk="}.
+func paramBytes(text string) (Value, bool) {
+	r := &reader{s: text, keep: true}
+	first, key := true, ""
+	if !r.open('{', "an object") || !r.member(&first, &key) || key != bytesMember {
+		return Null, false
+	}
+	content, ok := decodeBase64(r.str("base64"))
+	return Value{tag: TagBytes, str: content}, ok && !r.member(&first, &key) && r.why == ""
 }
 
 // DecodeResponse reads an answer of POST /v1/api/sql and gives its cells the

@@ -17,16 +17,17 @@ func textOf(source string, t dialect.Text, params []wire.Value) (string, error) 
 	if t.Param == 0 {
 		return t.Value, nil
 	}
-	var e *wire.Error
-	switch {
-	case t.Param > len(params):
-		e = wire.NewError(wire.CodeParameterCount, "parameter $", itoa(t.Param), " has no value: ", itoa(len(params)), " given")
-	case params[t.Param-1].Tag() != wire.TagText:
-		e = wire.NewError(wire.CodeInvalidParameter, "parameter $", itoa(t.Param), " must be a text here")
-	default:
-		return params[t.Param-1].Text(), nil
+	if t.Param > len(params) {
+		return "", at(source, t.Pos, wire.NewError(wire.CodeParameterCount, "parameter $", itoa(t.Param), " has no value: ", itoa(len(params)), " given"))
 	}
-	return "", at(source, t.Pos, e)
+	v := params[t.Param-1]
+	if v.Tag() == wire.TagBytes {
+		v, _ = expr.Coerce(v, wire.Type{Kind: wire.Text})
+	}
+	if v.Tag() != wire.TagText {
+		return "", at(source, t.Pos, wire.NewError(wire.CodeInvalidParameter, "parameter $", itoa(t.Param), " must be a text here"))
+	}
+	return v.Text(), nil
 }
 
 // bindTexts puts the values of parameters into the texts of a statement about

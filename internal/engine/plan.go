@@ -146,7 +146,7 @@ func kindByForm(v wire.Value) wire.Type {
 		return wire.Type{Kind: wire.BigInt}
 	case wire.TagFloat:
 		return wire.Type{Kind: wire.Double}
-	case wire.TagText:
+	case wire.TagText, wire.TagBytes:
 		return wire.Type{Kind: wire.Text}
 	}
 	return wire.Type{}

@@ -253,7 +253,8 @@ func formatFloat(f float64, bits, digits int) string {
 
 // Coerce turns a parameter, as JSON gave it, into a value of type t. Beside
 // the text form of t it takes a number where t is one, days for a DATE and
-// microseconds for a TIMESTAMP, DATETIME or TIME.
+// microseconds for a TIMESTAMP, DATETIME or TIME. Bytes that are no BYTES are
+// the text that they hold.
 func Coerce(v wire.Value, t wire.Type) (wire.Value, error) {
 	switch v.Tag() {
 	case wire.TagText:
@@ -277,10 +278,10 @@ func Coerce(v wire.Value, t wire.Type) (wire.Value, error) {
 		if t.Kind == wire.Bytes || t.Kind == wire.Unknown {
 			return v, nil
 		}
-		if t.Kind == wire.Embedding {
-			return v, checkDim(len(v.Raw())/4, t)
+		if checkText(v.Raw()) != nil {
+			return wire.Null, errCoerce("bytes that are not UTF-8 text", t)
 		}
-		return wire.Null, errCoerce("bytes", t)
+		return coerceText(v.Raw(), t)
 	}
 	return wire.Null, nil
 }
@@ -290,12 +291,16 @@ func errCoerce(what string, t wire.Type) *wire.Error {
 }
 
 // coerceText takes base64 for BYTES beside '\x..', since that is how JSON
-// carries bytes.
+// carries bytes, and for a TIMESTAMP the instant that an offset says: a literal
+// ignores the offset, but a client that sends one means an instant.
 func coerceText(s string, t wire.Type) (wire.Value, error) {
 	if t.Kind == wire.Bytes && !strings.HasPrefix(s, `\`) {
 		if b, err := base64.StdEncoding.DecodeString(s); err == nil {
 			return wire.BytesValue(b), nil
 		}
+	}
+	if t.Kind == wire.Timestamp {
+		t = typeOf(wire.DateTime)
 	}
 	return parseInput(s, t)
 }

@@ -266,14 +266,17 @@ func (t *timeText) zone() int64 {
 		return 0
 	}
 	h := t.number(2, 2)
-	m := 0
+	m, s := 0, 0
 	if t.take(':') || t.s != "" && t.s[0] >= '0' && t.s[0] <= '9' {
 		m = t.number(2, 2)
+		if t.take(':') {
+			s = t.number(2, 2)
+		}
 	}
-	if h > 15 || m > 59 {
+	if h > 15 || m > 59 || s > 59 {
 		t.ok = false
 	}
-	return sign * (int64(h)*usPerHour + int64(m)*usPerMinute)
+	return sign * (int64(h)*usPerHour + int64(m)*usPerMinute + int64(s)*usPerSecond)
 }
 
 // day turns c into days, given the rest of the text, which may say BC.
