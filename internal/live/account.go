@@ -1,18 +1,24 @@
 package live
 
 import (
+	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// account is who pays for evaluating filters and projections: a user, or a
-// query that several users share. Evaluations of one account take turns, so that
-// a user with many slow queries keeps one processor busy and no more, and delays
-// nobody else.
+// account is a user who pays for evaluating filters and projections. Evaluations
+// of one account take turns, so that a user with many slow queries keeps one
+// processor busy and no more, and delays nobody else.
 type account struct {
-	subs int // of the user; the hub's mu guards it
+	subs    int          // of the user; the hub's mu guards it
+	waiting atomic.Int32 // evaluations and pages that have their turn or wait for it
+
+	// page is held while a group has a page of the log on disk, so that one is in
+	// memory for all groups of a user that are behind.
+	page sync.Mutex
 
 	turn  sync.Mutex    // held while something is evaluated
 	spent time.Duration // turn guards this and the rest; what is not made good yet
@@ -22,19 +28,32 @@ type account struct {
 // savings is how many seconds of its share an account may use at once.
 const savings = 10
 
-// evaluate runs fn in the account's turn. It fails when the account has used up
-// its share of time. What one evaluation may take is the engine's to say.
-func (a *account) evaluate(o *Options, fn func()) *wire.Error {
+// evaluate runs fn in the account's turn, unless ctx has ended by then or the
+// account has used up its share of time. It fails when fn has not run or was
+// more than the share allows. What one evaluation may take is the engine's to
+// say.
+func (a *account) evaluate(ctx context.Context, o *Options, fn func()) error {
+	a.waiting.Add(1)
+	defer a.waiting.Add(-1)
 	a.turn.Lock()
 	defer a.turn.Unlock()
-	began := time.Now()
-	fn()
-	now := time.Now()
-	a.spent = max(a.spent-a.earned(o, began), 0) + now.Sub(began)
-	a.at = now
-	if a.spent <= savings*o.EvaluationShare {
-		return nil
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	began := time.Now()
+	a.spent = max(a.spent-a.earned(o, began), 0)
+	if a.at = began; a.spent > savings*o.EvaluationShare {
+		return tooCostly(o)
+	}
+	fn()
+	a.at = time.Now()
+	if a.spent += a.at.Sub(began); a.spent > savings*o.EvaluationShare {
+		return tooCostly(o)
+	}
+	return nil
+}
+
+func tooCostly(o *Options) *wire.Error {
 	return wire.NewError(wire.CodeLiveQueryTooCostly, "evaluating the live query took more time than the server has for the live queries of a user (",
 		o.EvaluationShare.String(), " each second, limits.live_evaluation_ms_per_sec); simplify its filter and its columns, or watch less")
 }

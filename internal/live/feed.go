@@ -29,13 +29,11 @@ type feed struct {
 func (f *feed) join(sub *Subscription) {
 	g := f.groups[sub.watch.Key]
 	if g == nil {
-		g = &group{watch: sub.watch, account: sub.account, bunches: make(map[string]*bunch, 1)}
+		g = &group{watch: sub.watch, payers: make(map[*account]int, 1), bunches: make(map[string]*bunch, 1)}
 		f.groups[g.watch.Key] = g
 		f.index(g)
 	}
-	if g.account != sub.account && !g.shared {
-		g.account, g.shared = new(account), true
-	}
+	g.payers[sub.account]++
 	b := g.bunches[sub.ID]
 	if b == nil {
 		b = &bunch{head: sub.changeHead()}
@@ -68,6 +66,9 @@ func (f *feed) leave(sub *Subscription) {
 	b.subs[sub.slot].slot = sub.slot
 	b.subs[last] = nil
 	b.subs = b.subs[:last]
+	if g.payers[sub.account]--; g.payers[sub.account] == 0 {
+		delete(g.payers, sub.account)
+	}
 	sub.feed, sub.group, sub.bunch = nil, nil, nil
 	if last > 0 {
 		return

@@ -17,8 +17,7 @@ import (
 // only while changes wait. The hub's mu guards what a group holds.
 type group struct {
 	watch   *engine.Watch
-	account *account          // of its user, or its own once users share it
-	shared  bool              // by several users, now or before
+	payers  map[*account]int  // its users, and how many of its subscriptions each has
 	bunches map[string]*bunch // by id
 
 	pending []*store.Change // that the worker has not taken
@@ -60,7 +59,7 @@ func (h *Hub) add(ctx context.Context, g *group, c *store.Change) {
 func (h *Hub) work(ctx context.Context, g *group) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.end(g, math.MaxInt64, h.engine.Panicked("a live query", p))
+			h.end(g, nil, math.MaxInt64, h.engine.Panicked("a live query", p))
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			g.working = false
@@ -69,20 +68,61 @@ func (h *Hub) work(ctx context.Context, g *group) {
 	var bunches []*bunch // kept to be used again
 	for ctx.Err() == nil {
 		changes, upTo := h.take(g)
-		if upTo > 0 {
-			var err error
-			if changes, err = h.readBehind(ctx, g, upTo); err != nil {
-				h.end(g, math.MaxInt64, asError(err))
-				return
-			}
-		} else if changes == nil {
+		switch {
+		case upTo > 0:
+			bunches = h.deliverPage(ctx, g, upTo, bunches)
+		case changes == nil:
 			return
-		}
-		for _, c := range changes {
-			bunches = h.deliver(g, c, bunches[:0])
+		default:
+			bunches = h.deliverAll(ctx, g, changes, bunches)
 		}
 	}
 }
+
+// deliverPage delivers the next changes of a group that is behind.
+func (h *Hub) deliverPage(ctx context.Context, g *group, upTo store.Seq, bunches []*bunch) []*bunch {
+	a := h.payer(g)
+	if a == nil {
+		return bunches // all have left
+	}
+	a.waiting.Add(1)
+	defer a.waiting.Add(-1)
+	a.page.Lock()
+	defer a.page.Unlock()
+	changes, err := h.readBehind(ctx, g, upTo)
+	if err != nil && ctx.Err() == nil {
+		h.end(g, nil, math.MaxInt64, asError(err))
+	}
+	return h.deliverAll(ctx, g, changes, bunches)
+}
+
+func (h *Hub) deliverAll(ctx context.Context, g *group, changes []*store.Change, bunches []*bunch) []*bunch {
+	for _, c := range changes {
+		bunches = h.deliver(ctx, g, c, bunches[:0])
+	}
+	return bunches
+}
+
+// payer is the user who pays for what a group does next: of its users the one
+// with the least under way, so that a slow one delays no other. It is nil when
+// the group has no subscriptions.
+func (h *Hub) payer(g *group) (least *account) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	looked := 0
+	for a := range g.payers {
+		if least == nil || a.waiting.Load() < least.waiting.Load() {
+			least = a
+		}
+		if looked++; looked == payersLooked {
+			break
+		}
+	}
+	return least
+}
+
+// payersLooked is how many of many users are compared.
+const payersLooked = 16
 
 // take takes what waits for a group; or, when it is behind, says up to where it
 // reads the log. When there is nothing, the worker has ended.
@@ -126,18 +166,14 @@ func (h *Hub) readBehind(ctx context.Context, g *group, upTo store.Seq) ([]*stor
 
 // deliver evaluates and encodes a change for a group, and queues it for each of
 // its subscriptions. bunches is room for a list, which it returns.
-func (h *Hub) deliver(g *group, c *store.Change, bunches []*bunch) []*bunch {
+func (h *Hub) deliver(ctx context.Context, g *group, c *store.Change, bunches []*bunch) []*bunch {
 	if c.Version != g.watch.Table.Version {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.restart(g.all(), c.Seq)
 		return bunches
 	}
-	tail, failed := h.encode(h.accountOf(g), g.watch, c)
-	if failed != nil {
-		h.end(g, c.Seq, failed)
-		return bunches
-	}
+	tail := h.encodeFor(ctx, g, c)
 	if tail == nil {
 		return bunches
 	}
@@ -161,27 +197,37 @@ func (h *Hub) deliver(g *group, c *store.Change, bunches []*bunch) []*bunch {
 // frameBytes is how much of frames is made before they are queued.
 const frameBytes = 256 << 10
 
+// encodeFor encodes a change for a group, at the cost of one of its users.
+// Subscriptions of those who cannot pay end; all do when the evaluation fails.
+func (h *Hub) encodeFor(ctx context.Context, g *group, c *store.Change) []byte {
+	for a := h.payer(g); a != nil; a = h.payer(g) {
+		tail, unpaid, failed := h.encode(ctx, a, g.watch, c)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case failed != nil:
+			h.end(g, nil, c.Seq, asError(failed))
+			return nil
+		case unpaid != nil:
+			h.end(g, a, math.MaxInt64, asError(unpaid))
+		default:
+			return tail
+		}
+	}
+	return nil
+}
+
 // encode computes what a change frame says behind the id; nil when the change
 // means nothing to the live query.
-func (h *Hub) encode(a *account, w *engine.Watch, c *store.Change) (tail []byte, failed *wire.Error) {
-	var err error
-	spent := a.evaluate(&h.options, func() {
+func (h *Hub) encode(ctx context.Context, a *account, w *engine.Watch, c *store.Change) (tail []byte, unpaid, failed error) {
+	unpaid = a.evaluate(ctx, &h.options, func() {
 		var ev engine.Event
 		var ok bool
-		if ev, ok, err = w.Event(c); ok && err == nil {
+		if ev, ok, failed = w.Event(c); ok && failed == nil {
 			tail = changeTail(w, ev)
 		}
 	})
-	if err != nil {
-		return nil, asError(err)
-	}
-	return tail, spent
-}
-
-func (h *Hub) accountOf(g *group) *account {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return g.account
+	return tail, unpaid, failed
 }
 
 func (h *Hub) bunchesOf(g *group, room []*bunch) []*bunch {
@@ -222,12 +268,13 @@ func (h *Hub) push(c *store.Change, bunches []*bunch, frames []*Frame) {
 	}
 }
 
-// end ends the subscriptions of a group that have not come as far as upTo.
-func (h *Hub) end(g *group, upTo store.Seq, e *wire.Error) {
+// end ends the subscriptions of a group, or those of one user in it, that have
+// not come as far as upTo.
+func (h *Hub) end(g *group, of *account, upTo store.Seq, e *wire.Error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, sub := range g.all() {
-		if sub.position < upTo {
+		if sub.position < upTo && (of == nil || of == sub.account) {
 			h.leave(sub)
 			sub.fail(e, evaluationCode(e))
 		}

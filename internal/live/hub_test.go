@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -239,6 +240,114 @@ func TestShareOfAUserDoesNotComeBackBySubscribingAgain(t *testing.T) {
 			t.Errorf("got %s", got[0])
 		}
 	}
+}
+
+// TestShareOfAUserDoesNotComeBackInCompany has two users who have used up their
+// shares watch the same, alone and beside one who has not.
+func TestShareOfAUserDoesNotComeBackInCompany(t *testing.T) {
+	h := startHub(t, live.Options{EvaluationShare: 50 * time.Microsecond})
+	for i, user := range []string{"mallory", "mate"} {
+		o := h.subscribe(user, "SELECT id FROM app.board WHERE "+slow)
+		h.run("root", fmt.Sprintf("INSERT INTO app.board (id, body) VALUES (%d, 'ab')", i))
+		if got := o.changes(1); !strings.Contains(got[0], "LIVE_QUERY_TOO_COSTLY") {
+			t.Fatalf("got %s", got[0])
+		}
+	}
+	const watch = "SELECT id FROM app.board WHERE id > 0 OR false"
+	mallory, mate := h.subscribe("mallory", watch), h.subscribe("mate", watch)
+	h.run("root", "INSERT INTO app.board (id, body) VALUES (10, 'ab')")
+	for _, o := range []*outlet{mallory, mate} {
+		if got := o.changes(1); !strings.Contains(got[0], "LIVE_QUERY_TOO_COSTLY") {
+			t.Errorf("got %s", got[0])
+		}
+	}
+}
+
+// TestWhoCannotPayLeavesTheOthers shares a query between a user who has used up
+// the share and one who has not.
+func TestWhoCannotPayLeavesTheOthers(t *testing.T) {
+	h := startHub(t, live.Options{EvaluationShare: 30 * time.Millisecond})
+	o := h.subscribe("mallory", "SELECT id FROM app.board WHERE "+slow)
+	h.run("root", "INSERT INTO app.board (id, body) SELECT 1, 'ab'")
+	for i := 2; len(o.got()) == 0; i++ {
+		h.run("root", fmt.Sprintf("INSERT INTO app.board (id, body) VALUES (%d, 'ab')", i))
+	}
+	const watch = "SELECT id FROM app.board WHERE id >= 10000"
+	h.subscribe("mallory", watch)
+	alice := h.subscribe("alice", watch)
+	const n = 30
+	for i := range n {
+		h.run("root", fmt.Sprintf("INSERT INTO app.board (id, body) VALUES (%d, 'ab')", 10000+i))
+	}
+	for i, f := range alice.changes(n) {
+		if want := fmt.Sprintf(`"rows":[{"id":%d,`, 10000+i); !strings.Contains(f, want) {
+			t.Fatalf("change %d is %s", i, f)
+		}
+	}
+}
+
+// TestEndedLiveQueryIsEvaluatedNoMore lets thousands of changes wait for a slow
+// filter when its live query is ended, and when the hub closes.
+func TestEndedLiveQueryIsEvaluatedNoMore(t *testing.T) {
+	for _, end := range []string{"killed", "closed"} {
+		t.Run(end, func(t *testing.T) {
+			h := startHub(t, patient)
+			mallory := h.subscribe("mallory", "SELECT id FROM app.board WHERE "+slow)
+			rows := make([]string, 4000)
+			for i := range rows {
+				rows[i] = fmt.Sprintf("(%d, 'ab')", i)
+			}
+			h.run("root", "INSERT INTO app.board (id, body) VALUES "+strings.Join(rows, ", "))
+			h.until(func() bool { return working() > 0 })
+			if end == "killed" {
+				h.Kill(fmt.Sprint(mallory.sub.Number))
+			} else {
+				go h.Close()
+			}
+			h.until(func() bool { return working() == 0 })
+		})
+	}
+}
+
+// working is how many groups are being evaluated.
+func working() int {
+	stacks := make([]byte, 4<<20)
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "live.(*Hub).work(")
+}
+
+// TestOnePageForAllGroupsThatAreBehind lets many slow groups of one user fall
+// behind at once.
+func TestOnePageForAllGroupsThatAreBehind(t *testing.T) {
+	h := startHub(t, patient)
+	const groups = 150
+	all := make([]*outlet, groups)
+	for i := range all {
+		all[i] = h.subscribe("mallory", fmt.Sprintf("SELECT id FROM app.board WHERE id <> -%d AND body <> '' AND NOT regexp_like(body, '(a|ab|b)*c$')", i+1))
+	}
+	const row = 500_000
+	before := memory()
+	h.run("root", fmt.Sprintf("INSERT INTO app.board (id, body) SELECT v, repeat('ab', %d) FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8)) AS t (v)", row/2))
+	h.until(func() bool {
+		n := 0
+		for _, o := range all {
+			n += len(o.got())
+		}
+		return n >= 40
+	})
+	if got := memory() - before; got > groups*row/2 {
+		t.Errorf("%d groups hold %d bytes", groups, got)
+	}
+	for _, o := range all {
+		o.sub.End()
+	}
+}
+
+// memory is how many bytes are in use.
+func memory() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }
 
 // TestGroupThatFallsBehindMissesNothing writes more than waits in memory for a

@@ -315,7 +315,7 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 					return errReset
 				}
 				for _, c := range changes {
-					if err := s.change(c); err != nil {
+					if err := s.change(ctx, c); err != nil {
 						return err
 					}
 				}
@@ -330,16 +330,17 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 }
 
 // change sends a change of the log.
-func (s *Subscription) change(c *store.Change) error {
+func (s *Subscription) change(ctx context.Context, c *store.Change) error {
 	if c.Version != s.watch.Table.Version {
 		return errReset
 	}
 	if s.unknown(c) {
 		return nil
 	}
-	tail, failed := s.hub.encode(s.account, s.watch, c)
-	if failed != nil {
-		return &wire.Error{Code: evaluationCode(failed), Message: failed.Error()}
+	tail, unpaid, failed := s.hub.encode(ctx, s.account, s.watch, c)
+	if err := cmp.Or(failed, unpaid); err != nil {
+		e := asError(err)
+		return &wire.Error{Code: evaluationCode(e), Message: e.Error()}
 	}
 	if tail == nil {
 		return nil
