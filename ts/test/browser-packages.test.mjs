@@ -3,6 +3,7 @@
 // as the blocks of docs/typescript.md say.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { serveFiles, startBrowser } from './support/browser.mjs';
 import { compilePage } from './support/page.mjs';
-import { root, startServer } from './support/server.mjs';
+import { freePort, root, startServer, until } from './support/server.mjs';
 
 const run = promisify(execFile);
 const ts = join(root, 'ts');
@@ -107,6 +108,41 @@ describe('in Chromium', () => {
       assert.equal(await titleOf(files.url), 'alice alice true');
     } finally {
       await files.close();
+    }
+  });
+
+  test('nginx sends the compressed module of the build', async () => {
+    const port = await freePort();
+    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${dir}/${name};`).join(' ');
+    writeFileSync(join(dir, 'nginx.conf'), `${process.getuid() === 0 ? 'user root;' : ''} daemon off; pid ${dir}/nginx.pid; error_log stderr; events {}
+http { access_log off; ${temporary} server { listen 127.0.0.1:${port}; root ${project}/dist;
+${documented('nginx')[0]}} }`);
+    const nginx = spawn('nginx', ['-p', dir, '-c', join(dir, 'nginx.conf')], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const missing = await Promise.race([once(nginx, 'spawn').then(() => false), once(nginx, 'error').then(() => true)]).catch(() => true);
+    if (missing) {
+      console.log('# nginx is not installed');
+      return;
+    }
+    try {
+      const [module] = readdirSync(join(project, 'dist/assets')).filter((name) => name.endsWith('.wasm'));
+      const get = async (encoding) => {
+        const { stdout } = await run('curl', ['-sS', '-H', `Accept-Encoding: ${encoding}`, '-o', join(dir, 'got'), '-D', '-', `http://127.0.0.1:${port}/assets/${module}`]);
+        return { headers: stdout.toLowerCase(), body: readFileSync(join(dir, 'got')) };
+      };
+      await until('nginx', () => get('identity').catch(() => null));
+      const is = (name) => readFileSync(join(project, 'dist/assets', name));
+      const small = await get('gzip, br');
+      assert.match(small.headers, /content-type: application\/wasm\r\n/);
+      assert.match(small.headers, /content-encoding: br\r\n/);
+      assert.match(small.headers, /vary: accept-encoding\r\n/);
+      assert.ok(small.body.equals(is(module + '.br')));
+      const plain = await get('gzip');
+      assert.match(plain.headers, /content-type: application\/wasm\r\n/);
+      assert.match(plain.headers, /vary: accept-encoding\r\n/);
+      assert.doesNotMatch(plain.headers, /content-encoding/);
+      assert.ok(plain.body.equals(is(module)));
+    } finally {
+      nginx.kill();
     }
   });
 
