@@ -14,6 +14,9 @@ func (a Auth) String() string {
 // GoString is String: a secret has no Go syntax.
 func (a Auth) GoString() string { return "auth." + a.String() }
 
+// String leaves out the token.
+func (r Request) String() string { return string(r.Reason) }
+
 // MarshalText gives String.
 func (a Auth) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 

@@ -92,6 +92,9 @@ type Client struct {
 	wg     sync.WaitGroup
 }
 
+// String names the server.
+func (c *Client) String() string { return "client of " + c.endpoint.http }
+
 // New makes a client of the server at a base URL like http://localhost:8080,
 // for the user that the provider says. It does no I/O.
 func New(url string, provider auth.Provider, o Options) (*Client, error) {

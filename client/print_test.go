@@ -4,10 +4,13 @@ package client_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
+	"github.com/kalamdb/kalam-go/consumer"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -49,5 +52,68 @@ func TestPrintingShowsValues(t *testing.T) {
 			t.Errorf("got %s, %v", text, err)
 		}
 		break
+	}
+}
+
+// TestNoVerbPrintsASecretOrInternals goes through what holds a token or a
+// password, or what is mostly private, alone and inside other values.
+func TestNoVerbPrintsASecretOrInternals(t *testing.T) {
+	s := servertest.Start(t, servertest.Options{})
+	ctx := within(t)
+	const secret = "hidden-secret"
+	var event client.AuthEvent
+	provider := auth.Static(auth.Basic("alice", servertest.Password))
+	c, err := client.New(s.URL, provider, client.Options{OnAuth: func(e client.AuthEvent) { event = e }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	login, err := c.Login(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.Query(ctx, "SELECT 1 AS i")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, refused := c.Query(ctx, "SELECT nothing")
+	worker, err := consumer.New(s.URL, provider, consumer.Options{Topic: "app.jobs", Group: "workers"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer worker.Close()
+	secrets := []string{secret, servertest.Password, login.AccessToken, login.RefreshToken, event.RefreshToken()}
+	internals := regexp.MustCompile(`0xc?[0-9a-f]{6,}|sync\.|mu:|num:|%!`)
+	for want, v := range map[string]any{
+		"client of " + s.URL:                    c,
+		"consumer of app.jobs in group workers": worker,
+		"cache of credentials":                  auth.NewCache(auth.Static(auth.JWT(secret)), auth.CacheOptions{}),
+		"signed-in alice":                       event,
+		"login of alice":                        &wire.LoginRequest{User: "alice", Password: secret},
+		"session of alice":                      login,
+		"authenticate":                          wire.ClientFrame{Type: "authenticate", Token: secret},
+		"link to a file until 5":                &wire.FileLink{URL: "/f?sig=" + secret, ExpiresAt: 5},
+		"token-rejected":                        auth.Request{Reason: "token-rejected", Rejected: secret},
+		"basic(alice, [redacted])":              auth.Basic("alice", secret),
+		"{i: 1}":                                r.Rows()[0],
+		"[{i: 1}]":                              r,
+		"1":                                     r.Rows()[0].Value("i"),
+		"insert [{i: 1}]":                       client.Event{Type: client.EventInsert, Rows: r.Rows()},
+		refused.Error():                         refused,
+		"app.jobs[0]@7 Insert k of alice: {}":   &consumer.Message{Topic: "app.jobs", Offset: 7, Op: "Insert", Key: "k", User: "alice", Payload: []byte("{}")},
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%t"} {
+			for _, text := range []string{fmt.Sprintf(verb, v), fmt.Sprintf(verb, struct{ V any }{v}), fmt.Sprintf(verb, []any{&v})} {
+				for _, secret := range secrets {
+					if secret != "" && (strings.Contains(text, secret) || strings.Contains(text, fmt.Sprintf("%x", secret))) {
+						t.Errorf("%s of a %T shows a secret: %s", verb, v, text)
+					}
+				}
+			}
+			text := fmt.Sprintf(verb, v)
+			if strings.HasSuffix(verb, "v") && (!strings.Contains(text, want) || internals.MatchString(text)) {
+				t.Errorf("%s of a %T is %s, not %s", verb, v, text, want)
+			}
+		}
 	}
 }

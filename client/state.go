@@ -24,6 +24,18 @@ type AuthEvent struct {
 	refresh *string // a pointer, so that printing an event shows no secret
 }
 
+// String returns the event as text, for logs: the state, the user and the error.
+func (e AuthEvent) String() string {
+	text := string(e.State)
+	if e.User != "" {
+		text += " " + e.User
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
 // RefreshToken returns the refresh token of the session, which has replaced all
 // earlier ones: the one to keep for RefreshToken of another client. It is "" for
 // a session without one.

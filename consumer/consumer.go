@@ -114,6 +114,11 @@ type Consumer struct {
 	abort    func()        // ends the loop that is under way
 }
 
+// String names the topic and the group.
+func (x *Consumer) String() string {
+	return "consumer of " + x.options.Topic + " in group " + x.options.Group
+}
+
 // place is where a message is in a topic.
 type place struct {
 	part   int

@@ -229,16 +229,8 @@ func DecodeAuthError(b []byte) *AuthError {
 	return e
 }
 
-// What holds a secret prints without it.
-
 // String names the user only.
 func (l LoginRequest) String() string { return "login of " + l.User }
 
-// GoString is String.
-func (l LoginRequest) GoString() string { return l.String() }
-
 // String names the user only.
 func (l LoginResponse) String() string { return "session of " + l.User.ID }
-
-// GoString is String.
-func (l LoginResponse) GoString() string { return l.String() }

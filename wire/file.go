@@ -208,6 +208,11 @@ type FileLink struct {
 	ExpiresAt int64  // seconds since 1970
 }
 
+// String leaves out the URL, which is a secret.
+func (l FileLink) String() string {
+	return "link to a file until " + strconv.FormatInt(l.ExpiresAt, 10)
+}
+
 // AppendFileLink appends the answer of POST /v1/api/files/sign.
 func AppendFileLink(dst []byte, l *FileLink) []byte {
 	dst = append(dst, `{"url":`...)

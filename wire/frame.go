@@ -19,6 +19,14 @@ type ClientFrame struct {
 	HasLastSeqID   bool
 }
 
+// String names the type and the subscription only.
+func (f ClientFrame) String() string {
+	if id := f.Subscription.ID + f.SubscriptionID; id != "" {
+		return f.Type + " " + id
+	}
+	return f.Type
+}
+
 // Protocol is what two ends of a socket agree on. The empty fields of a
 // client's message mean json and gzip.
 type Protocol struct {
