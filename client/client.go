@@ -118,7 +118,7 @@ func newClient(url string, provider auth.Provider, o Options, t transport, d dia
 		transport: t,
 		stops:     map[*func()]struct{}{},
 	}
-	c.session = &session{c: c, provider: provider, timeout: orDefault(o.AuthTimeout, 30*time.Second), retry: o.ProviderRetry}
+	c.session = &session{c: c, provider: provider, timeout: orDefault(o.AuthTimeout, 30*time.Second), retry: o.ProviderRetry, asking: make(chan struct{}, 1)}
 	c.session.state.fn = o.OnAuth
 	c.socket = newSocket(c, d, orDefault(o.ConnectTimeout, 30*time.Second), orDefault(o.QueueSize, 256))
 	c.socket.ping, c.socket.onConnection = o.PingInterval, o.OnConnection

@@ -10,7 +10,9 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kalamdb/kalam-go/auth"
@@ -164,6 +166,45 @@ func TestProviderThatCallsItsClientIsRefusedAtOnce(t *testing.T) {
 			if _, err := c.Query(within(t), "SELECT 1"); client.Describe(err).Code != client.CodeReentrant || asked != 1 {
 				t.Errorf("got %v, asked %d times", err, asked)
 			}
+		})
+	}
+}
+
+// TestProviderThatCallsItsClientWithAnotherContextIsAskedAFewTimes: it waits for
+// itself, which shows only in the time it takes.
+func TestProviderThatCallsItsClientWithAnotherContextIsAskedAFewTimes(t *testing.T) {
+	other := context.Background()
+	for name, call := range map[string]func(c *client.Client) error{
+		"query":   func(c *client.Client) error { _, err := c.Query(other, "SELECT 1"); return err },
+		"login":   func(c *client.Client) error { _, err := c.Login(other); return err },
+		"token":   func(c *client.Client) error { _, err := c.AccessToken(other, ""); return err },
+		"prime":   func(c *client.Client) error { _, err := c.Prime(other); return err },
+		"connect": func(c *client.Client) error { return c.Connect(other) },
+		"live": func(c *client.Client) error {
+			for _, err := range c.Live(other, "SELECT 1", client.LiveOptions{}) {
+				return err
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var c *client.Client
+				var asked atomic.Int32
+				p := auth.ProviderFunc(func(context.Context) (auth.Auth, error) {
+					if asked.Add(1) > 100 {
+						return auth.Auth{}, auth.Permanent(errors.New("asked for ever"))
+					}
+					return auth.Auth{}, call(c)
+				})
+				c = scripted(t, newNetwork(t), p, client.Options{})
+				defer c.Close()
+				began := time.Now()
+				_, err := c.Query(other, "SELECT 1")
+				if took := time.Since(began); !errors.Is(err, client.ErrProviderTimeout) || took > 30*time.Second || asked.Load() > 3 {
+					t.Errorf("got %v after %v, asked %d times", err, took, asked.Load())
+				}
+			})
 		})
 	}
 }

@@ -22,6 +22,7 @@ type session struct {
 	retry    ProviderRetry
 	state    stateHook
 	renewed  renewals
+	asking   chan struct{} // holds one while the provider runs
 
 	mu      sync.Mutex
 	token   token
@@ -311,19 +312,31 @@ func (s *session) ask(ctx context.Context) (auth.Auth, error) {
 }
 
 // askOnce runs the provider in a goroutine of its own, which outlives us if
-// the provider does not obey its context.
+// the provider does not obey its context. One call runs at a time: a provider
+// that calls its own client with another context waits for itself, and fails in
+// time, instead of being called for ever. A call that is long overdue no longer
+// counts.
 func (s *session) askOnce(ctx context.Context) (auth.Auth, error) {
 	ctx, stop := context.WithTimeout(ctx, s.timeout/3)
 	defer stop()
+	select {
+	case s.asking <- struct{}{}:
+	case <-ctx.Done():
+		return auth.Auth{}, unanswered(ctx)
+	}
 	type answer struct {
 		cred auth.Auth
 		err  error
 	}
 	answers := make(chan answer, 1)
+	release := sync.OnceFunc(func() { <-s.asking })
+	overdue := time.AfterFunc(2*s.timeout, release)
 	go func() {
 		a := answer{err: errors.New("the provider panicked")}
 		defer func() {
 			recover() // what it says may hold a secret
+			overdue.Stop()
+			release()
 			answers <- a
 		}()
 		cred, err := s.provider.Auth(ctx)
@@ -333,11 +346,16 @@ func (s *session) askOnce(ctx context.Context) (auth.Auth, error) {
 	case a := <-answers:
 		return a.cred, a.err
 	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return auth.Auth{}, &failure{text: ErrProviderTimeout.Error(), cause: ctx.Err(), classes: []error{ErrProviderTimeout}}
-		}
-		return auth.Auth{}, ctx.Err()
+		return auth.Auth{}, unanswered(ctx)
 	}
+}
+
+// unanswered is why a provider that has not answered is waited for no longer.
+func unanswered(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &failure{text: ErrProviderTimeout.Error(), cause: ctx.Err(), classes: []error{ErrProviderTimeout}}
+	}
+	return ctx.Err()
 }
 
 // postLogin exchanges user and password for a session.
