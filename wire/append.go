@@ -20,6 +20,12 @@ var plain = func() (t [256]bool) {
 // replacement character.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
+	dst = appendEscaped(dst, s)
+	return append(dst, '"')
+}
+
+// appendEscaped appends what stands between the quotes.
+func appendEscaped(dst []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -53,8 +59,7 @@ func AppendString(dst []byte, s string) []byte {
 		i++
 		start = i
 	}
-	dst = append(dst, s[start:]...)
-	return append(dst, '"')
+	return append(dst, s[start:]...)
 }
 
 // AppendCell appends v as a JSON cell of type t (section 1.9.4). A value in a
@@ -121,14 +126,17 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 }
 
 func appendBytes(dst []byte, s string) []byte {
-	dst = append(dst, '[')
+	return append(appendNumbers(append(dst, '['), s), ']')
+}
+
+func appendNumbers(dst []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = strconv.AppendUint(dst, uint64(s[i]), 10)
 	}
-	return append(dst, ']')
+	return dst
 }
 
 func appendEmbedding(dst []byte, s string) []byte {

@@ -1,6 +1,9 @@
 package wire
 
-import "strconv"
+import (
+	"strconv"
+	"unicode/utf8"
+)
 
 // AppendRequest appends the body of POST /v1/api/sql.
 func AppendRequest(dst []byte, r *Request) []byte {
@@ -91,16 +94,12 @@ func appendResult(dst []byte, r *Result, write func([]byte) error) ([]byte, erro
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendCells(dst, r.Schema, row)
-			if write == nil {
-				continue
+			var err error
+			if dst, err = appendCells(dst, r.Schema, row, write); err != nil {
+				return dst, err
 			}
-			r.Rows[i] = nil
-			if len(dst) > writeAbove {
-				if err := write(dst); err != nil {
-					return dst, err
-				}
-				dst = dst[:0]
+			if write != nil {
+				r.Rows[i] = nil
 			}
 		}
 		dst = append(dst, ']', ',')
@@ -116,7 +115,7 @@ func appendResult(dst []byte, r *Result, write func([]byte) error) ([]byte, erro
 	return append(dst, '}'), nil
 }
 
-func appendCells(dst []byte, schema []Field, row []Value) []byte {
+func appendCells(dst []byte, schema []Field, row []Value, write func([]byte) error) ([]byte, error) {
 	dst = append(dst, '[')
 	for i, v := range row {
 		if i > 0 {
@@ -126,9 +125,50 @@ func appendCells(dst []byte, schema []Field, row []Value) []byte {
 		if i < len(schema) {
 			t = schema[i].Type
 		}
-		dst = AppendCell(dst, t, v)
+		var err error
+		if write != nil && len(v.str) > writeAbove && t.Kind != Embedding {
+			dst, err = writeLarge(dst, v, write)
+		} else if dst = AppendCell(dst, t, v); write != nil {
+			dst, err = writeFull(dst, write)
+		}
+		if err != nil {
+			return dst, err
+		}
 	}
-	return append(dst, ']')
+	return append(dst, ']'), nil
+}
+
+// writeFull writes dst once it has many bytes.
+func writeFull(dst []byte, write func([]byte) error) ([]byte, error) {
+	if len(dst) <= writeAbove {
+		return dst, nil
+	}
+	err := write(dst)
+	return dst[:0], err
+}
+
+// writeLarge is AppendCell for a large text or blob, in pieces.
+func writeLarge(dst []byte, v Value, write func([]byte) error) ([]byte, error) {
+	left, right, appendPiece := byte('"'), byte('"'), appendEscaped
+	if v.tag == TagBytes {
+		left, right, appendPiece = '[', ']', appendNumbers
+	}
+	dst = append(dst, left)
+	for rest := v.str; rest != ""; {
+		n := min(len(rest), writeAbove)
+		for n < len(rest) && n > writeAbove-utf8.UTFMax && !utf8.RuneStart(rest[n]) {
+			n--
+		}
+		dst = appendPiece(dst, rest[:n])
+		if rest = rest[n:]; rest != "" && v.tag == TagBytes {
+			dst = append(dst, ',')
+		}
+		var err error
+		if dst, err = writeFull(dst, write); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, right), nil
 }
 
 // AppendError appends the object under "error" of a failed answer.

@@ -68,7 +68,7 @@ func (c *serveCmd) Run(s *streams) error {
 		return err
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		go boundGarbage(ctx, config.Limits.MaxMemory)
+		go boundGarbage(ctx, config.Limits.MaxMemory, n.EngineMemory)
 	}
 	c.greet(ctx, s.out, n, config)
 	select {

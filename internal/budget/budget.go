@@ -107,7 +107,7 @@ func (b *Budget) Charge(bytes int) error {
 	if own <= smallStatement {
 		limit += reserve
 	}
-	if b.account.held.Add(int64(bytes)) > limit {
+	if held := b.account.held.Add(int64(bytes)); held > limit || held+b.account.Engine() > limit+b.account.limit {
 		b.account.held.Add(-int64(bytes))
 		return tooLarge("the statements that run hold more values in memory than the server allows (half of limits.max_memory); make or change fewer or smaller values at once, or try again when less is running")
 	}
@@ -135,8 +135,9 @@ func (b *Budget) Refund(bytes int) {
 // Account counts the bytes that all statements of a server hold in Go. It is
 // safe for concurrent use.
 type Account struct {
-	limit int64
-	held  atomic.Int64
+	limit  int64
+	engine *atomic.Int64
+	held   atomic.Int64
 }
 
 // Statements that hold little have a reserve of their own, so that those that
@@ -146,9 +147,18 @@ const (
 	reserve        = 64 << 20
 )
 
-// NewAccount returns an Account that refuses to hold more than limit bytes, and
-// half of them for one statement.
-func NewAccount(limit int64) *Account { return &Account{limit: limit} }
+// NewAccount returns an Account that refuses to hold more than limit bytes, twice
+// limit together with what the engine holds, and half of limit for one statement.
+func NewAccount(limit int64, engine *atomic.Int64) *Account {
+	return &Account{limit: limit, engine: engine}
+}
+
+// Engine returns the bytes that the engine holds now.
+func (a *Account) Engine() int64 { return a.engine.Load() }
+
+// Room reports whether the engine may hold so many bytes more beside what Go
+// holds for statements.
+func (a *Account) Room(bytes int64) bool { return a.Engine()+a.Held()+bytes <= 2*a.limit }
 
 // Held returns the bytes that are charged now.
 func (a *Account) Held() int64 { return a.held.Load() }

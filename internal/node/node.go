@@ -297,6 +297,9 @@ func (n *Node) Failed() <-chan error { return n.failed }
 // NeedsSetup reports whether nobody can sign in yet.
 func (n *Node) NeedsSetup(ctx context.Context) (bool, error) { return n.users.NeedsSetup(ctx) }
 
+// EngineMemory returns the bytes that SQLite holds, outside of Go's memory.
+func (n *Node) EngineMemory() int64 { return n.db.Account().Engine() }
+
 // requestTime is how long a client has for a request's header, and for its body's
 // first bytes.
 const requestTime = 5 * time.Second

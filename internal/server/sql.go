@@ -75,6 +75,9 @@ func (s *Server) decodeAndRun(w http.ResponseWriter, r *http.Request, who *ident
 	if buf.in, err = readBody(w, r, buf.in[:0], s.options.MaxBody, &buf.hold); err != nil {
 		return bodyError(err)
 	}
+	if err := buf.hold.Add(len(buf.in)); err != nil { // its texts and arguments are copies
+		return err
+	}
 	req, bad := wire.DecodeRequest(buf.in)
 	if bad != nil {
 		return bad

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	zs "zombiezen.com/go/sqlite"
@@ -24,6 +23,9 @@ const (
 	keepStmts = 512
 	keepBytes = 2 << 20
 	keepLarge = 128 << 10
+	// parsedSize is how many bytes the engine holds for each of a text that it
+	// prepares, in pieces that are too small to be counted one by one.
+	parsedSize = 40
 	// keepBound is how many bytes of arguments a statement keeps after its use.
 	keepBound = 4 << 10
 )
@@ -48,7 +50,7 @@ type conn struct {
 	failed bool  // a statement of this transaction
 	broken bool  // a panic came through the engine: nobody knows what state it is in
 	dog    *watchdog
-	held   *atomic.Int64 // bytes of the engine
+	held   *holder
 	budget budget.Budget // of what Go evaluates for the transaction
 	log    *gathered     // of the one that writes
 
@@ -74,8 +76,8 @@ type prepared struct {
 	size int  // bytes that it holds
 }
 
-// openConn opens a connection that writes, or one that reads with so many bytes
-// of the engine for its pages.
+// openConn opens a connection that writes or reads, with so many bytes of the
+// engine for its pages.
 func openConn(path string, write bool, pages int) (*conn, error) {
 	flags := zs.OpenReadWrite | zs.OpenWAL
 	sq, err := zs.OpenConn(path, flags)
@@ -83,22 +85,23 @@ func openConn(path string, write bool, pages int) (*conn, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	sq.Limit(zs.LimitLength, maxValue)
-	c := &conn{sq: sq, write: write, stmts: make(map[string]*prepared), held: new(atomic.Int64)}
+	c := &conn{sq: sq, write: write, stmts: make(map[string]*prepared), held: &holder{own: int64(pages) + ownBytes}}
+	holders.Store(tlsOf(sq), c.held)
 	c.arm()
-	pragmas := []string{"PRAGMA synchronous=FULL", "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF", "PRAGMA busy_timeout=5000"}
+	pragmas := []string{"PRAGMA synchronous=FULL", "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF", "PRAGMA busy_timeout=5000", fmt.Sprintf("PRAGMA cache_size=-%d", pages/1024)}
 	if write {
-		pragmas = append(pragmas, "PRAGMA cache_size=-32000", "PRAGMA wal_autocheckpoint=0") // see pool.trimLog
+		pragmas = append(pragmas, "PRAGMA wal_autocheckpoint=0") // see pool.trimLog
 	} else {
-		pragmas = append(pragmas, "PRAGMA query_only=ON", fmt.Sprintf("PRAGMA cache_size=-%d", pages/1024), "PRAGMA mmap_size=1073741824")
+		pragmas = append(pragmas, "PRAGMA query_only=ON", "PRAGMA mmap_size=1073741824")
 	}
 	for _, p := range pragmas {
 		if err := c.run(p); err != nil {
-			sq.Close()
+			c.closeEngine()
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
 	}
 	if c.funcs, err = register(c); err != nil {
-		sq.Close()
+		c.closeEngine()
 		return nil, err
 	}
 	if !write {
@@ -146,6 +149,12 @@ func (c *conn) prepare(s *store.Stmt) (*prepared, error) {
 	} else if p != nil {
 		st, _, err := c.sq.PrepareTransient(s.SQL)
 		return &prepared{Stmt: st}, err
+	}
+	if parsed := parsedSize * len(s.SQL); parsed > keepLarge {
+		if err := c.budget.Charge(parsed); err != nil {
+			return nil, err
+		}
+		defer c.budget.Refund(parsed)
 	}
 	st, rest, err := c.sq.PrepareTransient(s.SQL)
 	if err != nil {
@@ -237,15 +246,35 @@ func (c *conn) Query(s *store.Stmt, args []wire.Value, row func([]wire.Value) er
 			c.failed = c.failed || err != nil
 			return err
 		}
-		for i, t := range s.Cols {
-			if cells[i], err = column(p.Stmt, i, t); err != nil {
-				return err
-			}
+		copies, err := c.cells(p.Stmt, s.Cols, cells)
+		if err == nil {
+			err = row(cells)
 		}
-		if err := row(cells); err != nil {
+		c.budget.Refund(copies) // a row that is kept is counted where it is
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// cells reads a row. It charges the copies of large values before it makes them
+// and returns how many bytes they are.
+func (c *conn) cells(st *zs.Stmt, types []wire.Type, cells []wire.Value) (copies int, err error) {
+	for i, t := range types {
+		switch t.Kind {
+		case wire.Text, wire.JSON, wire.Bytes, wire.Embedding, wire.Unknown:
+			if n := st.ColumnLen(i); n > largeArg {
+				if err := c.budget.Charge(n); err != nil {
+					return copies, err
+				}
+				copies += n
+			}
+		}
+		if cells[i], err = column(st, i, t); err != nil {
+			return copies, err
+		}
+	}
+	return copies, nil
 }
 
 // Exec runs s; see store.Session.
@@ -439,14 +468,17 @@ func (c *conn) close() (err error) {
 		p.Finalize()
 	}
 	c.sq.SetInterrupt(nil)
-	tls := tlsOf(c.sq)
-	err = c.sq.Close()
-	holders.Delete(tls)
+	err = c.closeEngine()
 	if c.log != nil {
 		c.log.close(c.funcs.tls)
 	}
 	c.funcs.close()
 	return err
+}
+
+func (c *conn) closeEngine() error {
+	defer holders.Delete(tlsOf(c.sq))
+	return c.sq.Close()
 }
 
 // bind sets the arguments in the stored form of their types.

@@ -323,7 +323,7 @@ func (f *functions) result(tls *libc.TLS, ctx uintptr, v wire.Value, t wire.Type
 			f.blob(tls, ctx, string(expr.EncodeDecimal(v.Text())))
 			return
 		}
-		if p, free, ok := f.copied(v.Text()); ok {
+		if p, free, ok := f.copied(tls, v.Text()); ok {
 			lib.Xsqlite3_result_text(tls, ctx, p, int32(len(v.Text())), free)
 		} else {
 			lib.Xsqlite3_result_error_nomem(tls, ctx)
@@ -334,7 +334,7 @@ func (f *functions) result(tls *libc.TLS, ctx uintptr, v wire.Value, t wire.Type
 }
 
 func (f *functions) blob(tls *libc.TLS, ctx uintptr, s string) {
-	if p, free, ok := f.copied(s); ok {
+	if p, free, ok := f.copied(tls, s); ok {
 		lib.Xsqlite3_result_blob(tls, ctx, p, int32(len(s)), free)
 	} else {
 		lib.Xsqlite3_result_error_nomem(tls, ctx)
@@ -344,10 +344,10 @@ func (f *functions) blob(tls *libc.TLS, ctx uintptr, s string) {
 // copied puts s where the engine can read it, and says how the engine keeps it:
 // by a copy of what is small, and by taking over what is not, which counts among
 // what the engine holds. ok is false when there is no room for it.
-func (f *functions) copied(s string) (at, free uintptr, ok bool) {
+func (f *functions) copied(tls *libc.TLS, s string) (at, free uintptr, ok bool) {
 	at, free = f.out, transient
 	if len(s) >= outSize {
-		if at, free = lib.Xsqlite3_malloc64(f.tls, uint64(len(s))), f.free; at == 0 {
+		if at, free = lib.Xsqlite3_malloc64(tls, uint64(len(s))), f.free; at == 0 {
 			return 0, 0, false
 		}
 	}

@@ -6,6 +6,8 @@ import (
 
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
+
+	"github.com/kalamdb/kalam-go/internal/budget"
 )
 
 // memory asks the engine how much it holds. It belongs to one goroutine.
@@ -15,9 +17,35 @@ type memory struct{ tls *libc.TLS }
 // the many small ones are not worth it.
 const counted = 4096
 
-// holders are the counters of what connections hold, by what the engine knows
-// of them when it wants memory.
-var holders sync.Map // *libc.TLS -> *atomic.Int64
+// holders are what connections hold, by what the engine knows of them when it
+// wants memory.
+var holders sync.Map // *libc.TLS -> *holder
+
+// engineHeld is how many bytes the engine holds in counted pieces, for all
+// connections of the process.
+var engineHeld atomic.Int64
+
+// holder is what a connection holds of the engine's memory.
+type holder struct {
+	atomic.Int64
+	account *budget.Account // of its server; nil: it may hold any number
+	own     int64           // bytes that it may hold whatever others do
+}
+
+// ownBytes is what a connection may hold, beside its pages, whatever others do:
+// its kept statements, and a small one that runs.
+const ownBytes = keepBytes + 2<<20
+
+// mayHold reports whether the connection of tls may hold n more bytes. Without
+// it a statement could take a lot between two looks of the watchdog.
+func mayHold(tls *libc.TLS, n int32) bool {
+	h, ok := holders.Load(tls)
+	if !ok {
+		return true
+	}
+	held := h.(*holder)
+	return held.account == nil || held.Load()+int64(n) <= held.own || held.account.Room(int64(n))
+}
 
 // What the engine calls for memory.
 type (
@@ -50,6 +78,9 @@ var countMemory = sync.OnceFunc(func() {
 	malloc, realloc := function[mallocFunc](methods.FxMalloc), function[reallocFunc](methods.FxRealloc)
 	size, free := function[sizeFunc](methods.FxSize), function[freeFunc](methods.FxFree)
 	methods.FxMalloc = pointer(&allocator, mallocFunc(func(tls *libc.TLS, n int32) uintptr {
+		if n >= counted && !mayHold(tls, n) {
+			return 0
+		}
 		p := malloc(tls, n)
 		if n >= counted && p != 0 {
 			holds(tls, size(tls, p))
@@ -64,6 +95,9 @@ var countMemory = sync.OnceFunc(func() {
 	}))
 	methods.FxRealloc = pointer(&allocator, reallocFunc(func(tls *libc.TLS, p uintptr, n int32) uintptr {
 		before := size(tls, p)
+		if n >= counted && n > before && !mayHold(tls, n-before) {
+			return 0
+		}
 		next := realloc(tls, p, n)
 		if next == 0 {
 			return 0
@@ -81,8 +115,9 @@ var countMemory = sync.OnceFunc(func() {
 
 // holds counts n bytes for the connection of tls.
 func holds(tls *libc.TLS, n int32) {
+	engineHeld.Add(int64(n))
 	if held, ok := holders.Load(tls); ok {
-		held.(*atomic.Int64).Add(int64(n))
+		held.(*holder).Add(int64(n))
 	}
 }
 

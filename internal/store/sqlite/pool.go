@@ -21,10 +21,11 @@ const (
 	growAfter  = 20 * time.Millisecond // of waiting for a free one
 	maxWaiting = 4096                  // who wait for one at most
 
-	// Bytes of pages that a reading connection keeps: one of those that are kept,
-	// and one that comes and goes.
-	keptPages  = 8_000 << 10
-	otherPages = 2_000 << 10
+	// Bytes of pages that a connection keeps: the one that writes, a reading one of
+	// those that are kept, and one that comes and goes.
+	writerPages = 32_000 << 10
+	keptPages   = 8_000 << 10
+	otherPages  = 2_000 << 10
 )
 
 // pool is the connections of a driver: one that writes and a few that read.
@@ -101,7 +102,9 @@ func (p *pool) add(write bool) (*conn, error) {
 	}
 	p.count++
 	pages := keptPages
-	if p.count > p.keep+1 {
+	if write {
+		pages = writerPages
+	} else if p.count > p.keep+1 {
 		pages = otherPages
 	}
 	p.mu.Unlock()
@@ -112,8 +115,7 @@ func (p *pool) add(write bool) (*conn, error) {
 		p.count--
 		return nil, err
 	}
-	c.pool, c.dog = p, p.dog
-	holders.Store(tlsOf(c.sq), c.held)
+	c.pool, c.dog, c.held.account = p, p.dog, p.dog.account
 	p.dog.add(c)
 	return c, nil
 }

@@ -30,7 +30,7 @@ const (
 )
 
 func newWatchdog(limit int64, shed func()) *watchdog {
-	return &watchdog{limit: limit, account: budget.NewAccount(limit / 2), shed: shed, awake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	return &watchdog{limit: limit, account: budget.NewAccount(limit/2, &engineHeld), shed: shed, awake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
 func (w *watchdog) add(c *conn) {
