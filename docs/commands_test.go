@@ -36,17 +36,26 @@ func fences(t *testing.T, document string) (list []fence) {
 	return list
 }
 
-// program builds kalam once.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "kalam-docs")
-	if err != nil {
-		return "", err
+// programs is the folder of kalam, for all tests.
+var programs string
+
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "kalam-docs"); err != nil {
+		panic(err)
 	}
-	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "kalam"), "../cmd/kalam").CombinedOutput()
+	code := m.Run()
+	os.RemoveAll(programs)
+	os.Exit(code)
+}
+
+// program builds kalam once, and returns its folder.
+var program = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("go", "build", "-o", filepath.Join(programs, "kalam"), "../cmd/kalam").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build kalam: %v\n%s", err, out)
 	}
-	return dir, nil
+	return programs, nil
 })
 
 // reader is somebody who does what a document says, with kalam in the PATH and a
