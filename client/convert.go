@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -18,6 +19,9 @@ func toParams(args []any) ([]wire.Value, error) {
 	out := make([]wire.Value, len(args))
 	for i, a := range args {
 		v, err := toValue(a)
+		if err == nil && !utf8.ValidString(v.Text()) {
+			err = errNotText
+		}
 		if err != nil {
 			return nil, &failure{text: "argument $" + itoa(i+1), cause: err}
 		}
@@ -25,6 +29,8 @@ func toParams(args []any) ([]wire.Value, error) {
 	}
 	return out, nil
 }
+
+var errNotText = errors.New("the text is not UTF-8; pass bytes as []byte")
 
 var errNoParameter = errors.New("its type is no parameter")
 
@@ -60,6 +66,8 @@ func floatValue(f float64, bits int) (wire.Value, error) {
 	}
 	return wire.FloatValue(f), nil
 }
+
+var errNilPointer = errors.New("the pointer is nil")
 
 var errNull = errors.New("the cell is NULL, scan into a pointer to a pointer")
 
@@ -150,6 +158,9 @@ func assign(dest any, t wire.Type, v wire.Value) error {
 	case *float32:
 		f, err := toFloat(t, v)
 		*d = float32(f)
+		if err == nil && math.IsInf(float64(*d), 0) {
+			err = errors.New("the number " + strconv.FormatFloat(f, 'g', -1, 64) + " does not fit the variable")
+		}
 		return err
 	case *time.Time:
 		at, ok := cellTime(t, v)

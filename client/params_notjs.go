@@ -91,6 +91,9 @@ func reflectValue(a any) (wire.Value, error) {
 		}
 		return jsonValue(a)
 	case reflect.Struct:
+		if isTime(v.Type()) {
+			return toValue(v.Convert(reflect.TypeFor[time.Time]()).Interface())
+		}
 		for _, f := range reflect.VisibleFields(v.Type()) {
 			if f.IsExported() {
 				return jsonValue(a)

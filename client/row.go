@@ -110,7 +110,11 @@ func (r Row) Scan(dest ...any) error {
 	}
 	for i, d := range dest {
 		f := &r.columns.fields[i]
-		if err := assign(d, f.Type, r.values[i]); err != nil {
+		err := errNilPointer
+		if !isNilPointer(d) {
+			err = assign(d, f.Type, r.values[i])
+		}
+		if err != nil {
 			return &failure{text: "scan column " + f.Name, cause: err}
 		}
 	}
@@ -169,6 +173,9 @@ func cellText(t wire.Type, v wire.Value) string {
 			at, _ := cellTime(t, v)
 			return at.Format("2006-01-02")
 		case wire.Time:
+			if v.Int() == 24*time.Hour.Microseconds() {
+				return "24:00:00"
+			}
 			return time.UnixMicro(v.Int()).UTC().Format("15:04:05.999999")
 		}
 	case wire.TagFloat:

@@ -9,3 +9,5 @@ func scanStruct(Row, any) (bool, error) { return false, nil }
 func reflectValue(any) (wire.Value, error) { return wire.Null, errNoParameter }
 
 func reflectAssign(any, wire.Type, wire.Value) (bool, error) { return false, nil }
+
+func isNilPointer(any) bool { return false }

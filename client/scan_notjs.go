@@ -58,7 +58,7 @@ func scanStruct(r Row, dest any) (bool, error) {
 	}
 	s := p.Elem()
 	fields := fieldsOf(s.Type())
-	if len(fields) == 0 && len(r.values) == 1 && r.columns.fields[0].Type.Kind == wire.JSON {
+	if len(fields) == 0 && len(r.values) == 1 && (r.columns.fields[0].Type.Kind == wire.JSON || takesCell(dest)) {
 		return false, nil
 	}
 	if len(fields) == 0 {
@@ -74,7 +74,7 @@ func scanStruct(r Row, dest any) (bool, error) {
 		found++
 		field, err := s.FieldByIndexErr(index)
 		if err != nil {
-			return true, err
+			return true, &failure{text: "scan column " + f.Name, cause: err}
 		}
 		if err := assign(field.Addr().Interface(), f.Type, r.values[i]); err != nil {
 			return true, &failure{text: "scan column " + f.Name, cause: err}
@@ -84,6 +84,25 @@ func scanStruct(r Row, dest any) (bool, error) {
 		return true, errors.New("scan: no column has the name of a field")
 	}
 	return true, nil
+}
+
+// takesCell reports whether a struct is one value and no row.
+func takesCell(dest any) bool {
+	switch dest.(type) {
+	case encoding.TextUnmarshaler, json.Unmarshaler:
+		return true
+	}
+	return isTime(reflect.TypeOf(dest).Elem())
+}
+
+// isTime reports whether t is time.Time under another name.
+func isTime(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t.ConvertibleTo(reflect.TypeFor[time.Time]())
+}
+
+func isNilPointer(dest any) bool {
+	p := reflect.ValueOf(dest)
+	return p.Kind() == reflect.Pointer && p.IsNil()
 }
 
 // reflectAssign assigns to what is not a plain type of Go: a scanner, a file
@@ -143,7 +162,11 @@ func reflectAssign(dest any, t wire.Type, v wire.Value) (bool, error) {
 		return true, nil
 	}
 	if v.IsNull() {
-		return false, nil
+		if e.Kind() != reflect.Slice && e.Kind() != reflect.Map {
+			return false, nil
+		}
+		e.SetZero()
+		return true, nil
 	}
 	if e.Kind() == reflect.Array && e.Type().Elem().Kind() == reflect.Uint8 && v.Tag() == wire.TagBytes {
 		if b := v.Bytes(); len(b) != e.Len() {
@@ -152,9 +175,17 @@ func reflectAssign(dest any, t wire.Type, v wire.Value) (bool, error) {
 		reflect.Copy(e, reflect.ValueOf(v.Bytes()))
 		return true, nil
 	}
+	if e.Kind() == reflect.Slice && e.Type().Elem().Kind() == reflect.Uint8 && e.Type() != reflect.TypeFor[[]byte]() {
+		var b []byte
+		if err := assign(&b, t, v); err != nil {
+			return true, err
+		}
+		e.SetBytes(b)
+		return true, nil
+	}
 	plain, ok := plainTypes[e.Kind()]
-	if e.Kind() == reflect.Slice && e.Type().Elem().Kind() == reflect.Uint8 {
-		plain, ok = reflect.TypeFor[[]byte](), true
+	if isTime(e.Type()) {
+		plain, ok = reflect.TypeFor[time.Time](), true
 	}
 	if !ok {
 		switch e.Kind() {

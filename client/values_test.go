@@ -25,6 +25,9 @@ type (
 	level  string
 	count  int32
 	ratio  float32
+	octet  byte
+	octets []octet
+	stamp  time.Time
 	hidden struct{ n int }
 	point  struct {
 		X int    `json:"x"`
@@ -60,6 +63,8 @@ func TestGoValuesAreStoredOrRefused(t *testing.T) {
 		{float32(0.1), "dbl", "0.1"}, {ratio(0.1), "dbl", "0.1"}, {0.5, "f", "0.5"}, {math.NaN(), "dbl", refused}, {float32(math.Inf(1)), "dbl", refused},
 		{"it's", "txt", "it's"}, {level("high"), "txt", "high"}, {&text, "txt", "seven"}, {&seven, "i", "7"}, {json.Number("12.5"), "dec", "12.50"},
 		{[]byte("hi"), "txt", "hi"}, {[]byte("hi \u00e9"), "raw", "\\x686920c3a9"}, {[]byte{0, 255, '\\'}, "raw", "\\x00ff5c"}, {[]byte(`a\b`), "raw", "\\x615c62"},
+		{"\xff", "txt", refused}, {level("a\xffb"), "txt", refused}, {stamp(zoned), "ts", "2024-01-02T10:30:00Z"}, {stamp(zoned), "d", "2024-01-02"},
+		{24 * time.Hour, "tm", "24:00:00"}, {octets{1, 2}, "raw", "\\x0102"}, {netip.MustParsePrefix("10.0.0.0/8"), "txt", "10.0.0.0/8"},
 		{[]byte("abcd"), "raw", "\\x61626364"}, {[]byte(`\x00`), "raw", "\\x5c783030"}, {[]byte(`a\b`), "txt", `a\b`}, {[]byte(`{"a":"\n"}`), "j", `{"a":"\n"}`},
 		{[]byte{0xff}, "txt", refused}, {[]byte{'a', 0}, "txt", refused}, {[]byte{0xff}, "j", refused}, {[2]byte{0xff}, "txt", refused}, {[]byte{}, "txt", ""},
 		{[]byte{0, 0, 128, 63, 0, 0, 0, 64, 0, 0, 64, 64}, "e", refused}, {[]byte("[1,2,3]"), "e", "[1,2,3]"},

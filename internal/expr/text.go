@@ -38,7 +38,7 @@ func parseInput(text string, t wire.Type) (wire.Value, error) {
 	case wire.Timestamp:
 		return intResult(parseTimestamp(text))
 	case wire.DateTime:
-		return intResult(parseDateTime(text))
+		return intResult(parseDateTime(text, t.Kind))
 	case wire.Time:
 		return intResult(parseTime(text))
 	case Interval:
@@ -279,7 +279,7 @@ func Coerce(v wire.Value, t wire.Type) (wire.Value, error) {
 			return v, nil
 		}
 		if checkText(v.Raw()) != nil {
-			return wire.Null, errCoerce("bytes that are not UTF-8 text", t)
+			return wire.Null, errCoerce("a sequence of bytes that is no UTF-8 text", t)
 		}
 		return coerceText(v.Raw(), t)
 	}
@@ -300,7 +300,10 @@ func coerceText(s string, t wire.Type) (wire.Value, error) {
 		}
 	}
 	if t.Kind == wire.Timestamp {
-		t = typeOf(wire.DateTime)
+		if err := checkText(s); err != nil {
+			return wire.Null, err
+		}
+		return intResult(parseDateTime(s, t.Kind))
 	}
 	return parseInput(s, t)
 }

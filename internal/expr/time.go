@@ -342,8 +342,9 @@ func parseTimestamp(text string) (int64, error) {
 	return checkInstant(midnight + us)
 }
 
-func parseDateTime(text string) (int64, error) {
-	days, us, offset, err := parseInstant(text, wire.DateTime)
+// parseDateTime reads an instant; k is the type that an error names.
+func parseDateTime(text string, k wire.Kind) (int64, error) {
+	days, us, offset, err := parseInstant(text, k)
 	if err != nil {
 		return 0, err
 	}
