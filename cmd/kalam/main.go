@@ -19,10 +19,12 @@ const version = "0.1.0"
 
 var date = "unknown"
 
-// Exit codes: 0 done, 1 failed, 2 called wrongly.
+// Exit codes: 0 done, 1 failed, 2 called wrongly, 130 a statement was ended by
+// Ctrl-C.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
 )
 
 type cli struct {
@@ -123,6 +125,9 @@ func run(args []string, s *streams) int {
 		return exitUsage
 	}
 	fmt.Fprintln(s.err, "kalam:", err)
+	if errors.Is(err, errInterrupted) {
+		return exitInterrupted
+	}
 	return exitFailed
 }
 

@@ -40,7 +40,7 @@ A live query runs until Ctrl-C. It prints all its rows after every change; with
 --format json it prints one event per line.
 
 Statements of a script run one after the other, each for itself, and the first
-error ends it. What stands between BEGIN and COMMIT runs as a whole or not at all.
+error ends it; Ctrl-C does too, with the exit code 130. What stands between BEGIN and COMMIT runs as a whole or not at all.
 The commands of the shell, as \d chat.messages, may stand in place of a text.
 
 In JSON a 64-bit integer is a string, a DECIMAL too, and a TIMESTAMP is its number
@@ -165,6 +165,9 @@ func (c *sqlCmd) open(ctx context.Context, s *streams) (x *executor, end func(),
 	}, nil
 }
 
+// errInterrupted is what became of a statement that Ctrl-C has ended.
+var errInterrupted = errors.New("interrupted")
+
 // script runs a command of the shell, or the parts of a text until one fails.
 func (x *executor) script(ctx context.Context, text string) error {
 	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, `\`) {
@@ -195,7 +198,7 @@ func (x *executor) statement(ctx context.Context, script string, part dialect.Pa
 // the place in the script where there is one.
 func (x *executor) failure(err error, script string, offset int) error {
 	if errors.Is(err, context.Canceled) {
-		return errors.New("interrupted")
+		return errInterrupted
 	}
 	if errors.Is(err, client.ErrUnauthenticated) && !isCode(err, wire.CodeSetupRequired) {
 		if errors.Is(err, errSessionOver) {

@@ -140,3 +140,43 @@ func TestReadThatCannotBeAuditedIsRefused(t *testing.T) {
 		t.Errorf("the next one: %v", err)
 	}
 }
+
+// Only a user who was dropped with their data loses it, whoever asks for the
+// erasing: the account may have been upgraded meanwhile.
+func TestUsersWhoAreThereAreNeverErased(t *testing.T) {
+	s := configured(t, identity.Options{})
+	err := s.Write(t.Context(), func(tx *store.Tx, trail *identity.Trail) error {
+		return s.CreateAccount(tx, trail, &identity.NewAccount{ID: "usr_1", Role: identity.RoleUser, AuthType: identity.AuthAnonymous})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.exec("UPDATE users SET last_login_at = 1 WHERE user_id = 'usr_1'")
+	s.exec("INSERT INTO sessions (session_id, user_id, auth_method, generation, token_hash, rotated_at, created_at, last_seen_at, expires_at, ref) VALUES ('s', 'usr_1', 'anonymous', 0, x'00', 1, 1, 1, 9223372036854775807, 'r')")
+	since := time.Now().Add(-time.Hour)
+	ids, err := s.IdleAnonymous(t.Context(), since)
+	if err != nil || len(ids) != 1 {
+		t.Fatal(ids, err)
+	}
+	s.exec("UPDATE sessions SET last_seen_at = 8000000000000000000 WHERE session_id = 's'") // it is used again
+	abandon := func() {
+		t.Helper()
+		err := s.Write(t.Context(), func(tx *store.Tx, trail *identity.Trail) error { return s.Abandoned(tx, trail, "usr_1", since) })
+		if err == nil {
+			err = s.EraseUser(t.Context(), "usr_1")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	abandon()
+	if got := s.text("SELECT session_id FROM sessions WHERE user_id = 'usr_1'"); len(got) != 1 {
+		t.Error("an account that is used again has lost its session")
+	}
+	s.exec("UPDATE users SET auth_type = 'password' WHERE user_id = 'usr_1'")
+	s.exec("UPDATE sessions SET last_seen_at = 1 WHERE session_id = 's'")
+	abandon()
+	if got := s.text("SELECT session_id FROM sessions WHERE user_id = 'usr_1'"); len(got) != 1 {
+		t.Error("an account that was upgraded has lost its session")
+	}
+}
