@@ -111,7 +111,7 @@ func (r *run) blocks(sql string, list []dialect.Statement) error {
 			open = 0
 		default:
 			if open > 0 && !inTransaction(s) {
-				return numbered(at(sql, s.Pos(), wire.NewError(wire.CodeUnsupported, "definitions, user management and USE are not supported inside explicit transactions")), i+1)
+				return numbered(at(sql, s.Pos(), wire.NewError(wire.CodeUnsupported, "only SELECT, INSERT, UPDATE, DELETE, CONSUME and ACK are supported inside explicit transactions; run this statement before BEGIN or after COMMIT")), i+1)
 			}
 		}
 	}
