@@ -61,9 +61,9 @@ func TestNoVerbPrintsASecretOrInternals(t *testing.T) {
 	s := servertest.Start(t, servertest.Options{})
 	ctx := within(t)
 	const secret = "hidden-secret"
-	var event client.AuthEvent
+	events := make(chan client.AuthEvent, 10)
 	provider := auth.Static(auth.Basic("alice", servertest.Password))
-	c, err := client.New(s.URL, provider, client.Options{OnAuth: func(e client.AuthEvent) { event = e }})
+	c, err := client.New(s.URL, provider, client.Options{OnAuth: func(e client.AuthEvent) { events <- e }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +76,7 @@ func TestNoVerbPrintsASecretOrInternals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	event := <-events
 	_, refused := c.Query(ctx, "SELECT nothing")
 	worker, err := consumer.New(s.URL, provider, consumer.Options{Topic: "app.jobs", Group: "workers"})
 	if err != nil {
