@@ -21,7 +21,11 @@ func (d socketDialer) Dial(ctx context.Context, url string) (conn, error) {
 	if ctor.Type() != js.TypeFunction {
 		return nil, errors.New("the host has no WebSocket")
 	}
-	c := &jsConn{ws: ctor.New(url), arrived: make(chan struct{}, 1), closed: make(chan struct{})}
+	ws, err := construct(ctor, url)
+	if err != nil {
+		return nil, err
+	}
+	c := &jsConn{ws: ws, arrived: make(chan struct{}, 1), closed: make(chan struct{})}
 	c.ws.Set("binaryType", "arraybuffer")
 	opened := make(chan struct{})
 	c.on("open", func(js.Value) { close(opened) })
@@ -39,6 +43,21 @@ func (d socketDialer) Dial(ctx context.Context, url string) (conn, error) {
 		c.Close(0, "")
 		return nil, ctx.Err()
 	}
+}
+
+// construct returns what the constructor throws, as browsers do for a socket
+// that a policy of the page forbids, as an error.
+func construct(ctor js.Value, url string) (ws js.Value, err error) {
+	defer func() {
+		switch thrown := recover().(type) {
+		case nil:
+		case js.Error:
+			err = thrown
+		default:
+			panic(thrown)
+		}
+	}()
+	return ctor.New(url), nil
 }
 
 // jsConn is a WebSocket of the host. The host reads ahead whatever we do, so

@@ -9,7 +9,7 @@ import type { LoginResponse, QueryResponse } from './messages.js';
 import type {
   CallOptions, ClientOptions, OnConnectCallback, OnDisconnectCallback, OnErrorCallback, OnReceiveCallback, OnSendCallback,
 } from './options.js';
-import { batchBody, cellsOf, checkTable, keyOf, requestBody, type BatchStatement, type Param, type RowKey } from './params.js';
+import { batchBody, cellsOf, checkRow, checkSql, checkTable, keyOf, requestBody, type BatchStatement, type Param, type RowKey } from './params.js';
 import { KalamChange, KalamRow, wrapRows } from './row.js';
 import type { SeqId } from './seqid.js';
 import { Session, type AuthStateEvent, type ClientEvents } from './session.js';
@@ -201,8 +201,8 @@ export class KalamDBClient {
 
   /** Runs one statement as another user, if the role allows it. */
   async executeAsUser(sql: string, user: string, params?: readonly unknown[], options?: CallOptions): Promise<QueryResponse> {
-    const name = user.trim();
-    if (sql.trim() === '') throw invalid('executeAsUser: sql is required');
+    const name = String(user ?? '').trim();
+    if (checkSql(sql).trim() === '') throw invalid('executeAsUser: sql is required');
     if (name === '') throw invalid('executeAsUser: user is required');
     const all = [...(params ?? []), name];
     return this.query(`EXECUTE AS USER $${all.length} (${sql}\n)`, all, options); // a comment may end the sql
@@ -232,6 +232,7 @@ export class KalamDBClient {
 
   /** Inserts a row, and gives it as it is stored in `named_rows`. A column that is undefined gets its DEFAULT. */
   async insert(table: string, data: { readonly [column: string]: Param }, options?: CallOptions): Promise<QueryResponse> {
+    checkRow('insert', data);
     if (Object.keys(data).length === 0) throw invalid('insert: the row has no columns');
     const { columns, values, names } = cellsOf(table, data);
     const places = columns.map((_, i) => `$${i + 1}`);
@@ -244,6 +245,7 @@ export class KalamDBClient {
    * last argument names it. A column that is undefined stays as it is.
    */
   async update(table: string, key: RowKey, data: { readonly [column: string]: Param }, keyColumn = 'id'): Promise<QueryResponse> {
+    checkRow('update', data);
     if (Object.keys(data).length === 0) throw invalid('update: there is nothing to set');
     const { columns, values, names } = cellsOf(table, data);
     const where = keyOf(table, key, keyColumn);

@@ -1,4 +1,5 @@
 import { wrapServerRow, type JsonValue } from './cell.js';
+import { KalamError } from './errors.js';
 import type { LiveRowsOptions, SubscriptionOptions } from './live.js';
 import type { BatchControl, QueryResponse, QueryResult, ServerMessage } from './messages.js';
 import { encodeParams } from './params.js';
@@ -51,9 +52,13 @@ export function encodeSubscription(o: SubscriptionOptions, params = o.params): s
 export function encodeLive<T>(o: LiveRowsOptions<T>): string {
   const s = o.subscriptionOptions ?? {};
   const key = o.keyColumns ?? (typeof o.keyColumn === 'string' ? [o.keyColumn] : o.keyColumn);
+  const limit = o.limit ?? s.last_rows;
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0)) {
+    throw new KalamError({ code: 'INVALID_ARGUMENT', message: `live: limit is ${typeof limit === 'string' ? JSON.stringify(limit) : String(limit)}: it must be a whole number` });
+  }
   const names = key?.map((name) => name.trim()).filter((name) => name !== '');
   return JSON.stringify({
-    limit: o.limit ?? s.last_rows,
+    limit,
     key: o.getKey === undefined && names && names.length > 0 ? names : undefined,
     batch_size: s.batch_size,
     from: s.from === undefined ? undefined : SeqId.from(s.from).toString(),

@@ -1,5 +1,6 @@
 import { wrapServerRow, type RowData } from './cell.js';
 import { KalamError, retrace } from './errors.js';
+import { watchPromise } from './log.js';
 import type { SubscriptionErrorEvent } from './messages.js';
 import type { Param } from './params.js';
 import { SeqId } from './seqid.js';
@@ -18,7 +19,10 @@ export interface SubscriptionOptions {
 
 /** How a live query gives its rows. */
 export interface LiveRowsOptions<T = RowData> {
-  /** Makes what the callback gets of a row; called once for each version of a row. */
+  /**
+   * Makes what the callback gets of a row; called once for each version of a
+   * row. What an async function makes is a promise, for the callback to await.
+   */
   mapRow?: (row: RowData) => T;
   /** Keep the newest rows only: those that were inserted or changed last. When one goes, the next older one is back. */
   limit?: number;
@@ -122,8 +126,11 @@ export class LiveView<T> {
     let what = 'getKey';
     try {
       const key = getKey?.(row) ?? null;
+      if (watchPromise(key, () => {})) throw new TypeError('it returned a promise, not a string or null');
       what = 'mapRow';
-      return { value: mapRow ? mapRow(row) : (row as T), key, seq: key === null ? 0n : row['_seq']?.asBigInt() ?? 0n };
+      const value = mapRow ? mapRow(row) : (row as T);
+      if (mapRow) watchPromise(value, (error) => this.#failed('mapRow', error));
+      return { value, key, seq: key === null ? 0n : row['_seq']?.asBigInt() ?? 0n };
     } catch (error) {
       this.#failed(what, error);
       return undefined;
@@ -198,7 +205,7 @@ export class LiveQuery<T> implements AsyncIterableIterator<T[]> {
   }
 
   async #take(): Promise<IteratorResult<T[], undefined>> {
-    this.#stop ??= this.#begin(
+    if (!this.#done) this.#stop ??= this.#begin(
       (rows) => this.#set(() => (this.#rows = rows)),
       (error) => this.#set(() => (this.#error = error)),
     );

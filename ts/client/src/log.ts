@@ -32,12 +32,11 @@ export class Log {
 
   write(level: LogLevel, tag: string, message: string): void {
     if (level < this.level || this.level === LogLevel.None) return;
-    if (this.listener) {
-      try {
-        this.listener({ level, tag, message, timestamp: new Date().toISOString() });
-      } catch (error) {
-        console.error('[@kalamdb/client] the log listener threw', error);
-      }
+    const { listener } = this;
+    if (listener) {
+      attempt(() => listener({ level, tag, message, timestamp: new Date().toISOString() }), (error) => {
+        console.error(`[@kalamdb/client] the log listener threw: ${textOf(error)}`);
+      });
       return;
     }
     const line = `[@kalamdb/client] [${LogLevel[level].toUpperCase()}] [${tag}] ${message}`;
@@ -46,22 +45,36 @@ export class Log {
     else console.log(line);
   }
 
-  /** Calls what an application gave us, and reports what it throws as what it is. */
+  /** Calls a function of the application, and logs what it throws or what its promise rejects with. It never throws. */
   guard<A extends unknown[]>(what: string, fn: ((...args: A) => unknown) | undefined, ...args: A): void {
     if (fn === undefined) return;
-    const report = (error: unknown) => {
+    attempt(() => fn(...args), (error) => {
       this.write(LogLevel.Error, 'events', `${what} threw: ${textOf(error)}`);
-    };
-    try {
-      const result = fn(...args);
-      if (result instanceof Promise) result.catch(report);
-    } catch (error) {
-      report(error);
-    }
+    });
   }
 }
 
-/** What was thrown, with its stack if it has one. */
-export function textOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+/** Calls a function of the application; failed gets what it throws, at once or by a promise. */
+function attempt(fn: () => unknown, failed: (error: unknown) => void): void {
+  try {
+    watchPromise(fn(), failed);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** If a value is a promise, lets failed know when it rejects, so that no rejection is unhandled. Reports whether it is one. */
+export function watchPromise(value: unknown, failed: (error: unknown) => void): boolean {
+  if (typeof (value as PromiseLike<unknown> | null | undefined)?.then !== 'function') return false;
+  Promise.resolve(value).catch(failed);
+  return true;
+}
+
+/** The text of what was thrown, with its stack if it has one. Anything can be thrown, even what has no text. */
+export function textOf(error: unknown, stack = true): string {
+  try {
+    return String(stack && error instanceof Error ? (error.stack ?? error.message) : error);
+  } catch {
+    return `${typeof error} without a text`;
+  }
 }

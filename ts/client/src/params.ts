@@ -2,7 +2,7 @@ import type { KalamCellValue } from './cell.js';
 import { KalamError } from './errors.js';
 import type { FileRef } from './file.js';
 import type { SeqId } from './seqid.js';
-import { encodeValue } from './value.js';
+import { encodeValue, loneSurrogate } from './value.js';
 
 /**
  * What can be bound to `$1` and so on. A bigint keeps all its digits, a Date is
@@ -21,7 +21,27 @@ export type RowKey = string | number | bigint | Date | Uint8Array | SeqId | Kala
 
 /** The JSON of parameters; names[i] says in an error which one it is. */
 export function encodeParams(params: readonly unknown[], names: readonly string[] = [], statement = ''): string {
+  if (!Array.isArray(params)) throw new KalamError({ code: 'INVALID_ARGUMENT', message: `${statement}params is ${kindOf(params)}: it must be an array, [value] for $1` });
   return `[${Array.from(params, (value, i) => encodeValue(value, statement + (names[i] ?? `parameter $${i + 1}`))).join(',')}]`;
+}
+
+/** Checks the text of a statement. */
+export function checkSql(sql: string, prefix = ''): string {
+  if (typeof sql !== 'string') throw new KalamError({ code: 'INVALID_ARGUMENT', message: `${prefix}sql is ${kindOf(sql)}: it must be a string` });
+  if (loneSurrogate.test(sql)) throw new KalamError({ code: 'INVALID_ARGUMENT', message: `${prefix}sql has half of a surrogate pair, which is no character` });
+  return sql;
+}
+
+/** Checks the row of an insert or update. */
+export function checkRow(what: string, data: unknown): void {
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) {
+    throw new KalamError({ code: 'INVALID_ARGUMENT', message: `${what}: the row is ${kindOf(data)}: it must be an object, { column: value }` });
+  }
+}
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
 /** The body of a request. */
@@ -31,13 +51,18 @@ export function requestBody(sql: string, params: readonly unknown[] | undefined,
 
 /** The body of a request of statements in one transaction. */
 export function batchBody(statements: readonly BatchStatement[], namespace: string | undefined): string {
-  const all = statements.map((s, i) => (typeof s === 'string' ? statement(s, undefined) : statement(s[0], s[1], undefined, `statement ${i + 1}, `)));
+  if (!Array.isArray(statements)) throw new KalamError({ code: 'INVALID_ARGUMENT', message: `batch takes an array of statements, not ${kindOf(statements)}` });
+  const all = (statements as BatchStatement[]).map((s, i) => {
+    const [sql, params] = Array.isArray(s) ? (s as readonly [string, (readonly Param[])?]) : [s as string];
+    return statement(sql, params, undefined, `statement ${i + 1}, `);
+  });
   return `{"statements":[${all.map((s) => `${s}}`).join(',')}]${tail(namespace)}`;
 }
 
 function statement(sql: string, params: readonly unknown[] | undefined, names?: readonly string[], prefix?: string): string {
-  const bound = params === undefined || params.length === 0 ? '' : `,"params":${encodeParams(params, names, prefix)}`;
-  return `{"sql":${JSON.stringify(sql)}${bound}`;
+  const list = encodeParams(params ?? [], names, prefix);
+  const bound = list === '[]' ? '' : `,"params":${list}`;
+  return `{"sql":${JSON.stringify(checkSql(sql, prefix))}${bound}`;
 }
 
 function tail(namespace: string | undefined): string {

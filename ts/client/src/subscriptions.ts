@@ -5,6 +5,7 @@ import { LiveQuery, LiveView, type LiveRowsCallback, type LiveRowsOptions, type 
 import { LogLevel, textOf } from './log.js';
 import type { RowData } from './cell.js';
 import type { ServerMessage } from './messages.js';
+import { checkSql } from './params.js';
 import { platform } from './platform.js';
 import type { SeqId } from './seqid.js';
 import type { Running, Session } from './session.js';
@@ -87,6 +88,7 @@ export class Subscriptions {
   async subscribe(sql: string, tableName: string, callback: SubscriptionCallback, options: SubscriptionOptions = {}): Promise<Unsubscribe> {
     const running = await this.#session.start();
     const encoded = encodeSubscription(options);
+    checkSql(sql);
     return await traced<Unsubscribe>((resolve, reject) => {
       let accepted = false;
       const sub = this.#add(running, sql, tableName, (error) => {
@@ -152,7 +154,7 @@ export class Subscriptions {
     const view = new LiveView<T>(options, show, (what, error) => {
       this.#session.log.write(LogLevel.Error, 'events', `${what} of a live query threw: ${textOf(error)}`);
       this.#session.log.guard('onError of a live query', options.onError, {
-        type: 'error', subscription_id: sub?.id ?? '', code: 'CALLBACK_FAILED', message: `${what} threw: ${String(error)}`,
+        type: 'error', subscription_id: sub?.id ?? '', code: 'CALLBACK_FAILED', message: `${what} threw: ${textOf(error, false)}`,
       });
     });
     const finish = (error: unknown) => {
@@ -167,6 +169,7 @@ export class Subscriptions {
     const stop = () => finish(undefined);
     const begin = (running: Running) => {
       if (stopped) return;
+      checkSql(sql);
       const s = (sub = this.#add(running, sql, tableName, finish));
       const onPatch = (json: string) => {
         if (stopped) return;

@@ -1,6 +1,6 @@
 import { browser } from './browser.js';
 import { KalamError } from './errors.js';
-import { encodeParams } from './params.js';
+import { checkSql, encodeParams } from './params.js';
 import { platform } from './platform.js';
 import { explain } from './request.js';
 
@@ -36,8 +36,9 @@ export class Upload {
     this.#url = `${url.replace(/\/+$/, '')}/v1/api/sql`;
     this.#files = files;
     this.#onProgress = onProgress;
-    this.#form.append('sql', sql);
-    if (params !== undefined && params.length > 0) this.#form.append('params', encodeParams(params));
+    this.#form.append('sql', checkSql(sql));
+    const list = encodeParams(params ?? []);
+    if (list !== '[]') this.#form.append('params', list);
     if (namespace) this.#form.append('namespace_id', namespace);
     for (const [name, file] of Object.entries(files)) {
       if (!(file instanceof Blob)) {

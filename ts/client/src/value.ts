@@ -4,7 +4,7 @@ import { FileRef } from './file.js';
 import { SeqId } from './seqid.js';
 
 const deepest = 1000;
-const loneSurrogate = /\p{Surrogate}/u;
+export const loneSurrogate = /\p{Surrogate}/u;
 const hints: Record<string, string> = {
   Map: 'Object.fromEntries(map) makes an object of it',
   Set: '[...set] makes an array of it',

@@ -55,7 +55,7 @@ export interface AgentFailureContext<T = Record<string, unknown>> extends AgentC
 
 export type AgentFailureHandler<T = Record<string, unknown>> = (context: AgentFailureContext<T>) => Promise<void> | void;
 /** Makes a row of a message; null skips it, which acknowledges it. */
-export type AgentRowParser<T = Record<string, unknown>> = (message: ConsumeMessage) => T | null;
+export type AgentRowParser<T = Record<string, unknown>> = (message: ConsumeMessage) => T | null | Promise<T | null>;
 export type AgentRunKeyFactory = (message: ConsumeMessage, name: string) => string;
 
 interface CommonOptions<T> {
@@ -134,11 +134,12 @@ async function handleMessage<T>(
   { message, user, ack }: ConsumeContext,
 ): Promise<void> {
   const { client, name, topic, groupId, systemPrompt, retry = {}, stopSignal } = options;
-  const runKey = options.runKeyFactory?.(message, name) ?? `${name}:${topic}:${message.partition_id}:${message.offset}`;
+  let runKey = `${name}:${topic}:${message.partition_id}:${message.offset}`;
   const report = (error: unknown) => quietly(() => options.onError?.({ error, runKey, message }));
   let row: T | null;
   try {
-    row = (options.rowParser ?? defaultRow)(message) as T | null;
+    runKey = options.runKeyFactory?.(message, name) ?? runKey;
+    row = (await (options.rowParser ?? defaultRow)(message)) as T | null;
     if (row === null) return await ack();
   } catch (error) {
     return report(error);
@@ -164,13 +165,23 @@ async function handleMessage<T>(
       return;
     } catch (error) {
       if (acked) return report(error);
-      if (attempt >= maxAttempts || retry.shouldRetry?.(error, attempt) === false || stopSignal?.aborted) {
+      if (attempt >= maxAttempts || !(await mayRetry(retry, error, attempt, report)) || stopSignal?.aborted) {
         return giveUp(options, { ...now, error }, report);
       }
       const backoffMs = pause(retry, attempt);
       quietly(() => options.onRetry?.({ error, attempt, maxAttempts, backoffMs, runKey, message }));
       await sleep(backoffMs, stopSignal);
     }
+  }
+}
+
+/** Reports whether the policy lets the handler be called again. A policy that throws does not. */
+async function mayRetry({ shouldRetry }: AgentRetryPolicy, error: unknown, attempt: number, report: (error: unknown) => void): Promise<boolean> {
+  try {
+    return (await shouldRetry?.(error, attempt)) !== false;
+  } catch (thrown) {
+    report(thrown);
+    return false;
   }
 }
 
@@ -213,10 +224,7 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   });
 }
 
-function quietly(fn: () => void): void {
-  try {
-    fn();
-  } catch (error) {
-    console.error('[@kalamdb/consumer] a callback threw', error);
-  }
+/** Calls a callback that nobody waits for; what it throws or rejects with is shown. */
+function quietly(fn: () => unknown): void {
+  void (async () => fn())().catch((error: unknown) => console.error('[@kalamdb/consumer] a callback threw', error));
 }

@@ -129,6 +129,8 @@ export class KalamConsumerClient {
           const access = await coreOf(this.baseClient);
           if (stopped) return;
           await work(access, options, request, handler, onError, (stop) => (stopping = stop));
+        } catch (error) {
+          throw topicError(error); // made here, so that its stack holds the caller
         } finally {
           stopping = undefined;
           this.#handles.delete(handle as ConsumerHandle);
@@ -163,7 +165,7 @@ function work<T>(
       core.onCrash.delete(end);
       release();
       if (error === undefined) resolve();
-      else reject(topicError(error));
+      else reject(error);
     };
     const handle = async (n: number, json: string) => {
       const message = toMessage<T>(JSON.parse(json) as RawMessage, request.group_id);

@@ -222,3 +222,49 @@ test('errors are TopicRequestErrors with code and status', async () => {
   await assert.rejects(runAgent({ client: consumers, name: ' ', topic: 't', groupId: 'g', onRow: () => {} }), /runAgent: name is required/);
   assert.throws(() => createConsumerClient({ url: '' }), /url is required/);
 });
+
+test('callbacks of an agent that throw or reject end neither it nor the program', async () => {
+  const unhandled = [];
+  const note = (error) => unhandled.push(error);
+  process.on('unhandledRejection', note);
+  const { error } = console;
+  console.error = () => {};
+  const bad = { 'at once': () => { throw new Error('x'); }, 'by a promise': async () => { throw new Error('x'); } };
+  try {
+    for (const fail of Object.values(bad)) {
+      const { topic, insert } = await newTopic();
+      for (const id of [1, 2]) await insert(id);
+      const stop = new AbortController();
+      const calls = [];
+      await runAgent({
+        client: consumers, name: 'a', topic, groupId: 'g', start: 'earliest', stopSignal: stop.signal,
+        retry: { maxAttempts: 2, initialBackoffMs: 1, shouldRetry: fail },
+        rowParser: async (message) => message.payload,
+        onRow: (context, row) => {
+          calls.push(`${row.id} ${context.attempt}`);
+          if (Number(row.id) === 1) throw new Error('broken');
+          stop.abort();
+        },
+        onRetry: fail, onError: fail, onFailed: () => {},
+      });
+      assert.deepEqual(calls, ['1 1', '2 1'], 'a shouldRetry that throws does not retry');
+    }
+    await new Promise((done) => setImmediate(done));
+    assert.deepEqual(unhandled, []);
+  } finally {
+    console.error = error;
+    process.off('unhandledRejection', note);
+  }
+});
+
+test('the stack of an error of a topic holds the line that made the call', async () => {
+  const wrong = { topic: 'chat.nothing', group_id: 'g' };
+  const callers = {
+    async myBatch() { await consumers.consumeBatch(wrong); },
+    async myLoop() { await consumers.consumer(wrong).run(() => {}); },
+    async myAck() { await consumers.ack('chat.nothing', 'g', 0, 1); },
+  };
+  for (const [name, call] of Object.entries(callers)) {
+    await assert.rejects(call(), (e) => e instanceof TopicRequestError && e.stack.includes(name), name);
+  }
+});
