@@ -92,6 +92,21 @@ func TestEvaluationStopsWhenItsClientGoes(t *testing.T) {
 	do(t, e, alice, "INSERT INTO app.t VALUES (2, 2)")
 }
 
+// TestTrimCostsWhatItsTextsDo trims by a set of a million characters, which SQLite
+// would compare with each character of the text, for minutes, without a look at
+// the clock.
+func TestTrimCostsWhatItsTextsDo(t *testing.T) {
+	e, _ := startWith(t, engine.Options{}, store.Options{ReadTimeout: time.Minute})
+	do(t, e, root, "CREATE NAMESPACE app; CREATE USER TABLE app.t (id INT PRIMARY KEY, s TEXT)")
+	do(t, e, alice, "INSERT INTO app.t VALUES (1, 'x')")
+	for _, name := range []string{"trim", "btrim", "ltrim", "rtrim"} {
+		res := do(t, e, alice, "SELECT "+name+"(repeat(s, 2000000), repeat('yzé', 700000) || s) FROM app.t")
+		if res.Rows[0][0].Text() != "" {
+			t.Errorf("%s leaves %.20q", name, res.Rows[0][0].Text())
+		}
+	}
+}
+
 // A live query that takes too many steps for one change says so; it does not
 // hold up those who watch beside it.
 func TestLiveQueryThatTakesTooManySteps(t *testing.T) {

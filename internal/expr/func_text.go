@@ -48,12 +48,13 @@ func makeTextFunctions() []*function {
 			return wire.TextValue(cut(a[0].Text(), a[1].Text())), nil
 		}
 	}
+	// With a set SQLite compares each character with all of it and hears no interrupt.
 	for names, cut := range map[string]func(s, set string) string{
-		"trim btrim": strings.Trim, "ltrim": strings.TrimLeft, "rtrim": strings.TrimRight,
+		"trim btrim": inSet(strings.Trim, strings.TrimFunc), "ltrim": inSet(strings.TrimLeft, strings.TrimLeftFunc), "rtrim": inSet(strings.TrimRight, strings.TrimRightFunc),
 	} {
 		native := strings.Fields(names)[0]
 		add(names, wire.Text, native+"($1)", trim(cut, false), wire.Text)
-		add(names, wire.Text, native+"($1, $2)", trim(cut, true), wire.Text, wire.Text)
+		add(names, wire.Text, "", trim(cut, true), wire.Text, wire.Text)
 	}
 
 	add("substring substr", wire.Text, "", func(a []wire.Value) (wire.Value, error) {
@@ -206,4 +207,19 @@ func initcap(s string) string {
 		inside = word
 	}
 	return b.String()
+}
+
+// inSet returns short, which compares each character with all of the set, for
+// short sets, and for others what looks it up.
+func inSet(short func(s, set string) string, long func(s string, in func(rune) bool) string) func(s, set string) string {
+	return func(s, set string) string {
+		if len(set) <= 64 {
+			return short(s, set)
+		}
+		in := make(map[rune]bool)
+		for _, r := range set {
+			in[r] = true
+		}
+		return long(s, func(r rune) bool { return in[r] })
+	}
 }
