@@ -92,6 +92,7 @@ async function start(source: WasmSource | undefined, forget: () => void): Promis
     // reach, and what they set stays here.
     Object, Array, Uint8Array, Promise, Error, Date, JSON, AbortController, TextEncoder, TextDecoder, performance,
     crypto: host.crypto,
+    console: { error() {} }, // Go calls it when a function is called after shutdown()
     process: { pid: none, ppid: none, getuid: () => none, geteuid: () => none, getgid: () => none, getegid: () => none },
     path: { resolve: (...parts: string[]) => parts.join('/') },
     fs: {
@@ -169,6 +170,7 @@ export class Calls {
     for (const call of [...this.#waiting.keys()]) this.settle(call, false, error);
   };
   #last = 0;
+  #closed = false;
 
   constructor(core: Core) {
     this.#core = core;
@@ -184,6 +186,7 @@ export class Calls {
   run<R>(call: number, begin: (call: number) => void): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       if (this.#core.crash) return reject(this.#core.crash);
+      if (this.#closed) return reject(new KalamError({ code: 'CLIENT_CLOSED', message: 'the client was shut down' }));
       this.#waiting.set(call, { resolve, reject, release: (platform.current ?? browser).hold() });
       try {
         begin(call);
@@ -204,6 +207,7 @@ export class Calls {
 
   /** No call will come any more. */
   close(): void {
+    this.#closed = true;
     this.#core.onCrash.delete(this.#crashed);
   }
 }

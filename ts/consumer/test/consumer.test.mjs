@@ -268,3 +268,21 @@ test('the stack of an error of a topic holds the line that made the call', async
     await assert.rejects(call(), (e) => e instanceof TopicRequestError && e.stack.includes(name), name);
   }
 });
+
+test('a handler that ends after shutdown() harms nobody', async () => {
+  const { topic, insert } = await newTopic();
+  await insert(1);
+  const own = createConsumerClient({ ...as('admin'), logListener: () => {} });
+  let context, fail;
+  const began = new Promise((began) => {
+    void own.consumer({ topic, group_id: 'g', start: 'earliest' }).run((now) => new Promise((_, reject) => {
+      [context, fail] = [now, reject];
+      began();
+    })).catch(() => {});
+  });
+  await began;
+  await own.shutdown();
+  await assert.rejects(context.ack(), { code: 'CLIENT_CLOSED' });
+  fail(new Error('late'));
+  assert.equal((await alice.queryOne('SELECT 1 AS one')).one.asInt(), 1);
+});
