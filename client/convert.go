@@ -32,8 +32,6 @@ func toParams(args []any) ([]wire.Value, error) {
 
 var errNotText = errors.New("the text is not UTF-8; pass bytes as []byte")
 
-var errNoParameter = errors.New("its type is no parameter")
-
 // toValue makes a parameter of an argument. What is not a plain type of Go is
 // with reflectValue.
 func toValue(a any) (wire.Value, error) {

@@ -97,7 +97,7 @@ func (d *doctor) signature(ctx context.Context, c *claims, token string) string 
 	case len(fitting) == 0:
 		fitting = set.Keys
 	}
-	parsed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(c.Algorithm)})
+	parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(c.Algorithm)})
 	if err != nil {
 		return "it is no JWT that can be read"
 	}

@@ -16,6 +16,7 @@ type Link struct {
 	Address    string // masked
 	SignsIn    bool   // confirming it signs this browser in, which has asked for the mail
 	NeedsCode  bool   // confirming it here does nothing: the code goes into the app that asked for it
+	Password   bool   // confirming it here takes the password that the sign-up has chosen
 	RedirectTo string // "" for nowhere
 }
 
@@ -32,6 +33,9 @@ func (s *Service) Look(ctx context.Context, token string, flow Flow) (*Link, err
 		SignsIn: here && c.userID == "" || here && c.purpose == mail.Login,
 		// A sign-in or a change of an account belongs to the browser that asked for it.
 		NeedsCode: !here && (c.purpose == mail.Login || c.userID != "" && c.purpose == mail.Verify),
+		// Whoever confirms a stranger's sign-up would open an account to which the
+		// stranger has the password.
+		Password: !here && c.purpose == mail.Verify && c.userID == "" && c.passwordHash != "" && c.passwordHash != dropped,
 	}, nil
 }
 
@@ -52,7 +56,7 @@ func (s *Service) linked(ctx context.Context, token string) (c *code, err error)
 
 // Confirm does what a link is about. It returns the session that has begun in
 // the browser that asked for the mail; nil elsewhere, where it confirms only.
-// password is the new one of a reset.
+// password is the new one of a reset, or the one that the link asks for.
 func (s *Service) Confirm(ctx context.Context, token, password string, flow Flow, addr string) (*identity.Grant, *Link, error) {
 	link, err := s.Look(ctx, token, flow)
 	if err != nil || link == nil || link.NeedsCode {
@@ -68,6 +72,19 @@ func (s *Service) Confirm(ctx context.Context, token, password string, flow Flow
 		}
 	}
 	key, kind := wire.BytesValue(c.addressKey), wire.TextValue(string(c.purpose))
+	if link.Password {
+		same, err := s.users.IsPassword(ctx, c.passwordHash, password)
+		if err == nil && !same {
+			err = s.db.Write(ctx, func(tx *store.Tx) error {
+				_, err := tx.Exec(tryCode, key, kind)
+				return err
+			})
+			err = or(err, wire.NewError(wire.CodeWeakPassword, "this is not the password of the sign-up"))
+		}
+		if err != nil {
+			return nil, link, err
+		}
+	}
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
 		now, err := find(tx, selectCode, key, kind)
 		if err != nil || now == nil || !hmac.Equal(now.link, c.link) {

@@ -410,6 +410,14 @@ func TestLinksConfirmAndSignInOnlyWhereTheyWereAskedFor(t *testing.T) {
 	if got := login(t, a.Server, "t@example.com", "correct-horse-9"); got.status != 401 {
 		t.Errorf("a look has confirmed: %d", got.status)
 	}
+	// Elsewhere it takes the password: nobody confirms what a stranger has begun.
+	for _, password := range []string{"", "thief-horse-99"} {
+		values.Set("password", password)
+		if status, _ := other.send("POST", a.URL+"/v1/api/auth/confirm", strings.NewReader(values.Encode()), form); status != 400 {
+			t.Errorf("POST elsewhere with the password %q: %d", password, status)
+		}
+	}
+	values.Set("password", "correct-horse-9")
 	status, body := other.send("POST", a.URL+"/v1/api/auth/confirm", strings.NewReader(values.Encode()), form)
 	if status != 200 || !strings.Contains(body, "Confirmed") {
 		t.Errorf("POST elsewhere: %d %s", status, body)

@@ -27,7 +27,8 @@ type confirmView struct {
 	Problem     string
 	Token       string // "" for no form
 	Button      string
-	Password    bool // the form asks for a new password
+	Password    bool // the form asks for a password
+	Label       string
 	Back        string
 }
 
@@ -62,10 +63,15 @@ func viewOf(link *account.Link, token string) *confirmView {
 		return &confirmView{Title: "Enter the code in the app", Text: "This page was opened in another browser than the one that asked for the mail. The six digits of the mail work there."}
 	case link.Purpose == mail.Reset:
 		v.Title, v.Text, v.Button, v.Password = "Set a new password", "For the account of "+link.Address+". All of its other sessions end.", "Set the password", true
+		v.Label = "New password"
 	case link.Purpose == mail.Login:
 		v.Title, v.Text, v.Button = "Sign in", "As "+link.Address+", in this browser.", "Sign in"
 	default:
 		v.Title, v.Text = "Confirm your address", "Somebody, probably you, wants to use "+link.Address+"."
+		if link.Password {
+			v.Text += " Enter the password that you have chosen, or the code of the mail in the app."
+			v.Password, v.Label = true, "Your password"
+		}
 	}
 	return v
 }
