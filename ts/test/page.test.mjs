@@ -34,7 +34,8 @@ async function runBlock(node, file, wrap = (command) => command) {
 
 test('the copy of the page is the page', () => {
   const original = join(root, '../shared/authentication-page.md');
-  if (existsSync(original)) assert.equal(readFileSync(pagePath, 'utf8'), readFileSync(original, 'utf8'));
+  const page = (path) => readFileSync(path, 'utf8').split('\n---\n')[1]; // what stands before introduces it
+  if (existsSync(original)) assert.equal(page(pagePath), page(original));
   assert.equal(blocks().length, 7);
 });
 
