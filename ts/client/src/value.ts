@@ -1,5 +1,5 @@
 import { KalamCellValue } from './cell.js';
-import { KalamError } from './errors.js';
+import { KalamError, retrace } from './errors.js';
 import { FileRef } from './file.js';
 import { SeqId } from './seqid.js';
 
@@ -19,7 +19,8 @@ export function encodeValue(value: unknown, name: string): string {
   try {
     return encoder.bind(value);
   } catch (error) {
-    throw error instanceof KalamError ? error : encoder.refusal(`cannot be read: ${String(error)}`, error);
+    // The depth of the value must not push its caller out of the stack.
+    throw retrace(error instanceof KalamError ? error : encoder.refusal(`cannot be read: ${String(error)}`, error));
   }
 }
 

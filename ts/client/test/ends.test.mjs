@@ -144,6 +144,7 @@ test('the stack of an error holds the line that made the call', async () => {
     async myTable() { await client.liveTableRows('chat.nothing', () => {}); },
     async myLoop() { for await (const rows of client.live(bad)) assert.fail(`${rows.length} rows`); },
     async mySubscription() { await client.subscribe('chat.nothing', () => {}); },
+    async myValue() { await client.query('SELECT $1', [{ a: { b: { c: { d: { e: [new Map()] } } } } }]); },
     async myUpload() { await client.queryWithFiles('INSERT INTO chat.nothing (f) VALUES (FILE("f"))', { f: new Blob(['x']) }); },
   };
   for (const [name, call] of Object.entries(callers)) {
