@@ -26,7 +26,7 @@ type hostile struct {
 	do      func(m *mallory, i int)
 }
 
-// mallory is a user of role user who wants everything.
+// mallory is a signed-in user with the role user who tries to exhaust the server.
 type mallory struct {
 	ctx   context.Context
 	k     *process
@@ -34,10 +34,10 @@ type mallory struct {
 	n     atomic.Int64 // numbers that were used
 }
 
-// number is one that mallory has not used.
+// number returns a number that mallory has not used yet.
 func (m *mallory) number() int64 { return m.n.Add(1) }
 
-// sql sends a statement and reads the answer. What comes of it does not matter.
+// sql sends a statement, reads the response and discards it, errors included.
 func (m *mallory) sql(text string) {
 	body, _ := json.Marshal(map[string]string{"sql": text})
 	req, _ := http.NewRequestWithContext(m.ctx, "POST", "http://"+m.k.addr+"/v1/api/sql", bytes.NewReader(body))

@@ -108,7 +108,7 @@ func startKalam(binary string) (*process, error) {
 	return p, nil
 }
 
-// login signs a user of the demo data in and gives the token.
+// login signs in a user of the demo data and returns the access token.
 func (p *process) login(user string) (string, error) {
 	body := fmt.Sprintf(`{"user":%q,"password":%q}`, user, password)
 	res, err := http.Post("http://"+p.addr+"/v1/api/auth/login", "application/json", strings.NewReader(body))

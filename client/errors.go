@@ -64,7 +64,7 @@ type failure struct {
 	status  int  // of the HTTP answer, 0 when there was none
 }
 
-// Error gives the text and the cause.
+// Error returns the text and the cause, or the cause alone if there is no text.
 func (f *failure) Error() string {
 	cause := ""
 	switch {

@@ -16,8 +16,8 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// reflectValue makes a parameter of what is not a plain type of Go. A type that
-// says itself what it is comes first: driver.Valuer, encoding.TextMarshaler,
+// reflectValue converts a value that is not of a basic Go type to a parameter. A
+// type that defines its own conversion comes first: driver.Valuer, encoding.TextMarshaler,
 // json.Marshaler.
 func reflectValue(a any) (wire.Value, error) {
 	v := reflect.ValueOf(a)

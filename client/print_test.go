@@ -15,7 +15,8 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// TestPrintingShowsValues prints what the package gives with the verbs of fmt.
+// TestPrintingShowsValues formats the values that the package returns with the
+// verbs of fmt.
 func TestPrintingShowsValues(t *testing.T) {
 	s := servertest.Start(t, servertest.Options{})
 	ctx := within(t)
