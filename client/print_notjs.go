@@ -24,3 +24,9 @@ func (e Event) GoString() string { return e.String() }
 
 // GoString is Error.
 func (f *failure) GoString() string { return f.Error() }
+
+// Format writes String whatever the verb.
+func (s SignUp) Format(w fmt.State, _ rune) { io.WriteString(w, s.String()) }
+
+// Format writes String whatever the verb.
+func (c Code) Format(w fmt.State, _ rune) { io.WriteString(w, c.String()) }

@@ -27,6 +27,7 @@ type session struct {
 	mu      sync.Mutex
 	token   token
 	bad     string    // an access token that the server rejected
+	left    string    // the access token that Logout ended
 	refresh string    // refresh token of the session, if it has one
 	from    auth.Auth // the credentials that the session was made of
 	version int       // counts the tokens, so that a late flight does not undo a login
@@ -69,6 +70,10 @@ func (s *session) get(ctx context.Context, n need) (token, error) {
 	s.mu.Lock()
 	now := time.Now()
 	have := s.token.text != "" && s.token.text != s.bad
+	if n.rejected != "" && n.rejected == s.left {
+		s.mu.Unlock()
+		return token{}, errLoggedOut() // what was under way then begins no new session
+	}
 	switch {
 	case n.rejected != "" && n.rejected == s.token.text:
 		s.bad, s.token.agreed = n.rejected, false
@@ -196,33 +201,17 @@ func (s *session) fetch(ctx context.Context, n need, version int) (token, error)
 	case auth.IsBasic(cred):
 		return s.exchange(ctx, n, version, cred)
 	}
+	if t, done, err := s.renew(ctx, n, version, auth.Auth{}); done || err != nil {
+		return t, err
+	}
 	return token{}, &failure{text: "the provider gave no credentials", classes: []error{ErrLoginRequired, ErrUnauthenticated, ErrProvider}, final: true}
 }
 
 // exchange makes a token of user and password, at the lowest price: the token
 // of the session that they began, its refresh token, a login.
 func (s *session) exchange(ctx context.Context, n need, version int, cred auth.Auth) (token, error) {
-	s.mu.Lock()
-	same := s.from.Equal(cred)
-	t, refresh := s.token, s.refresh
-	good := same && t.text != "" && t.text != s.bad && t.text != n.stale && !past(t.due, time.Now())
-	s.mu.Unlock()
-	if good {
-		return t, nil
-	}
-	if same && refresh != "" {
-		l, err := s.c.postRefresh(ctx, refresh)
-		if err == nil {
-			return s.adopt(version, newToken(l.AccessToken, time.Now(), true), l.RefreshToken, cred), nil
-		}
-		if !isFinal(err) {
-			return token{}, err // not refused: it is still ours
-		}
-		s.mu.Lock()
-		if s.refresh == refresh {
-			s.refresh = ""
-		}
-		s.mu.Unlock()
+	if t, done, err := s.renew(ctx, n, version, cred); done {
+		return t, err
 	}
 	l, err := s.c.postLogin(ctx, cred)
 	if err != nil {
@@ -230,6 +219,37 @@ func (s *session) exchange(ctx context.Context, n need, version int, cred auth.A
 	}
 	s.renewed.begin(l.RefreshToken)
 	return s.adopt(version, newToken(l.AccessToken, time.Now(), true), l.RefreshToken, cred), nil
+}
+
+// renew makes a token of the session that cred began; the zero Auth stands for
+// one that the client began by itself, as with Accounts. It is not done when
+// there is no such session, or when the server refuses to renew it: err says
+// that.
+func (s *session) renew(ctx context.Context, n need, version int, cred auth.Auth) (t token, done bool, err error) {
+	s.mu.Lock()
+	same := s.from.Equal(cred)
+	t, refresh := s.token, s.refresh
+	good := same && t.text != "" && t.text != s.bad && t.text != n.stale && !past(t.due, time.Now())
+	s.mu.Unlock()
+	if good {
+		return t, true, nil
+	}
+	if !same || refresh == "" {
+		return token{}, false, nil
+	}
+	l, err := s.c.postRefresh(ctx, refresh)
+	if err == nil {
+		return s.adopt(version, newToken(l.AccessToken, time.Now(), true), l.RefreshToken, cred), true, nil
+	}
+	if !isFinal(err) {
+		return token{}, true, err // not refused: it is still ours
+	}
+	s.mu.Lock()
+	if s.refresh == refresh {
+		s.refresh = ""
+	}
+	s.mu.Unlock()
+	return token{}, false, err
 }
 
 // adopt makes t the token of the session, unless another one came in since
@@ -260,6 +280,41 @@ func (s *session) set(t token, refresh string, from auth.Auth) {
 	if auth.IsAuthenticated(from) {
 		s.from = from
 	}
+	s.version++
+}
+
+// begin makes a session the one to use that the client began by itself, and not
+// with credentials of the provider.
+func (s *session) begin(l *wire.LoginResponse) {
+	s.renewed.begin(l.RefreshToken)
+	s.set(newToken(l.AccessToken, time.Now(), true), l.RefreshToken, auth.Auth{})
+	s.mu.Lock()
+	s.from = auth.Auth{}
+	s.mu.Unlock()
+}
+
+// settle waits until no flight is under way.
+func (s *session) settle(ctx context.Context) error {
+	s.mu.Lock()
+	f := s.flight
+	s.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// forget forgets the session and everything that could renew it.
+func (s *session) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = s.token.text
+	s.token, s.refresh, s.bad, s.from, s.primed = token{}, "", "", auth.Auth{}, auth.Auth{}
 	s.version++
 }
 

@@ -56,6 +56,17 @@ const (
 	CodeFileQuota        Code = "FILE_QUOTA_EXCEEDED"
 )
 
+// Codes of the routes of accounts, which write them in small letters.
+const (
+	CodeSignUpClosed  Code = "SIGNUP_CLOSED"
+	CodeInvalidCode   Code = "INVALID_CODE"
+	CodeAddressTaken  Code = "ADDRESS_TAKEN"
+	CodeUserExists    Code = "USER_EXISTS"
+	CodeInvalidUser   Code = "INVALID_USER"
+	CodeNoMail        Code = "MAIL_NOT_CONFIGURED"
+	CodeWrongPassword Code = "WRONG_PASSWORD"
+)
+
 // Codes of WebSocket error frames (section 2.9 and 2.13).
 const (
 	CodeAuthRequired          Code = "AUTH_REQUIRED"

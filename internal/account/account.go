@@ -39,10 +39,10 @@ const (
 // Codes of failures beside those of package identity. The server turns them into
 // the words of its routes.
 const (
-	CodeSignUpClosed wire.Code = "SIGNUP_CLOSED"
-	CodeInvalidCode  wire.Code = "INVALID_CODE"
-	CodeAddressTaken wire.Code = "ADDRESS_TAKEN"
-	CodeNoMail       wire.Code = "MAIL_NOT_CONFIGURED"
+	CodeSignUpClosed = wire.CodeSignUpClosed
+	CodeInvalidCode  = wire.CodeInvalidCode
+	CodeAddressTaken = wire.CodeAddressTaken
+	CodeNoMail       = wire.CodeNoMail
 )
 
 // Options configure a Service.

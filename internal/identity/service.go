@@ -32,8 +32,8 @@ import (
 // Codes of failures beside those of package wire.
 const (
 	CodeAlreadyConfigured wire.Code = "ALREADY_CONFIGURED"
-	CodeInvalidUser       wire.Code = "INVALID_USER"
-	CodeUserExists        wire.Code = "USER_EXISTS"
+	CodeInvalidUser                 = wire.CodeInvalidUser
+	CodeUserExists                  = wire.CodeUserExists
 )
 
 // Options configure a Service. Either KeyDir or JWTSecret is needed; the zero

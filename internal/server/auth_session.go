@@ -10,17 +10,6 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// sessionInfo is an open session in the answer of GET /v1/api/auth/sessions.
-type sessionInfo struct {
-	ID         string    `json:"id"`
-	Current    bool      `json:"current"`
-	AuthMethod string    `json:"auth_method"`
-	ClientAddr string    `json:"client_addr,omitempty"`
-	CreatedAt  time.Time `json:"created_at"`
-	LastSeenAt time.Time `json:"last_seen_at"`
-	ExpiresAt  time.Time `json:"expires_at"`
-}
-
 // listSessions answers GET /v1/api/auth/sessions.
 func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) {
 	who, err := s.principal(r)
@@ -32,13 +21,15 @@ func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) {
 		s.writeAuthFailure(w, err)
 		return
 	}
-	out := struct {
-		Sessions []sessionInfo `json:"sessions"`
-	}{make([]sessionInfo, len(list))}
+	out := make([]wire.SessionInfo, len(list))
 	for i, c := range list {
-		out.Sessions[i] = sessionInfo{c.ID, c.Current, c.Method, c.ClientAddr, c.CreatedAt, c.LastSeenAt, c.ExpiresAt}
+		out[i] = wire.SessionInfo{
+			ID: c.ID, Current: c.Current, AuthMethod: c.Method, ClientAddr: c.ClientAddr,
+			CreatedAt: c.CreatedAt.Format(time.RFC3339Nano), LastSeenAt: c.LastSeenAt.Format(time.RFC3339Nano), ExpiresAt: c.ExpiresAt.Format(time.RFC3339Nano),
+		}
 	}
-	writeAuthJSON(w, out)
+	w.Header()["Cache-Control"] = noStore
+	writeJSON(w, http.StatusOK, wire.AppendSessions(nil, out))
 }
 
 // endSessions answers DELETE /v1/api/auth/sessions, which ends all of one's
