@@ -32,7 +32,7 @@ type Binder struct {
 	// May, when it is set, says whether the caller may read a table, or with write
 	// change its rows. It is asked before any name in the table is resolved, so
 	// that no error and no hint tells of one that the caller may not see.
-	May func(t *catalog.Table, write bool) *wire.Error
+	May func(t *catalog.Table, write bool) error
 
 	// Tables are the tables that the statement reads or writes, in the order in
 	// which binding met them.

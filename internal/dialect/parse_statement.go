@@ -116,13 +116,11 @@ func (p *parser) transaction() Statement {
 		}
 		return &Begin{at}
 	case "rollback":
-		r := &Rollback{at: at}
 		if p.accept("to") {
 			p.accept("savepoint")
-			id := p.ident("a savepoint")
-			r.To = &id
+			return &RollbackTo{at: at, Name: p.ident("a savepoint")}
 		}
-		return r
+		return &Rollback{at}
 	}
 	return &Commit{at}
 }

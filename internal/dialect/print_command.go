@@ -12,10 +12,9 @@ func (p *printer) command(s Statement) {
 		p.put("COMMIT")
 	case *Rollback:
 		p.put("ROLLBACK")
-		if s.To != nil {
-			p.put(" TO SAVEPOINT ")
-			p.ident(*s.To)
-		}
+	case *RollbackTo:
+		p.put("ROLLBACK TO SAVEPOINT ")
+		p.ident(s.Name)
 	case *Use:
 		p.put("USE NAMESPACE ")
 		p.ident(s.Name)

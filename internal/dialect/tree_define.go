@@ -108,9 +108,11 @@ type (
 	// Begin is BEGIN or START TRANSACTION; Commit and Rollback end it.
 	Begin    struct{ at }
 	Commit   struct{ at }
-	Rollback struct {
+	Rollback struct{ at }
+	// RollbackTo is ROLLBACK TO [SAVEPOINT] s.
+	RollbackTo struct {
 		at
-		To *Ident // ROLLBACK TO [SAVEPOINT] s
+		Name Ident
 	}
 	// Use is USE [NAMESPACE] n or SET NAMESPACE n.
 	Use struct {
@@ -308,6 +310,7 @@ func (*ExecuteAs) statement()       {}
 func (*Begin) statement()           {}
 func (*Commit) statement()          {}
 func (*Rollback) statement()        {}
+func (*RollbackTo) statement()      {}
 func (*Use) statement()             {}
 func (*AlterTable) statement()      {}
 func (*CreateIndex) statement()     {}

@@ -237,7 +237,7 @@ var nodeTypes = []reflect.Type{
 	reflect.TypeFor[dialect.SubqueryRef](), reflect.TypeFor[dialect.TableRef](), reflect.TypeFor[dialect.Insert](),
 	reflect.TypeFor[dialect.OnConflict](), reflect.TypeFor[dialect.Update](), reflect.TypeFor[dialect.Delete](),
 	reflect.TypeFor[dialect.CreateTable](), reflect.TypeFor[dialect.DropTable](), reflect.TypeFor[dialect.CreateUser](),
-	reflect.TypeFor[dialect.AlterUser](), reflect.TypeFor[dialect.ExecuteAs](), reflect.TypeFor[dialect.Rollback](),
+	reflect.TypeFor[dialect.AlterUser](), reflect.TypeFor[dialect.ExecuteAs](), reflect.TypeFor[dialect.Rollback](), reflect.TypeFor[dialect.RollbackTo](),
 	reflect.TypeFor[dialect.Typed](), reflect.TypeFor[dialect.FileRef](),
 	reflect.TypeFor[dialect.AlterTable](), reflect.TypeFor[dialect.CreateIndex](), reflect.TypeFor[dialect.DropIndex](),
 	reflect.TypeFor[dialect.AlterNamespace](), reflect.TypeFor[dialect.AddColumn](), reflect.TypeFor[dialect.DropColumn](),

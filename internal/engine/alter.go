@@ -15,31 +15,31 @@ import (
 // altering is an ALTER TABLE being run: old is the definition that is there,
 // new the one that comes of it.
 type altering struct {
-	r        *run
+	r        *Request
 	tx       *store.Tx
-	p        *plan
 	old, new *catalog.Table
 }
 
+var _ = redefines(func(r *Request, c *catalog.Snapshot, s *dialect.AlterTable) (*catalog.Table, dialect.Pos) {
+	return r.lookup(c, s.Name), s.Name[0].Pos
+}, (*Request).alterTable)
+
 // alterTable runs ALTER TABLE with one operation.
-func (r *run) alterTable(tx *store.Tx, p *plan, s *dialect.AlterTable) (wire.Result, error) {
-	t := lookup(tx.Catalog(), r.namespace, s.Name)
+func (r *Request) alterTable(tx *store.Tx, s *dialect.AlterTable) (wire.Result, error) {
+	t := r.lookup(tx.Catalog(), s.Name)
 	name := s.Name[len(s.Name)-1].Name
 	switch {
 	case t == nil && s.IfExists:
 		return r.done("Table " + name + " does not exist"), nil
 	case t == nil:
-		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name, " does not exist"))
+		return wire.Result{}, r.fail(s.Name[0].Pos, wire.CodeTableNotFound, "Table not found: ", name, " does not exist")
 	case t.Kind == catalog.System:
-		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: ", t.FullName(), " is a system table"))
+		return wire.Result{}, r.fail(s.Name[0].Pos, wire.CodePermissionDenied, "permission denied: ", t.FullName(), " is a system table")
 	}
-	if err := r.mayDefine(tx, t); err != nil {
+	if err := r.auditDefine(tx, t); err != nil {
 		return wire.Result{}, err
 	}
-	if err := r.auditDefine(tx, p, t); err != nil {
-		return wire.Result{}, err
-	}
-	a := &altering{r: r, tx: tx, p: p, old: t, new: t.Clone()}
+	a := &altering{r: r, tx: tx, old: t, new: t.Clone()}
 	what, err := a.apply(s.Action)
 	if err != nil {
 		return wire.Result{}, err
@@ -47,7 +47,7 @@ func (r *run) alterTable(tx *store.Tx, p *plan, s *dialect.AlterTable) (wire.Res
 	if what == "" {
 		return r.done("Table " + t.FullName() + " is unchanged"), nil
 	}
-	b := &bind.Binder{Catalog: tx.Catalog(), Source: p.source, Params: new(expr.Params), Budget: tx.Budget()}
+	b := &bind.Binder{Catalog: tx.Catalog(), Source: r.Source, Params: new(expr.Params), Budget: tx.Budget()}
 	if err := b.Validate(a.new); err != nil {
 		return wire.Result{}, err
 	}
@@ -65,13 +65,13 @@ func (r *run) alterTable(tx *store.Tx, p *plan, s *dialect.AlterTable) (wire.Res
 
 // auditDefine records that a definition is being changed over rows of others:
 // even that it fails says something about them.
-func (r *run) auditDefine(tx *store.Tx, p *plan, t *catalog.Table) error {
+func (r *Request) auditDefine(tx *store.Tx, t *catalog.Table) error {
 	if !t.Kind.Private() {
 		return nil
 	}
-	others, err := tx.OthersHaveRows(t, r.who.UserID)
+	others, err := tx.OthersHaveRows(t, r.Who.UserID)
 	if err == nil && others {
-		r.e.users.Defined(r.trail, r.who, t.FullName(), r.addr, dialect.Redact(p.source))
+		r.Users.Defined(r.trail, r.Who, t.FullName(), r.addr, dialect.Redact(r.Source))
 	}
 	return err
 }
@@ -99,7 +99,7 @@ func (a *altering) apply(action dialect.AlterAction) (string, error) {
 	case *dialect.RenameTable:
 		return a.renameTable(action)
 	case *dialect.SetOptions:
-		return "options", a.r.alterOptions(a.p, a.new, action.Options)
+		return "options", a.r.alterOptions(a.new, action.Options)
 	case *dialect.AddConstraint:
 		return a.addConstraint(action.Constraint)
 	case *dialect.DropConstraint:
@@ -110,7 +110,7 @@ func (a *altering) apply(action dialect.AlterAction) (string, error) {
 
 // fail points an error at a name of the statement.
 func (a *altering) fail(id dialect.Ident, code wire.Code, parts ...string) error {
-	return at(a.p.source, id.Pos, wire.NewError(code, parts...))
+	return a.r.fail(id.Pos, code, parts...)
 }
 
 // column finds the column that an operation is about.
@@ -136,11 +136,11 @@ func (a *altering) addColumn(s *dialect.AddColumn) (string, error) {
 		return "", a.fail(name, wire.CodeUnsupported, "adding a primary key column is not supported")
 	}
 	i := len(a.new.Columns)
-	if err := a.r.addColumn(a.p, &s.Def, a.new); err != nil {
+	if err := a.r.addColumn(&s.Def, a.new); err != nil {
 		return "", err
 	}
 	for _, k := range columnConstraints(&s.Def) {
-		if err := a.r.constraint(a.tx, a.p, k, a.new); err != nil {
+		if err := a.r.constraint(a.tx, k, a.new); err != nil {
 			return "", err
 		}
 	}
@@ -174,12 +174,12 @@ func (a *altering) addColumn(s *dialect.AddColumn) (string, error) {
 // initial is what rows that are there get in a new column: one value for all,
 // or one for each when the default differs from row to row.
 func (a *altering) initial(i int) (wire.Value, func([]wire.Value) (wire.Value, error), error) {
-	b := &bind.Binder{Catalog: a.tx.Catalog(), Source: a.p.source, Params: new(expr.Params), Budget: a.tx.Budget()}
+	b := &bind.Binder{Catalog: a.tx.Catalog(), Source: a.r.Source, Params: new(expr.Params), Budget: a.tx.Budget()}
 	node, err := b.Default(a.new, i)
 	if err != nil {
 		return wire.Null, nil, err
 	}
-	env := &expr.Env{User: a.r.who.UserID, Role: a.r.who.Role, Now: a.r.now, NextID: a.r.e.db.NextID, Budget: a.tx.Budget()}
+	env := &expr.Env{User: a.r.Who.UserID, Role: a.r.Who.Role, Now: a.r.Now, NextID: a.r.DB.NextID, Budget: a.tx.Budget()}
 	if expr.Volatile(node) {
 		return wire.Null, func([]wire.Value) (wire.Value, error) { return node.Eval(env) }, nil
 	}
@@ -252,11 +252,11 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 	}
 	typ, err := expr.ParseType(s.Type)
 	if err != nil {
-		return "", placedAt(a.p.source, s.Type.Pos, err)
+		return "", a.r.at(s.Type.Pos, err)
 	}
 	limit, err := expr.ParseModifier(s.Type, typ)
 	if err != nil {
-		return "", placedAt(a.p.source, s.Type.Pos, err)
+		return "", a.r.at(s.Type.Pos, err)
 	}
 	c := &a.new.Columns[i]
 	changed := typ != c.Type || int(limit) != c.Limit
@@ -273,11 +273,11 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 		convert, err := expr.Assign(expr.Ref(&expr.Column{Index: i, Name: c.Name, T: c.Type}), typ)
 		if err != nil {
 			if convert, err = expr.Cast(expr.Ref(&expr.Column{Index: i, Name: c.Name, T: c.Type}), typ); err != nil {
-				return "", placedAt(a.p.source, s.Type.Pos, err)
+				return "", a.r.at(s.Type.Pos, err)
 			}
 		}
 		if convert, err = expr.Modify(convert, limit); err != nil {
-			return "", placedAt(a.p.source, s.Type.Pos, err)
+			return "", a.r.at(s.Type.Pos, err)
 		}
 		old := c.ID
 		a.new.LastID++
@@ -389,7 +389,7 @@ func (a *altering) renameColumn(s *dialect.RenameColumn) (string, error) {
 	if dialect.ReservedColumn(s.To.Name) {
 		return "", a.fail(s.To, wire.CodeInvalidSQL, "'", s.To.Name, "' is a reserved system column name")
 	}
-	if err := a.r.checkName(a.p, s.To); err != nil {
+	if err := a.r.checkName(s.To); err != nil {
 		return "", err
 	}
 	if a.new.Column(s.To.Name) >= 0 {
@@ -422,7 +422,7 @@ func renamed(text, from string, to dialect.Ident) (string, error) {
 }
 
 func (a *altering) renameTable(s *dialect.RenameTable) (string, error) {
-	if err := a.r.checkName(a.p, s.To); err != nil {
+	if err := a.r.checkName(s.To); err != nil {
 		return "", err
 	}
 	if a.tx.Catalog().Table(a.old.Namespace, s.To.Name) != nil {
@@ -434,9 +434,9 @@ func (a *altering) renameTable(s *dialect.RenameTable) (string, error) {
 
 func (a *altering) addConstraint(k dialect.TableConstraint) (string, error) {
 	if k.Kind == "PRIMARY KEY" {
-		return "", at(a.p.source, k.At, wire.NewError(wire.CodeUnsupported, "changing the primary key is not supported"))
+		return "", a.r.fail(k.At, wire.CodeUnsupported, "changing the primary key is not supported")
 	}
-	if err := a.r.constraint(a.tx, a.p, k, a.new); err != nil {
+	if err := a.r.constraint(a.tx, k, a.new); err != nil {
 		return "", err
 	}
 	if err := a.addIndexes(); err != nil {
@@ -485,13 +485,13 @@ func (a *altering) checkRows(checks []catalog.Check) error {
 	}
 	t := *a.new
 	t.Checks = checks
-	b := &bind.Binder{Catalog: a.tx.Catalog(), Source: a.p.source, Params: new(expr.Params), Budget: a.tx.Budget()}
+	b := &bind.Binder{Catalog: a.tx.Catalog(), Source: a.r.Source, Params: new(expr.Params), Budget: a.tx.Budget()}
 	test, err := b.Checks(&t)
 	if err != nil {
 		return err
 	}
 	return a.tx.EachRow(a.new, func(row []wire.Value) error {
-		env := &expr.Env{Row: append(slices.Clone(row), wire.Null, wire.Null), Now: a.r.now, Budget: a.tx.Budget()}
+		env := &expr.Env{Row: append(slices.Clone(row), wire.Null, wire.Null), Now: a.r.Now, Budget: a.tx.Budget()}
 		return overRows(test(env), wire.CodeCheckViolation, "some row of ", a.old.FullName(), " violates the new CHECK constraint")
 	})
 }
@@ -508,11 +508,11 @@ func overRows(err error, code wire.Code, parts ...string) error {
 }
 
 // conflictIn words the failure of a unique index over rows that are there.
-func (r *run) conflictIn(t *catalog.Table, err error) error {
+func (r *Request) conflictIn(t *catalog.Table, err error) error {
 	if err == nil {
 		return nil
 	}
-	if columns, ok := r.e.db.Conflict(t, err); ok {
+	if columns, ok := r.DB.Conflict(t, err); ok {
 		return wire.NewError(wire.CodeUniqueViolation, "cannot make ", columns, " unique: rows of ", t.FullName(), " have the same value (unique constraint violation)")
 	}
 	return err

@@ -5,20 +5,51 @@ import (
 	"errors"
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
-	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// isTransaction reports whether a statement begins or ends a transaction.
-func isTransaction(s dialect.Statement) bool {
-	switch s := s.(type) {
-	case *dialect.Begin, *dialect.Commit:
-		return true
-	case *dialect.Rollback:
-		return s.To == nil
+// part is one statement of several.
+type part struct {
+	sql    string
+	stmt   dialect.Statement
+	params []wire.Value
+	number int
+	plan   *plan // made before anything ran; nil: it cannot be made until its turn
+}
+
+// foresee makes the plan of a part before anything of the request runs, so that a
+// request with a statement that the caller may not run changes nothing. What
+// else is wrong is found when its turn comes: a statement before it may define
+// what it needs.
+func (r *run) foresee(ctx context.Context, s *part) error {
+	p, err := r.admit(ctx, s.sql, s.stmt, s.params)
+	if err != nil {
+		return inStatement(s.number, err)
 	}
-	return false
+	if at := placeOf(s.stmt); at == boundary || at == savepoint || at == control {
+		return nil
+	}
+	err = r.bind(ctx, p, s.params)
+	if err == nil {
+		err = r.mayDefine(ctx, p)
+	}
+	switch {
+	case err == nil:
+		s.plan = p
+	case refusal(s.stmt, err):
+		return inStatement(s.number, err)
+	}
+	return nil
+}
+
+// ready returns the plan of a part whose turn has come.
+func (r *run) ready(ctx context.Context, s *part) (*plan, error) {
+	if s.plan != nil && s.plan.fits(r.e.db.Catalog()) {
+		return s.plan, r.mayRun(ctx, s.plan, s.params)
+	}
+	return r.plan(ctx, s.sql, s.stmt, s.params)
 }
 
 // text runs the statements of one text in order: those between BEGIN and
@@ -27,21 +58,20 @@ func (r *run) text(ctx context.Context, sql string, src *dialect.Source) ([]wire
 	if err := r.blocks(sql, src.Statements); err != nil {
 		return nil, err
 	}
-	for i, s := range src.Statements {
-		if err := r.authorise(sql, s, nil); err != nil {
-			return nil, numbered(err, i+1)
-		}
+	list, err := r.foreseeAll(ctx, sql, src.Statements)
+	if err != nil {
+		return nil, err
 	}
-	results := make([]wire.Result, 0, len(src.Statements))
-	for i := 0; i < len(src.Statements); i++ {
-		switch s := src.Statements[i].(type) {
+	results := make([]wire.Result, 0, len(list))
+	for i := 0; i < len(list); i++ {
+		switch s := list[i].stmt.(type) {
 		case *dialect.Begin:
 			end := i + 1
-			for !isTransaction(src.Statements[end]) {
+			for placeOf(list[end].stmt) != boundary {
 				end++
 			}
-			_, rollback := src.Statements[end].(*dialect.Rollback)
-			inner, err := r.block(ctx, sql, src.Statements[i+1:end], i+1, rollback)
+			_, rollback := list[end].stmt.(*dialect.Rollback)
+			inner, err := r.parts(ctx, list[i+1:end], rollback)
 			if err != nil {
 				return nil, err
 			}
@@ -56,22 +86,39 @@ func (r *run) text(ctx context.Context, sql string, src *dialect.Source) ([]wire
 		case *dialect.Use:
 			res, err := r.use(sql, s)
 			if err != nil {
-				return nil, numbered(err, i+1)
+				return nil, inStatement(i+1, err)
 			}
 			results = append(results, res)
 		default:
-			p, err := r.plan(sql, s, nil)
+			p, err := r.ready(ctx, &list[i])
 			var res wire.Result
 			if err == nil {
 				res, err = r.single(ctx, p, nil)
 			}
 			if err != nil {
-				return nil, numbered(err, i+1)
+				return nil, inStatement(i+1, err)
 			}
 			results = append(results, res)
 		}
 	}
 	return results, nil
+}
+
+// foreseeAll makes the plans of a text's statements, each in the namespace that it
+// will run in.
+func (r *run) foreseeAll(ctx context.Context, sql string, statements []dialect.Statement) ([]part, error) {
+	defer func(namespace string) { r.namespace = namespace }(r.namespace)
+	list := make([]part, len(statements))
+	for i, s := range statements {
+		list[i] = part{sql: sql, stmt: s, number: i + 1}
+		if use, ok := s.(*dialect.Use); ok {
+			r.namespace = use.Name.Name
+		}
+		if err := r.foresee(ctx, &list[i]); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 func (r *run) done(message string) wire.Result {
@@ -81,7 +128,7 @@ func (r *run) done(message string) wire.Result {
 // use changes the namespace for the rest of the request.
 func (r *run) use(sql string, s *dialect.Use) (wire.Result, error) {
 	if r.e.db.Catalog().Namespace(s.Name.Name) == nil {
-		return wire.Result{}, at(sql, s.Name.Pos, noNamespace(s.Name.Name))
+		return wire.Result{}, fault.At(sql, s.Name.Pos, NoNamespace(s.Name.Name))
 	}
 	r.namespace = s.Name.Name
 	return r.done("Namespace is now " + s.Name.Name), nil
@@ -92,75 +139,32 @@ func (r *run) use(sql string, s *dialect.Use) (wire.Result, error) {
 func (r *run) blocks(sql string, list []dialect.Statement) error {
 	open := 0
 	for i, s := range list {
-		if open == 0 && isSavepoint(s) {
-			return numbered(at(sql, s.Pos(), wire.NewError(wire.CodeSQLExecution, "savepoints need an open transaction: BEGIN comes first")), i+1)
+		refuse := func(code wire.Code, message string) error {
+			return inStatement(i+1, fault.At(sql, s.Pos(), wire.NewError(code, message)))
 		}
-		if isSavepoint(s) {
-			continue
-		}
-		switch s := s.(type) {
-		case *dialect.Begin:
-			if open > 0 {
-				return numbered(at(sql, s.Pos(), wire.NewError(wire.CodeSQLExecution, "a transaction is already open")), i+1)
-			}
+		_, begins := s.(*dialect.Begin)
+		switch at := placeOf(s); {
+		case at == savepoint && open == 0:
+			return refuse(wire.CodeSQLExecution, "savepoints need an open transaction: BEGIN comes first")
+		case begins && open > 0:
+			return refuse(wire.CodeSQLExecution, "a transaction is already open")
+		case begins:
 			open = i + 1
-		case *dialect.Commit, *dialect.Rollback:
-			if open == 0 {
-				return numbered(at(sql, s.Pos(), wire.NewError(wire.CodeSQLExecution, "no transaction is open")), i+1)
-			}
+		case at == boundary && open == 0:
+			return refuse(wire.CodeSQLExecution, "no transaction is open")
+		case at == boundary:
 			open = 0
-		default:
-			if open > 0 && !inTransaction(s) {
-				return numbered(at(sql, s.Pos(), wire.NewError(wire.CodeUnsupported, "only SELECT, INSERT, UPDATE, DELETE, CONSUME and ACK are supported inside explicit transactions; run this statement before BEGIN or after COMMIT")), i+1)
-			}
+		case open > 0 && at != savepoint && !at.inTransaction():
+			return refuse(wire.CodeUnsupported, "only SELECT, INSERT, UPDATE, DELETE, CONSUME and ACK are supported inside explicit transactions; run this statement before BEGIN or after COMMIT")
 		}
 	}
 	if open > 0 {
-		return numbered(wire.NewError(wire.CodeSQLExecution, "the request ended with an open explicit transaction; nothing was changed. End it with COMMIT or ROLLBACK in the same request"), open)
+		return inStatement(open, wire.NewError(wire.CodeSQLExecution, "the request ended with an open explicit transaction; nothing was changed. End it with COMMIT or ROLLBACK in the same request"))
 	}
 	return nil
 }
 
-// isSavepoint reports whether a statement sets, drops or returns to a savepoint.
-func isSavepoint(s dialect.Statement) bool {
-	switch s := s.(type) {
-	case *dialect.Savepoint, *dialect.Release:
-		return true
-	case *dialect.Rollback:
-		return s.To != nil
-	}
-	return false
-}
-
-// inTransaction reports whether a statement may stand in a transaction.
-func inTransaction(s dialect.Statement) bool {
-	switch s := s.(type) {
-	case *dialect.Query, *dialect.Insert, *dialect.Update, *dialect.Delete, *dialect.Consume, *dialect.Ack:
-		return true
-	case *dialect.ExecuteAs:
-		return inTransaction(s.Inner)
-	}
-	return false
-}
-
-// part is one statement of a transaction.
-type part struct {
-	sql    string
-	stmt   dialect.Statement
-	params []wire.Value
-	number int
-}
-
 var errRollback = errors.New("rolled back on request")
-
-// block runs statements as one transaction.
-func (r *run) block(ctx context.Context, sql string, list []dialect.Statement, first int, rollback bool) ([]wire.Result, error) {
-	parts := make([]part, len(list))
-	for i, s := range list {
-		parts[i] = part{sql: sql, stmt: s, number: first + 1 + i}
-	}
-	return r.parts(ctx, parts, rollback)
-}
 
 // transaction runs the statements of the "statements" form.
 func (r *run) transaction(ctx context.Context, list []wire.Statement) ([]wire.Result, error) {
@@ -169,34 +173,40 @@ func (r *run) transaction(ctx context.Context, list []wire.Statement) ([]wire.Re
 	}
 	parts := make([]part, len(list))
 	for i, s := range list {
-		err := r.e.checkParams(s.Params)
+		stmt, err := r.entry(s)
 		if err != nil {
-			return nil, numbered(err, i+1)
-		}
-		src, err := r.e.parse(r.budget, s.SQL)
-		if err != nil {
-			return nil, numbered(err, i+1)
-		}
-		if len(src.Statements) != 1 {
-			return nil, numbered(wire.NewError(wire.CodeInvalidInput, "each entry of \"statements\" holds exactly one statement"), i+1)
-		}
-		stmt := src.Statements[0]
-		if !inTransaction(stmt) && !isSavepoint(stmt) {
-			return nil, numbered(wire.NewError(wire.CodeUnsupported, "\"statements\" is one transaction: it takes SELECT, INSERT, UPDATE, DELETE and savepoints"), i+1)
-		}
-		if err := r.authorise(s.SQL, stmt, s.Params); err != nil {
-			return nil, numbered(err, i+1)
+			return nil, inStatement(i+1, err)
 		}
 		parts[i] = part{sql: s.SQL, stmt: stmt, params: s.Params, number: i + 1}
+		if err := r.foresee(ctx, &parts[i]); err != nil {
+			return nil, err
+		}
 	}
 	return r.parts(ctx, parts, false)
+}
+
+// entry parses one of "statements".
+func (r *run) entry(s wire.Statement) (dialect.Statement, error) {
+	if err := r.e.checkParams(s.Params); err != nil {
+		return nil, err
+	}
+	src, err := r.e.parse(r.budget, s.SQL)
+	if err != nil {
+		return nil, err
+	}
+	if len(src.Statements) != 1 {
+		return nil, wire.NewError(wire.CodeInvalidInput, "each entry of \"statements\" holds exactly one statement")
+	}
+	if at := placeOf(src.Statements[0]); !at.inTransaction() && at != savepoint {
+		return nil, wire.NewError(wire.CodeUnsupported, "\"statements\" is one transaction: it takes SELECT, INSERT, UPDATE, DELETE and savepoints")
+	}
+	return src.Statements[0], nil
 }
 
 // parts runs statements as one transaction: on a snapshot when all of them
 // read, else in the writer.
 func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Result, error) {
 	reads := true
-	r.addr = identity.ClientOf(ctx)
 	for _, p := range parts {
 		_, query := p.stmt.(*dialect.Query)
 		reads = reads && query
@@ -207,10 +217,10 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 		defer r.inside(tx)()
 		r.hold.back(held) // it may run again
 		b := &block{r: r, tx: tx, parts: parts}
-		stop, err := b.from(0)
+		stop, err := b.from(ctx, 0)
 		if err == nil && stop.name != "" {
 			p := parts[stop.at]
-			err = numbered(at(p.sql, p.stmt.Pos(), wire.NewError(wire.CodeSQLExecution, "savepoint ", stop.name, " does not exist")), p.number)
+			err = inStatement(p.number, fault.At(p.sql, p.stmt.Pos(), wire.NewError(wire.CodeSQLExecution, "savepoint ", stop.name, " does not exist")))
 		}
 		results = b.results
 		if err == nil && rollback {
@@ -228,7 +238,7 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 		err = r.write(ctx, nil, nil, fn)
 	}
 	if err != nil && !errors.Is(err, errRollback) {
-		return nil, r.e.visible(err, !reads)
+		return nil, err
 	}
 	return results, nil
 }

@@ -6,7 +6,9 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/right"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/topic"
 	"github.com/kalamdb/kalam-go/wire"
@@ -17,9 +19,9 @@ func (e *Engine) Topics() *topic.Service { return e.topics }
 
 // mayConsume is the right to consume a topic: administrators, and of the role
 // service who was granted it.
-func mayConsume(who *identity.Principal, t *catalog.Topic) *wire.Error {
-	if e := isWorker(who); e != nil || who.IsAdmin() {
-		return e
+func mayConsume(who *identity.Principal, t *catalog.Topic) error {
+	if err := isWorker(who); err != nil || who.IsAdmin() {
+		return err
 	}
 	ok := slices.ContainsFunc(t.Grants, func(g catalog.Grant) bool {
 		return g.Role && g.To == who.Role || !g.Role && g.To == who.UserID
@@ -32,8 +34,8 @@ func mayConsume(who *identity.Principal, t *catalog.Topic) *wire.Error {
 }
 
 // isWorker is the role that consuming anything needs.
-func isWorker(who *identity.Principal) *wire.Error {
-	return has(who.Role, consumeTopics, "")
+func isWorker(who *identity.Principal) error {
+	return right.Check(who.Role, right.ConsumeTopics, "")
 }
 
 // consumed finds a topic that who may consume.
@@ -67,7 +69,7 @@ func (e *Engine) Consume(ctx context.Context, who *identity.Principal, r *wire.C
 		return e.consumed(who, r.Topic)
 	})
 	if err != nil {
-		return nil, e.visible(err, true)
+		return nil, e.Visible(ctx, slowWrite(err))
 	}
 	return &wire.ConsumeResponse{Messages: l.Messages, Next: l.Next, HasMore: l.More, Lag: l.Lag, Lease: e.topics.Visibility().Milliseconds()}, nil
 }
@@ -79,7 +81,7 @@ func (e *Engine) Settle(ctx context.Context, who *identity.Principal, r *wire.Ac
 		return nil, err
 	}
 	resp, err := e.topics.Settle(ctx, who.UserID, t, r, kind)
-	return resp, e.visible(err, true)
+	return resp, e.Visible(ctx, slowWrite(err))
 }
 
 // route stores the messages that follow from what a transaction has changed. It
@@ -99,14 +101,31 @@ var consumeFields = []wire.Field{
 	{Name: "op", Type: wire.Type{Kind: wire.Text}, Index: 7},
 }
 
-// consume runs CONSUME: with a group it leases, without one it only reads.
-func (r *run) consume(tx *store.Tx, p *plan, s *dialect.Consume) (wire.Result, error) {
-	t, err := r.topic(tx, p, s.Topic)
+// topicOf finds the topic of a statement, which the caller must have a grant on.
+func (r *run) topicOf(tx *store.Tx, p *plan, name dialect.Name) (*catalog.Topic, error) {
+	t, err := FindTopic(tx.Catalog(), r.namespace, name)
+	if err == nil {
+		err = mayConsume(r.who, t)
+	}
+	return t, fault.At(p.source, name[0].Pos, err)
+}
+
+// consumption is CONSUME: with a group it leases, without one it only reads.
+type consumption struct{ tree *dialect.Consume }
+
+var _ = add(anywhere, right.Need{Right: right.ConsumeTopics}, func(_ context.Context, b *binding, s *dialect.Consume) (statement, error) {
+	b.p.once = true
+	return &consumption{s}, nil
+})
+
+func (c *consumption) reads() bool   { return c.tree.Group == nil }
+func (c *consumption) query() *query { return nil }
+
+func (c *consumption) run(r *run, tx *store.Tx, p *plan, _ []wire.Value) (wire.Result, error) {
+	s := c.tree
+	t, err := r.topicOf(tx, p, s.Topic)
 	if err != nil {
 		return wire.Result{}, err
-	}
-	if e := mayConsume(r.who, t); e != nil {
-		return wire.Result{}, at(p.source, s.Topic[0].Pos, e)
 	}
 	req := &wire.ConsumeRequest{Limit: 100, AllPartitions: s.Partition == nil}
 	if s.Limit != nil {
@@ -117,7 +136,7 @@ func (r *run) consume(tx *store.Tx, p *plan, s *dialect.Consume) (wire.Result, e
 		req.Partition = *s.Partition
 	}
 	if s.Start != nil {
-		req.Start = startOf(*s.Start)
+		req.Start = StartOf(*s.Start)
 	}
 	var list []wire.TopicMessage
 	if s.Group == nil {
@@ -153,16 +172,6 @@ func (r *run) consume(tx *store.Tx, p *plan, s *dialect.Consume) (wire.Result, e
 	return wire.Result{Schema: consumeFields, Rows: out.rows, RowCount: len(out.rows), AsUser: r.who.UserID}, nil
 }
 
-func startOf(p dialect.Position) wire.TopicStart {
-	switch p.Word {
-	case "EARLIEST":
-		return wire.TopicStart{Earliest: true}
-	case "LATEST":
-		return wire.TopicStart{}
-	}
-	return wire.TopicStart{HasOffset: true, Offset: int64(p.Offset)}
-}
-
 var ackFields = []wire.Field{
 	{Name: "topic", Type: wire.Type{Kind: wire.Text}, Index: 0},
 	{Name: "group_id", Type: wire.Type{Kind: wire.Text}, Index: 1},
@@ -170,14 +179,22 @@ var ackFields = []wire.Field{
 	{Name: "committed_offset", Type: wire.Type{Kind: wire.BigInt}, Index: 3},
 }
 
-// ack runs ACK, which is about what CONSUME has leased.
-func (r *run) ack(tx *store.Tx, p *plan, s *dialect.Ack) (wire.Result, error) {
-	t, err := r.topic(tx, p, s.Topic)
+// settlement is ACK, which is about what CONSUME has leased.
+type settlement struct{ tree *dialect.Ack }
+
+var _ = add(anywhere, right.Need{Right: right.ConsumeTopics}, func(_ context.Context, b *binding, s *dialect.Ack) (statement, error) {
+	b.p.once = true
+	return &settlement{s}, nil
+})
+
+func (a *settlement) reads() bool   { return false }
+func (a *settlement) query() *query { return nil }
+
+func (a *settlement) run(r *run, tx *store.Tx, p *plan, _ []wire.Value) (wire.Result, error) {
+	s := a.tree
+	t, err := r.topicOf(tx, p, s.Topic)
 	if err != nil {
 		return wire.Result{}, err
-	}
-	if e := mayConsume(r.who, t); e != nil {
-		return wire.Result{}, at(p.source, s.Topic[0].Pos, e)
 	}
 	req := &wire.AckRequest{Group: s.Group, HasUpTo: true, UpTo: int64(s.UpTo)}
 	if s.Partition != nil {
@@ -192,19 +209,4 @@ func (r *run) ack(tx *store.Tx, p *plan, s *dialect.Ack) (wire.Result, error) {
 	}
 	row := []wire.Value{wire.TextValue(t.FullName()), wire.TextValue(s.Group), wire.IntValue(int64(req.Partition)), wire.IntValue(committed)}
 	return wire.Result{Schema: ackFields, Rows: [][]wire.Value{row}, RowCount: 1, AsUser: r.who.UserID}, nil
-}
-
-func (r *run) resetGroup(tx *store.Tx, p *plan, s *dialect.ResetGroup) (wire.Result, error) {
-	t, err := r.topic(tx, p, s.Topic)
-	if err != nil {
-		return wire.Result{}, err
-	}
-	part := -1
-	if s.Partition != nil {
-		part = *s.Partition
-	}
-	if err := r.e.topics.Reset(tx, t, s.Group, part, startOf(s.To)); err != nil {
-		return wire.Result{}, err
-	}
-	return r.done("Consumer group '" + s.Group + "' of topic '" + t.FullName() + "' reset"), nil
 }

@@ -9,9 +9,27 @@ import (
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/fault"
+	"github.com/kalamdb/kalam-go/internal/right"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
+
+var (
+	_ = enter(createRight, runs((*Request).createTable))
+	_ = redefines(func(r *Request, c *catalog.Snapshot, s *dialect.DropTable) (*catalog.Table, dialect.Pos) {
+		return r.lookup(c, s.Name), s.Name[0].Pos
+	}, (*Request).dropTable)
+)
+
+// createRight is the right that CREATE TABLE needs for the kind of table.
+func createRight(source string, s *dialect.CreateTable) (right.Need, error) {
+	kind, err := tableKind(source, s)
+	if kind == catalog.Shared {
+		return right.Need{Right: right.CreateShared}, err
+	}
+	return right.Need{Right: right.CreatePrivate}, err
+}
 
 // tableKind is the kind that CREATE TABLE asks for by its prefix and TYPE.
 func tableKind(source string, s *dialect.CreateTable) (catalog.Kind, error) {
@@ -23,10 +41,10 @@ func tableKind(source string, s *dialect.CreateTable) (catalog.Kind, error) {
 		word, _ := optionText(o)
 		byType := catalog.KindOf(word)
 		if byType == 0 || byType == catalog.System {
-			return 0, at(source, o.At, wire.NewError(wire.CodeInvalidSQL, "TYPE is USER, SHARED or STREAM, not '", word, "'"))
+			return 0, fault.At(source, o.At, wire.NewError(wire.CodeInvalidSQL, "TYPE is USER, SHARED or STREAM, not '", word, "'"))
 		}
 		if kind != 0 && kind != byType {
-			return 0, at(source, o.At, wire.NewError(wire.CodeInvalidSQL, "TYPE '", word, "' contradicts CREATE ", s.Kind, " TABLE"))
+			return 0, fault.At(source, o.At, wire.NewError(wire.CodeInvalidSQL, "TYPE '", word, "' contradicts CREATE ", s.Kind, " TABLE"))
 		}
 		kind = byType
 	}
@@ -50,8 +68,8 @@ func optionText(o dialect.Option) (string, bool) {
 	return "", false
 }
 
-func (r *run) createTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (wire.Result, error) {
-	t, exists, err := r.newTable(tx, p, s)
+func (r *Request) createTable(tx *store.Tx, s *dialect.CreateTable) (wire.Result, error) {
+	t, exists, err := r.newTable(tx, s)
 	if err != nil {
 		return wire.Result{}, err
 	}
@@ -68,48 +86,48 @@ func (r *run) createTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (wire.R
 }
 
 // newTable builds the definition that a CREATE TABLE describes.
-func (r *run) newTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (t *catalog.Table, exists bool, err error) {
+func (r *Request) newTable(tx *store.Tx, s *dialect.CreateTable) (t *catalog.Table, exists bool, err error) {
 	last := s.Name[len(s.Name)-1]
-	t = &catalog.Table{Namespace: r.namespace, Name: last.Name, Owner: r.who.UserID}
+	t = &catalog.Table{Namespace: r.Namespace, Name: last.Name, Owner: r.Who.UserID}
 	if len(s.Name) > 2 {
-		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodeInvalidSQL, "a table name has at most two parts: namespace.table"))
+		return nil, false, r.fail(last.Pos, wire.CodeInvalidSQL, "a table name has at most two parts: namespace.table")
 	}
 	if len(s.Name) == 2 {
 		t.Namespace = s.Name[0].Name
 	}
-	if err := r.checkName(p, last); err != nil {
+	if err := r.checkName(last); err != nil {
 		return nil, false, err
 	}
 	if catalog.OwnNamespace(t.Namespace) {
-		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: nobody creates tables in namespace ", t.Namespace))
+		return nil, false, r.fail(last.Pos, wire.CodePermissionDenied, "permission denied: nobody creates tables in namespace ", t.Namespace)
 	}
 	if tx.Catalog().Namespace(t.Namespace) == nil {
-		return nil, false, at(p.source, s.Name[0].Pos, noNamespace(t.Namespace))
+		return nil, false, r.at(s.Name[0].Pos, NoNamespace(t.Namespace))
 	}
 	if have := tx.Catalog().Table(t.Namespace, t.Name); have != nil {
 		if s.IfNotExists {
 			return have, true, nil
 		}
-		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodeAlreadyExists, "Table ", t.FullName(), " already exists"))
+		return nil, false, r.fail(last.Pos, wire.CodeAlreadyExists, "Table ", t.FullName(), " already exists")
 	}
-	if t.Kind, err = tableKind(p.source, s); err != nil {
+	if t.Kind, err = tableKind(r.Source, s); err != nil {
 		return nil, false, err
 	}
-	if err := r.options(p, s, t); err != nil {
+	if err := r.options(s, t); err != nil {
 		return nil, false, err
 	}
-	if err := r.columns(p, s, t); err != nil {
+	if err := r.columns(s, t); err != nil {
 		return nil, false, err
 	}
-	if err := r.constraints(tx, p, s, t); err != nil {
+	if err := r.constraints(tx, s, t); err != nil {
 		return nil, false, err
 	}
 	if len(t.Key) == 0 && t.Kind != catalog.Stream {
-		return nil, false, at(p.source, last.Pos, wire.NewError(wire.CodeInvalidSQL, "a ", strings.ToUpper(t.Kind.String()), " table needs a primary key: mark a column PRIMARY KEY or add PRIMARY KEY (columns)"))
+		return nil, false, r.fail(last.Pos, wire.CodeInvalidSQL, "a ", strings.ToUpper(t.Kind.String()), " table needs a primary key: mark a column PRIMARY KEY or add PRIMARY KEY (columns)")
 	}
 	// What the table holds as text must bind: a table that nobody can insert
 	// into is refused now and not later.
-	b := &bind.Binder{Catalog: tx.Catalog(), Source: p.source, Params: new(expr.Params), Budget: tx.Budget()}
+	b := &bind.Binder{Catalog: tx.Catalog(), Source: r.Source, Params: new(expr.Params), Budget: tx.Budget()}
 	if err := b.Validate(t); err != nil {
 		return nil, false, err
 	}
@@ -117,23 +135,23 @@ func (r *run) newTable(tx *store.Tx, p *plan, s *dialect.CreateTable) (t *catalo
 }
 
 // options reads WITH (...).
-func (r *run) options(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
+func (r *Request) options(s *dialect.CreateTable, t *catalog.Table) error {
 	if t.Kind == catalog.Shared {
 		t.Access = "private"
 	}
-	if err := r.alterOptions(p, t, s.Options); err != nil {
+	if err := r.alterOptions(t, s.Options); err != nil {
 		return err
 	}
 	if t.Kind == catalog.Stream && t.TTL == 0 {
-		return at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a STREAM table needs the option TTL_SECONDS: WITH (TTL_SECONDS = 60)"))
+		return r.fail(s.Pos(), wire.CodeInvalidSQL, "a STREAM table needs the option TTL_SECONDS: WITH (TTL_SECONDS = 60)")
 	}
 	return nil
 }
 
 // alterOptions sets options of a definition.
-func (r *run) alterOptions(p *plan, t *catalog.Table, list []dialect.Option) error {
+func (r *Request) alterOptions(t *catalog.Table, list []dialect.Option) error {
 	refuse := func(o dialect.Option, parts ...string) error {
-		return at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, parts...))
+		return r.fail(o.At, wire.CodeInvalidSQL, parts...)
 	}
 	for _, o := range list {
 		text, ok := optionText(o)
@@ -164,7 +182,7 @@ func (r *run) alterOptions(p *plan, t *catalog.Table, list []dialect.Option) err
 			}
 		case "STORAGE_ID":
 			if text != localStorage {
-				return at(p.source, o.At, noStorage(text))
+				return r.at(o.At, noStorage(text))
 			}
 		case "USE_USER_STORAGE", "FLUSH_POLICY", "DELETED_RETENTION_HOURS", "COMPRESSION", "EVICTION_STRATEGY", "MAX_STREAM_SIZE_BYTES":
 			// They belong to the storage of other servers: kept and shown, without
@@ -181,12 +199,12 @@ func (r *run) alterOptions(p *plan, t *catalog.Table, list []dialect.Option) err
 }
 
 // columns reads the column definitions.
-func (r *run) columns(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
+func (r *Request) columns(s *dialect.CreateTable, t *catalog.Table) error {
 	if len(s.Columns) == 0 {
-		return at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a table needs at least one column"))
+		return r.fail(s.Pos(), wire.CodeInvalidSQL, "a table needs at least one column")
 	}
 	for i := range s.Columns {
-		if err := r.addColumn(p, &s.Columns[i], t); err != nil {
+		if err := r.addColumn(&s.Columns[i], t); err != nil {
 			return err
 		}
 	}
@@ -194,26 +212,26 @@ func (r *run) columns(p *plan, s *dialect.CreateTable, t *catalog.Table) error {
 }
 
 // addColumn adds a column, with its constraints, to a definition.
-func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
+func (r *Request) addColumn(d *dialect.ColumnDef, t *catalog.Table) error {
 	if dialect.ReservedColumn(d.Name.Name) {
-		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "'", d.Name.Name, "' is a reserved system column name"))
+		return r.fail(d.Name.Pos, wire.CodeInvalidSQL, "'", d.Name.Name, "' is a reserved system column name")
 	}
-	if err := r.checkName(p, d.Name); err != nil {
+	if err := r.checkName(d.Name); err != nil {
 		return err
 	}
 	if t.Column(d.Name.Name) >= 0 {
-		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", d.Name.Name, " is defined twice"))
+		return r.fail(d.Name.Pos, wire.CodeInvalidSQL, "column ", d.Name.Name, " is defined twice")
 	}
 	if len(t.Columns) == catalog.MaxColumns {
-		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "a table has at most ", itoa(catalog.MaxColumns), " columns"))
+		return r.fail(d.Name.Pos, wire.CodeInvalidSQL, "a table has at most ", itoa(catalog.MaxColumns), " columns")
 	}
 	typ, err := expr.ParseType(d.Type)
 	if err != nil {
-		return placedAt(p.source, d.Type.Pos, err)
+		return r.at(d.Type.Pos, err)
 	}
 	limit, err := expr.ParseModifier(d.Type, typ)
 	if err != nil {
-		return placedAt(p.source, d.Type.Pos, err)
+		return r.at(d.Type.Pos, err)
 	}
 	t.LastID++
 	c := catalog.Column{
@@ -222,11 +240,11 @@ func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
 	}
 	switch {
 	case typ.Kind == wire.File && t.Kind == catalog.Stream:
-		return at(p.source, d.Type.Pos, wire.NewError(wire.CodeUnsupported, "a FILE column in a STREAM table is not supported; use a USER or SHARED table"))
+		return r.fail(d.Type.Pos, wire.CodeUnsupported, "a FILE column in a STREAM table is not supported; use a USER or SHARED table")
 	case typ.Kind == wire.File && d.Default != nil:
-		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeUnsupported, "a DEFAULT of a FILE column is not supported: each file comes with its row"))
+		return r.fail(d.Name.Pos, wire.CodeUnsupported, "a DEFAULT of a FILE column is not supported: each file comes with its row")
 	case d.NotNull && d.Null:
-		return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", c.Name, " is both NULL and NOT NULL"))
+		return r.fail(d.Name.Pos, wire.CodeInvalidSQL, "column ", c.Name, " is both NULL and NOT NULL")
 	case d.Default != nil:
 		c.Default = dialect.Print(d.Default)
 	case d.Generated || expr.IsSerial(d.Type.Name):
@@ -236,17 +254,17 @@ func (r *run) addColumn(p *plan, d *dialect.ColumnDef, t *catalog.Table) error {
 		case wire.Int, wire.SmallInt:
 			c.Serial = c.ID
 		default:
-			return at(p.source, d.Type.Pos, wire.NewError(wire.CodeInvalidSQL, "a column that numbers its rows is an integer, not ", c.SQLType))
+			return r.fail(d.Type.Pos, wire.CodeInvalidSQL, "a column that numbers its rows is an integer, not ", c.SQLType)
 		}
 		if d.FromOne && c.Serial == 0 {
-			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeUnsupported, "START and INCREMENT of a BIGINT that numbers its rows are not supported: its numbers are ids of the time; an INT counts from 1"))
+			return r.fail(d.Name.Pos, wire.CodeUnsupported, "START and INCREMENT of a BIGINT that numbers its rows are not supported: its numbers are ids of the time; an INT counts from 1")
 		}
 		c.NotNull, c.Always = true, d.Always
 	}
 	t.Columns = append(t.Columns, c)
 	if d.PrimaryKey {
 		if len(t.Key) > 0 {
-			return at(p.source, d.Name.Pos, wire.NewError(wire.CodeInvalidSQL, "more than one column is marked PRIMARY KEY; write PRIMARY KEY (a, b) for a composite key"))
+			return r.fail(d.Name.Pos, wire.CodeInvalidSQL, "more than one column is marked PRIMARY KEY; write PRIMARY KEY (a, b) for a composite key")
 		}
 		t.Key = []int{len(t.Columns) - 1}
 	}
@@ -296,11 +314,11 @@ func nameTaken(c *catalog.Snapshot, t *catalog.Table, name string, index bool) b
 
 // constraintName is the name that a constraint is given, or else the wish with a
 // number behind it where that is taken.
-func (r *run) constraintName(tx *store.Tx, p *plan, k dialect.TableConstraint, t *catalog.Table, wish string) (string, error) {
+func (r *Request) constraintName(tx *store.Tx, k dialect.TableConstraint, t *catalog.Table, wish string) (string, error) {
 	taken := func(name string) bool { return nameTaken(tx.Catalog(), t, name, k.Kind == "UNIQUE") }
 	if k.Name != nil {
 		if taken(k.Name.Name) {
-			return "", at(p.source, k.Name.Pos, wire.NewError(wire.CodeAlreadyExists, "a constraint or an index of the name ", k.Name.Name, " already exists"))
+			return "", r.fail(k.Name.Pos, wire.CodeAlreadyExists, "a constraint or an index of the name ", k.Name.Name, " already exists")
 		}
 		return k.Name.Name, nil
 	}
@@ -312,36 +330,36 @@ func (r *run) constraintName(tx *store.Tx, p *plan, k dialect.TableConstraint, t
 }
 
 // constraints reads PRIMARY KEY (..), UNIQUE (..) and CHECK (..).
-func (r *run) constraints(tx *store.Tx, p *plan, s *dialect.CreateTable, t *catalog.Table) error {
+func (r *Request) constraints(tx *store.Tx, s *dialect.CreateTable, t *catalog.Table) error {
 	var list []dialect.TableConstraint
 	for i := range s.Columns {
 		list = append(list, columnConstraints(&s.Columns[i])...)
 	}
 	for _, k := range append(list, s.Constraints...) {
-		if err := r.constraint(tx, p, k, t); err != nil {
+		if err := r.constraint(tx, k, t); err != nil {
 			return err
 		}
 	}
 	for _, i := range t.Key {
 		switch t.Columns[i].Type.Kind {
 		case wire.JSON, wire.Embedding, wire.File:
-			return at(p.source, s.Columns[i].Name.Pos, wire.NewError(wire.CodeInvalidSQL, "a column of type ", t.Columns[i].SQLType, " cannot be a primary key"))
+			return r.fail(s.Columns[i].Name.Pos, wire.CodeInvalidSQL, "a column of type ", t.Columns[i].SQLType, " cannot be a primary key")
 		}
 	}
 	return nil
 }
 
 // constraint adds one constraint to a definition.
-func (r *run) constraint(tx *store.Tx, p *plan, k dialect.TableConstraint, t *catalog.Table) error {
+func (r *Request) constraint(tx *store.Tx, k dialect.TableConstraint, t *catalog.Table) error {
 	var cols, ids []int
 	names := ""
 	for _, id := range k.Columns {
 		i := t.Column(id.Name)
 		if i < 0 {
-			return at(p.source, id.Pos, wire.NewError(wire.CodeColumnNotFound, "No field named ", id.Name, " in ", t.FullName()))
+			return r.fail(id.Pos, wire.CodeColumnNotFound, "No field named ", id.Name, " in ", t.FullName())
 		}
 		if slices.Contains(cols, i) {
-			return at(p.source, id.Pos, wire.NewError(wire.CodeInvalidSQL, "column ", id.Name, " stands twice in the ", k.Kind))
+			return r.fail(id.Pos, wire.CodeInvalidSQL, "column ", id.Name, " stands twice in the ", k.Kind)
 		}
 		cols = append(cols, i)
 		ids = append(ids, t.Columns[i].ID)
@@ -350,14 +368,14 @@ func (r *run) constraint(tx *store.Tx, p *plan, k dialect.TableConstraint, t *ca
 	switch k.Kind {
 	case "PRIMARY KEY":
 		if len(t.Key) > 0 {
-			return at(p.source, k.At, wire.NewError(wire.CodeInvalidSQL, "the table has more than one PRIMARY KEY"))
+			return r.fail(k.At, wire.CodeInvalidSQL, "the table has more than one PRIMARY KEY")
 		}
 		t.Key = cols
 		for _, i := range cols {
 			t.Columns[i].NotNull = true
 		}
 	case "UNIQUE":
-		name, err := r.constraintName(tx, p, k, t, t.Name+names+"_key")
+		name, err := r.constraintName(tx, k, t, t.Name+names+"_key")
 		if err != nil {
 			return err
 		}
@@ -367,7 +385,7 @@ func (r *run) constraint(tx *store.Tx, p *plan, k dialect.TableConstraint, t *ca
 		if of := columnsOf(k.Check); len(of) == 1 {
 			wish = t.Name + "_" + of[0] + "_check"
 		}
-		name, err := r.constraintName(tx, p, k, t, wish)
+		name, err := r.constraintName(tx, k, t, wish)
 		if err != nil {
 			return err
 		}
@@ -376,21 +394,18 @@ func (r *run) constraint(tx *store.Tx, p *plan, k dialect.TableConstraint, t *ca
 	return nil
 }
 
-func (r *run) dropTable(tx *store.Tx, p *plan, s *dialect.DropTable) (wire.Result, error) {
-	t := lookup(tx.Catalog(), r.namespace, s.Name)
+func (r *Request) dropTable(tx *store.Tx, s *dialect.DropTable) (wire.Result, error) {
+	t := r.lookup(tx.Catalog(), s.Name)
 	name := s.Name[len(s.Name)-1].Name
 	switch {
 	case t != nil && t.Kind == catalog.System:
-		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: ", t.FullName(), " is a system table"))
+		return wire.Result{}, r.fail(s.Name[0].Pos, wire.CodePermissionDenied, "permission denied: ", t.FullName(), " is a system table")
 	case t == nil && s.IfExists:
 		return r.done("Table " + name + " does not exist"), nil
 	case t == nil:
-		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name, " does not exist"))
+		return wire.Result{}, r.fail(s.Name[0].Pos, wire.CodeTableNotFound, "Table not found: ", name, " does not exist")
 	case s.Kind != "" && catalog.KindOf(s.Kind) != t.Kind:
-		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodeInvalidSQL, t.FullName(), " is not a ", s.Kind, " table"))
-	}
-	if err := r.mayDefine(tx, t); err != nil {
-		return wire.Result{}, err
+		return wire.Result{}, r.fail(s.Name[0].Pos, wire.CodeInvalidSQL, t.FullName(), " is not a ", s.Kind, " table")
 	}
 	note, err := detach(tx, func(x *catalog.Table) bool { return x.ID == t.ID })
 	if err != nil {

@@ -7,8 +7,8 @@
 package engine
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -18,6 +18,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/topic"
@@ -49,7 +50,7 @@ type Engine struct {
 	memory  *Memory
 	running atomic.Int64 // requests
 
-	killLive func(id string) bool // of OnKillLive
+	definitions *Service
 }
 
 // New makes an engine on an open database.
@@ -71,7 +72,8 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	if o.Topics == nil {
 		o.Topics = topic.New(db, topic.Options{RetainEvery: -1})
 	}
-	return &Engine{db: db, users: users, options: o, topics: o.Topics, memory: NewMemory(o.Memory), plans: otter.Must(&otter.Options[planKey, *plan]{
+	definitions := &Service{DB: db, Users: users, Topics: o.Topics, Quota: o.Quota, Logger: o.Logger}
+	return &Engine{db: db, users: users, options: o, topics: o.Topics, definitions: definitions, memory: NewMemory(o.Memory), plans: otter.Must(&otter.Options[planKey, *plan]{
 		MaximumWeight: uint64(o.PlanBytes),
 		// A plan of tree, bound tree and printed text holds some 25 bytes for each of
 		// its text, but for the constants that were computed when it was bound.
@@ -85,6 +87,11 @@ func def(v *int, value int) {
 	}
 }
 
+// OnKillLive says what KILL LIVE QUERY calls: kill ends the live query of that
+// id in system.live and reports whether there was one. It is called once, before
+// the engine serves; without it there are no live queries to kill.
+func (e *Engine) OnKillLive(kill func(id string) bool) { e.definitions.KillLive = kill }
+
 // Memory is what requests may hold together.
 func (e *Engine) Memory() *Memory { return e.memory }
 
@@ -93,10 +100,6 @@ func (e *Engine) Plans() int { return e.plans.EstimatedSize() }
 
 // Running is how many requests are being executed.
 func (e *Engine) Running() int { return int(e.running.Load()) }
-
-// DefaultNamespace is where names without a namespace are looked up when the
-// request names none.
-const DefaultNamespace = "default"
 
 // Run executes a request for who and returns one result for each statement.
 // Errors that the caller may see are *wire.Error; their Statement says which
@@ -114,16 +117,13 @@ func (e *Engine) RunCounted(ctx context.Context, who *identity.Principal, req *w
 func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Request, files *Uploads, hold *Hold) ([]wire.Result, error) {
 	e.running.Add(1)
 	defer e.running.Add(-1)
-	r := &run{e: e, who: who, namespace: req.Namespace, now: e.db.Now(), files: files, hold: hold}
-	if r.namespace == "" {
-		r.namespace = DefaultNamespace
-	}
+	r := &run{e: e, who: who, namespace: cmp.Or(req.Namespace, DefaultNamespace), now: e.db.Now(), files: files, hold: hold}
 	results, err := r.request(ctx, req)
 	r.budget.End()
-	if errors.Is(err, budget.ErrStopped) {
-		err = e.visible(e.db.Stopped(ctx, err), false)
+	if err != nil {
+		return nil, e.Visible(ctx, err)
 	}
-	return results, err
+	return results, nil
 }
 
 func (r *run) request(ctx context.Context, req *wire.Request) ([]wire.Result, error) {
@@ -137,48 +137,41 @@ func (r *run) request(ctx context.Context, req *wire.Request) ([]wire.Result, er
 	}
 	key := planKey{sql: req.SQL, namespace: r.namespace, kinds: paramKinds(req.Params)}
 	if p, ok := e.plans.GetIfPresent(key); ok && p.fits(e.db.Catalog()) {
-		res, err := r.single(ctx, p, req.Params)
+		err := r.mayRun(ctx, p, req.Params)
 		if err != nil {
-			return nil, numbered(err, 1)
+			return nil, inStatement(1, err)
 		}
-		return []wire.Result{res}, nil
+		return r.only(ctx, p, req.Params)
 	}
 	r.budget = e.db.Budget(ctx)
 	src, err := e.parse(r.budget, req.SQL)
 	if err != nil {
 		return nil, err
 	}
-	if files != nil && (len(src.Statements) > 1 || isTransaction(src.Statements[0])) {
+	first := src.Statements[0]
+	switch at := placeOf(first); {
+	case files != nil && (len(src.Statements) > 1 || at == boundary):
 		return nil, wire.NewError(wire.CodeInvalidInput, "a request with files takes exactly one statement")
-	}
-	if len(src.Statements) > 1 {
-		if len(req.Params) > 0 {
-			return nil, wire.NewError(wire.CodeParamsWithBatch, "parameters need a request with exactly one statement; send \"statements\" for a transaction with parameters")
-		}
+	case len(src.Statements) > 1 && len(req.Params) > 0:
+		return nil, wire.NewError(wire.CodeParamsWithBatch, "parameters need a request with exactly one statement; send \"statements\" for a transaction with parameters")
+	case len(src.Statements) > 1 || at == boundary || at == savepoint || at == control:
 		return r.text(ctx, req.SQL, src)
 	}
-	if isTransaction(src.Statements[0]) || isSavepoint(src.Statements[0]) {
-		return r.text(ctx, req.SQL, src)
-	}
-	if err := r.authorise(req.SQL, src.Statements[0], req.Params); err != nil {
-		return nil, numbered(err, 1)
-	}
-	if use, ok := src.Statements[0].(*dialect.Use); ok {
-		return r.one(r.use(req.SQL, use))
-	}
-	p, err := r.plan(req.SQL, src.Statements[0], req.Params)
+	p, err := r.plan(ctx, req.SQL, first, req.Params)
 	if err != nil {
-		return nil, numbered(err, 1)
+		return nil, inStatement(1, err)
 	}
-	if p.keep() {
+	if !p.once {
 		e.plans.Set(key, p)
 	}
-	return r.one(r.single(ctx, p, req.Params))
+	return r.only(ctx, p, req.Params)
 }
 
-func (r *run) one(res wire.Result, err error) ([]wire.Result, error) {
+// only runs the one statement of a request.
+func (r *run) only(ctx context.Context, p *plan, params []wire.Value) ([]wire.Result, error) {
+	res, err := r.single(ctx, p, params)
 	if err != nil {
-		return nil, numbered(err, 1)
+		return nil, inStatement(1, err)
 	}
 	return []wire.Result{res}, nil
 }
@@ -202,7 +195,7 @@ func (e *Engine) parse(b *budget.Budget, sql string) (*dialect.Source, error) {
 	}
 	src, err := dialect.Parse(sql)
 	if err != nil {
-		return nil, syntaxError(err)
+		return nil, fault.Syntax(err)
 	}
 	if len(src.Statements) == 0 {
 		return nil, wire.NewError(wire.CodeEmptySQL, "the request holds no SQL statement")
@@ -229,7 +222,7 @@ type run struct {
 	who       *identity.Principal
 	namespace string
 	now       time.Time
-	addr      string          // of the client, when a statement runs as another user
+	addr      string          // of the client, of what is audited
 	trail     *identity.Trail // of the transaction that runs; nil where nothing is audited
 	files     *Uploads        // of RunWithFiles, else nil
 	hold      *Hold           // of the request; nil: nobody counts
@@ -250,21 +243,24 @@ func (r *run) inside(tx *store.Tx) (leave func()) {
 
 // env is what the expressions of a plan are evaluated in.
 func (r *run) env(p *plan, params []wire.Value) (*expr.Env, error) {
-	env := &expr.Env{User: r.who.UserID, Role: r.who.Role, Now: r.now, NextID: r.e.db.NextID, Budget: r.budget}
 	if p.as != nil {
-		env.User, env.Role = p.subject(params), identity.RoleUser
+		return r.envOf(p.subject(params), identity.RoleUser, p.params, params)
 	}
-	if p.own != nil {
-		params = p.own
-	}
+	return r.envOf(r.who.UserID, r.who.Role, p.params, params)
+}
+
+// envOf is what expressions are evaluated in for a user, with parameters that
+// become of the types which binding found.
+func (r *run) envOf(user, role string, types []wire.Type, params []wire.Value) (*expr.Env, error) {
+	env := &expr.Env{User: user, Role: role, Now: r.now, NextID: r.e.db.NextID, Budget: r.budget}
 	if len(params) == 0 {
 		return env, nil
 	}
 	env.Params = make([]wire.Value, len(params))
 	for i, v := range params {
-		c, err := expr.Coerce(v, p.params[i])
+		c, err := expr.Coerce(v, types[i])
 		if err != nil {
-			return nil, inParam(err, i)
+			return nil, fault.In("parameter $"+itoa(i+1), err)
 		}
 		env.Params[i] = c
 	}
@@ -273,52 +269,43 @@ func (r *run) env(p *plan, params []wire.Value) (*expr.Env, error) {
 
 // single runs one statement in a transaction of its own.
 func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Result, error) {
-	if err := r.mayRun(p, params); err != nil {
+	if err := r.checkFiles(p); err != nil {
 		return wire.Result{}, err
 	}
+	if !p.reads() {
+		return r.singleWrite(ctx, p, params)
+	}
 	if user := p.subject(params); user != "" && user != r.who.UserID {
-		r.addr = identity.ClientOf(ctx)
-		if p.read() {
-			if err := r.e.users.ImpersonatedToRead(ctx, r.who, user, dialect.Redact(p.source)); err != nil {
-				return wire.Result{}, r.e.visible(err, false)
-			}
+		if err := r.e.users.ImpersonatedToRead(ctx, r.who, user, dialect.Redact(p.source)); err != nil {
+			return wire.Result{}, err
+		}
+	}
+	if q, ok := p.statement.(*selection); ok {
+		return q.alone(ctx, r, p, params)
+	}
+	var res wire.Result
+	err := r.share().Read(ctx, func(tx *store.Tx) (err error) {
+		defer r.inside(tx)()
+		res, err = p.run(r, tx, p, params)
+		return err
+	})
+	return res, err
+}
+
+// singleWrite runs a statement that changes something.
+func (r *run) singleWrite(ctx context.Context, p *plan, params []wire.Value) (wire.Result, error) {
+	d, defines := p.statement.(*definition)
+	if defines && d.Before != nil {
+		if err := d.Before(ctx); err != nil {
+			return wire.Result{}, slowWrite(err)
 		}
 	}
 	var res wire.Result
-	if p.reads {
-		err := r.share().Read(ctx, func(tx *store.Tx) error {
-			defer r.inside(tx)()
-			var err error
-			res, err = p.other(r, tx, p)
-			return err
-		})
-		return res, r.e.visible(err, false)
-	}
-	if p.read() {
-		if r.budget == nil && p.query.Computes() {
-			r.budget = r.e.db.Budget(ctx)
-		}
-		env, err := r.env(p, params)
-		if err == nil {
-			res, err = r.query(p, env, func(s *store.Stmt, args []wire.Value, row func([]wire.Value) error) error {
-				return r.share().Query(ctx, s, args, row)
-			})
-		}
-		if errors.Is(err, budget.ErrStopped) {
-			err = r.e.db.Stopped(ctx, err)
-		}
-		return res, r.e.visible(err, false)
-	}
-	if p.before != nil {
-		if err := p.before(ctx, r); err != nil {
-			return res, r.e.visible(err, true)
-		}
-	}
 	held := r.hold.held()
 	err := r.write(ctx, p, params, func(tx *store.Tx) error {
 		defer r.inside(tx)()
 		r.hold.back(held) // it may run again
-		q, err := r.fresh(tx, p, params)
+		q, err := r.fresh(ctx, tx, p, params)
 		if err != nil {
 			return err
 		}
@@ -327,22 +314,17 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 		}
 		return r.route(tx)
 	})
-	if err == nil && p.after != nil {
-		p.after(ctx, r, &res)
+	if err == nil && defines && d.After != nil {
+		d.After(ctx, &res)
 	}
-	return res, r.e.visible(err, true)
+	return res, err
 }
 
 // fresh returns p, or the same statement bound again when the catalog has
-// changed since.
-func (r *run) fresh(tx *store.Tx, p *plan, params []wire.Value) (*plan, error) {
-	if p.fits(tx.Catalog()) {
+// changed since. What was bound for one request looks its names up itself.
+func (r *run) fresh(ctx context.Context, tx *store.Tx, p *plan, params []wire.Value) (*plan, error) {
+	if p.once || p.fits(tx.Catalog()) {
 		return p, nil
 	}
-	q, err := r.plan(p.source, p.stmt, params)
-	if err != nil {
-		return nil, err
-	}
-	q.state = p.state
-	return q, r.mayRun(q, params)
+	return r.plan(ctx, p.source, p.tree, params)
 }

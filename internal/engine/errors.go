@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"runtime/debug"
 	"strconv"
 
-	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/budget"
+	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -19,18 +21,82 @@ func (e *Engine) Panicked(what string, recovered any) *wire.Error {
 	return wire.NewError(wire.CodeInternal, "internal error; the server's log has it under id ", id)
 }
 
-// numbered says which statement of the request failed.
-func numbered(err error, n int) error {
-	var e *wire.Error
-	if !errors.As(err, &e) || e.Statement != 0 {
-		return err
+// numbered is the failure of a statement of a request.
+type numbered struct {
+	error
+	statement int
+}
+
+func (n numbered) Unwrap() error { return n.error }
+
+// inStatement says which statement of the request failed.
+func inStatement(n int, err error) error {
+	if err == nil {
+		return nil
 	}
-	out := *e
-	out.Statement = n
-	if runtimeCode(e.Code) {
-		out.Message = "Statement " + itoa(n) + " failed: " + e.Message
+	return numbered{err, n}
+}
+
+// Visible turns an error into the one that the caller may see. It is called once,
+// where an error leaves: what is not coded is logged under an id and hidden, and
+// the number of the statement comes into the error.
+func (e *Engine) Visible(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, budget.ErrStopped) {
+		var of numbered
+		n := 0
+		if errors.As(err, &of) {
+			n = of.statement
+		}
+		err = numbered{e.db.Stopped(ctx, err), n}
+	}
+	coded := e.coded(err)
+	var of numbered
+	if !errors.As(err, &of) || of.statement == 0 || coded.Statement != 0 {
+		return coded
+	}
+	out := *coded // the error may be somebody else's too
+	out.Statement = of.statement
+	if runtimeCode(coded.Code) {
+		out.Message = "Statement " + itoa(of.statement) + " failed: " + coded.Message
 	}
 	return &out
+}
+
+// coded is the coded error that stands for err.
+func (e *Engine) coded(err error) *wire.Error {
+	var coded *wire.Error
+	switch {
+	case errors.As(err, &coded):
+		return coded
+	case errors.Is(err, store.ErrYielded):
+		return wire.NewError(wire.CodeStatementTimeout, "the write made others wait for longer than a tenth of a second and was rolled back, each time that it was tried; split it into several, each with some thousand rows, or send it when fewer others write")
+	case errors.Is(err, store.ErrTimeout):
+		return wire.NewError(wire.CodeStatementTimeout, "the statement ran longer than the server allows (limits.statement_timeout) and was cancelled; narrow it with WHERE, or use an index")
+	case errors.Is(err, store.ErrMemory):
+		return wire.NewError(wire.CodeResultTooLarge, "the statement needed more memory than the server allows (limits.max_memory) and was cancelled; sort, group or join fewer rows with a narrower WHERE")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return wire.NewError(wire.CodeStatementTimeout, "the request was cancelled; a write that was under way has been rolled back")
+	case errors.Is(err, store.ErrClosed):
+		return wire.NewError(wire.CodeUnavailable, "the server is shutting down")
+	}
+	id := itoa(int(e.db.NextID()))
+	e.options.Logger.Error("statement failed", "id", id, "error", err)
+	return wire.NewError(wire.CodeInternal, "internal error; the server's log has it under id ", id)
+}
+
+// slowWrite words the timeout of a write, which has a limit of its own.
+func slowWrite(err error) error {
+	if err == nil {
+		return nil
+	}
+	var coded *wire.Error
+	if errors.As(err, &coded) || errors.Is(err, store.ErrYielded) || !errors.Is(err, store.ErrTimeout) {
+		return err
+	}
+	return wire.NewError(wire.CodeStatementTimeout, "the write took longer than the server allows (limits.write_timeout) and was rolled back, because other writes wait for it; split it into several, each with a part of the rows: WHERE id BETWEEN 1 AND 10000, and so on")
 }
 
 // runtimeCode reports whether errors of that code name the statement in their
@@ -42,48 +108,4 @@ func runtimeCode(c wire.Code) bool {
 		return false
 	}
 	return true
-}
-
-// at points an error at a place of the text.
-func at(source string, pos dialect.Pos, e *wire.Error) error {
-	e.Line, e.Column = dialect.Place(source, pos)
-	return e
-}
-
-// placedAt points an error that has no place yet at a place of the text.
-func placedAt(source string, pos dialect.Pos, err error) error {
-	var e *wire.Error
-	if !errors.As(err, &e) || e.Line != 0 {
-		return err
-	}
-	out := *e
-	return at(source, pos, &out)
-}
-
-// syntaxError gives an error of the parser its code.
-func syntaxError(err error) error {
-	var e *dialect.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	code := wire.CodeInvalidSQL
-	if e.Unsupported {
-		code = wire.CodeUnsupported
-	}
-	return &wire.Error{Code: code, Message: e.Message, Line: e.Line, Column: e.Column}
-}
-
-// inParam says which parameter an error is about.
-func inParam(err error, i int) error {
-	var e *wire.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	out := *e
-	out.Message = "parameter $" + itoa(i+1) + ": " + e.Message
-	return &out
-}
-
-func noNamespace(name string) *wire.Error {
-	return wire.NewError(wire.CodeNamespaceNotFound, "Namespace '", name, "' does not exist. Create it first with CREATE NAMESPACE ", name)
 }

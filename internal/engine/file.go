@@ -5,7 +5,9 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/right"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -29,17 +31,17 @@ func (r *run) checkFiles(p *plan) error {
 		return nil
 	}
 	if len(p.files) > 0 && p.table.Kind == catalog.Stream {
-		return at(p.source, p.files[0].Pos, wire.NewError(wire.CodeInvalidInput, "STREAM tables hold no files"))
+		return fault.At(p.source, p.files[0].Pos, wire.NewError(wire.CodeInvalidInput, "STREAM tables hold no files"))
 	}
 	asked := make(map[string]bool)
 	for _, f := range p.files {
 		asked[f.Name] = true
 		if r.files == nil {
-			return at(p.source, f.Pos, wire.NewError(wire.CodeInvalidInput, `FILE("`, f.Name,
+			return fault.At(p.source, f.Pos, wire.NewError(wire.CodeInvalidInput, `FILE("`, f.Name,
 				`") needs the file: send one statement as multipart/form-data with a part named "file:`, f.Name, `"`))
 		}
 		if r.files.Files[f.Name] == nil {
-			return at(p.source, f.Pos, wire.NewError(wire.CodeMissingFile, `FILE("`, f.Name, `") has no file: the request has no part named "file:`, f.Name, `"`))
+			return fault.At(p.source, f.Pos, wire.NewError(wire.CodeMissingFile, `FILE("`, f.Name, `") has no file: the request has no part named "file:`, f.Name, `"`))
 		}
 	}
 	if r.files == nil {
@@ -129,7 +131,7 @@ func (r *run) readableFile(tx *store.Tx, env *expr.Env, id string) (*store.File,
 	err := tx.FileScopes(id, func(table int64, user string) {
 		t := tx.Catalog().TableByID(table)
 		if t != nil && (!t.Kind.Private() || user == env.User) {
-			may = may || mayUse(env.Role, t, false) == nil
+			may = may || right.Use(env.Role, t, false) == nil
 		}
 	})
 	if err != nil || !may {
@@ -151,7 +153,7 @@ type FileName struct {
 func (e *Engine) File(ctx context.Context, who *identity.Principal, name FileName) (*store.File, error) {
 	notFound := wire.NewError(wire.CodeFileNotFound, "File not found")
 	role, user := who.Role, ""
-	if err := has(role, anyone, ""); err != nil {
+	if err := right.Check(role, right.Anyone, ""); err != nil {
 		return nil, err
 	}
 	t := e.db.Catalog().Table(name.Namespace, name.Table)
@@ -166,16 +168,16 @@ func (e *Engine) File(ctx context.Context, who *identity.Principal, name FileNam
 		user = who.UserID
 		if name.User != "" && name.User != user {
 			r := &run{e: e, who: who, now: e.db.Now()}
-			if _, err := r.target("", 0, name.User); err != nil {
+			if err := r.mayActAs(ctx, name.User); err != nil {
 				return nil, err
 			}
 			if err := e.users.ImpersonatedToRead(ctx, who, name.User, "GET file of "+t.FullName()); err != nil {
-				return nil, e.visible(err, false)
+				return nil, e.Visible(ctx, err)
 			}
 			user, role = name.User, identity.RoleUser
 		}
 	}
-	if err := mayUse(role, t, false); err != nil {
+	if err := right.Use(role, t, false); err != nil {
 		return nil, err
 	}
 	id := name.File
@@ -191,7 +193,7 @@ func (e *Engine) File(ctx context.Context, who *identity.Principal, name FileNam
 		return err
 	})
 	if err != nil {
-		return nil, e.visible(err, false)
+		return nil, e.Visible(ctx, err)
 	}
 	if f == nil || f.Sub != name.Sub || name.File != f.ID && name.File != f.StoredName() {
 		return nil, notFound

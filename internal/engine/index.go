@@ -10,17 +10,26 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
+var (
+	_ = redefines(func(r *Request, c *catalog.Snapshot, s *dialect.CreateIndex) (*catalog.Table, dialect.Pos) {
+		return r.lookup(c, s.Table), s.Table[0].Pos
+	}, (*Request).createIndex)
+	_ = redefines(func(r *Request, c *catalog.Snapshot, s *dialect.DropIndex) (*catalog.Table, dialect.Pos) {
+		return indexTable(c, r.indexNamespace(s), s.Name[len(s.Name)-1].Name), s.Pos()
+	}, (*Request).dropIndex)
+)
+
 // createIndex runs CREATE INDEX.
-func (r *run) createIndex(tx *store.Tx, p *plan, s *dialect.CreateIndex) (wire.Result, error) {
-	t, err := r.indexed(tx, p, s.Table)
+func (r *Request) createIndex(tx *store.Tx, s *dialect.CreateIndex) (wire.Result, error) {
+	t, err := r.indexed(tx, s.Table)
 	if err != nil {
 		return wire.Result{}, err
 	}
-	if err := r.auditDefine(tx, p, t); err != nil {
+	if err := r.auditDefine(tx, t); err != nil {
 		return wire.Result{}, err
 	}
 	if t.Kind == catalog.Stream {
-		return wire.Result{}, at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, "indexes on STREAM tables are not supported"))
+		return wire.Result{}, r.fail(s.Pos(), wire.CodeUnsupported, "indexes on STREAM tables are not supported")
 	}
 	n := t.Clone()
 	ix := catalog.Index{Name: s.Name.Name, Unique: s.Unique}
@@ -28,7 +37,7 @@ func (r *run) createIndex(tx *store.Tx, p *plan, s *dialect.CreateIndex) (wire.R
 	for _, id := range s.Columns {
 		i := t.Column(id.Name)
 		if i < 0 {
-			return wire.Result{}, at(p.source, id.Pos, wire.NewError(wire.CodeColumnNotFound, "No field named ", id.Name, " in ", t.FullName()))
+			return wire.Result{}, r.fail(id.Pos, wire.CodeColumnNotFound, "No field named ", id.Name, " in ", t.FullName())
 		}
 		ix.Columns = append(ix.Columns, t.Columns[i].ID)
 		name += "_" + id.Name
@@ -38,14 +47,14 @@ func (r *run) createIndex(tx *store.Tx, p *plan, s *dialect.CreateIndex) (wire.R
 		for k := 1; indexTable(tx.Catalog(), t.Namespace, ix.Name) != nil; k++ {
 			ix.Name = name + "_idx" + strconv.Itoa(k)
 		}
-	} else if err := r.checkName(p, s.Name); err != nil {
+	} else if err := r.checkName(s.Name); err != nil {
 		return wire.Result{}, err
 	}
 	if indexTable(tx.Catalog(), t.Namespace, ix.Name) != nil {
 		if s.IfNotExists {
 			return r.done("Index " + ix.Name + " already exists"), nil
 		}
-		return wire.Result{}, at(p.source, s.Name.Pos, wire.NewError(wire.CodeAlreadyExists, "Index ", ix.Name, " already exists"))
+		return wire.Result{}, r.fail(s.Name.Pos, wire.CodeAlreadyExists, "Index ", ix.Name, " already exists")
 	}
 	n.Indexes = append(n.Indexes, ix)
 	if err := r.checkQuota(tx, n); err != nil {
@@ -58,17 +67,14 @@ func (r *run) createIndex(tx *store.Tx, p *plan, s *dialect.CreateIndex) (wire.R
 }
 
 // dropIndex runs DROP INDEX.
-func (r *run) dropIndex(tx *store.Tx, p *plan, s *dialect.DropIndex) (wire.Result, error) {
+func (r *Request) dropIndex(tx *store.Tx, s *dialect.DropIndex) (wire.Result, error) {
 	id := s.Name[len(s.Name)-1]
 	t := indexTable(tx.Catalog(), r.indexNamespace(s), id.Name)
 	if t == nil {
 		if s.IfExists {
 			return r.done("Index " + id.Name + " does not exist"), nil
 		}
-		return wire.Result{}, at(p.source, id.Pos, wire.NewError(wire.CodeTableNotFound, "Index ", id.Name, " not found: it does not exist in namespace ", r.indexNamespace(s)))
-	}
-	if err := r.mayDefine(tx, t); err != nil {
-		return wire.Result{}, err
+		return wire.Result{}, r.fail(id.Pos, wire.CodeTableNotFound, "Index ", id.Name, " not found: it does not exist in namespace ", r.indexNamespace(s))
 	}
 	n := t.Clone()
 	if err := tx.DropIndex(n, n.Index(id.Name)); err != nil {
@@ -79,12 +85,12 @@ func (r *run) dropIndex(tx *store.Tx, p *plan, s *dialect.DropIndex) (wire.Resul
 }
 
 // indexed is the table that an index statement is about.
-func (r *run) indexed(tx *store.Tx, p *plan, name dialect.Name) (*catalog.Table, error) {
-	t := lookup(tx.Catalog(), r.namespace, name)
+func (r *Request) indexed(tx *store.Tx, name dialect.Name) (*catalog.Table, error) {
+	t := r.lookup(tx.Catalog(), name)
 	if t == nil || t.Kind == catalog.System {
-		return nil, at(p.source, name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist"))
+		return nil, r.fail(name[0].Pos, wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist")
 	}
-	return t, r.mayDefine(tx, t)
+	return t, nil
 }
 
 // indexTable finds the table of a namespace that has an index of that name.
@@ -98,12 +104,12 @@ func indexTable(c *catalog.Snapshot, namespace, index string) *catalog.Table {
 }
 
 // indexNamespace is where DROP INDEX looks.
-func (r *run) indexNamespace(s *dialect.DropIndex) string {
+func (r *Request) indexNamespace(s *dialect.DropIndex) string {
 	switch {
 	case len(s.Name) > 1:
 		return s.Name[0].Name
 	case len(s.Table) > 1:
 		return s.Table[0].Name
 	}
-	return r.namespace
+	return r.Namespace
 }

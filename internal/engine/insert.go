@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"context"
 	"slices"
 
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/right"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -22,34 +25,63 @@ type inserting struct {
 	made  map[store.Seq]bool // versions that this statement made, for ON CONFLICT
 }
 
-func (r *run) insert(tx *store.Tx, p *plan, env *expr.Env) (wire.Result, error) {
-	ins := &inserting{r: r, tx: tx, in: p.in, t: p.table, env: env, ret: r.returning(p, p.in.Returning)}
-	if p.in.Conflict != nil {
+// insertion is an INSERT.
+type insertion struct {
+	bound *bind.Insert
+	from  *query // of INSERT ... SELECT, else nil
+	ret   *returning
+}
+
+var _ = add(rows, right.Need{}, func(_ context.Context, b *binding, s *dialect.Insert) (statement, error) {
+	bound, err := b.Insert(s)
+	if err != nil {
+		return nil, err
+	}
+	target := b.r.e.db.Target()
+	b.p.table = bound.Table
+	in := &insertion{bound: bound, ret: bindReturning(bound.Returning, target)}
+	if bound.Query != nil {
+		in.from = printed(bound.Query.Printed(target))
+	}
+	return in, nil
+})
+
+func (in *insertion) reads() bool   { return false }
+func (in *insertion) query() *query { return in.from }
+
+func (in *insertion) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wire.Result, error) {
+	env, err := r.rowEnv(tx, p, params)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	env.Serial = func(id int) (int64, error) { return tx.NextSerial(p.table, owner(p.table, env), id) }
+	ins := &inserting{r: r, tx: tx, in: in.bound, t: p.table, env: env, ret: in.ret.begin(r)}
+	if in.bound.Conflict != nil {
 		ins.made = make(map[store.Seq]bool)
 	}
-	if p.in.Query == nil {
-		for _, nodes := range p.in.Rows {
+	if in.from == nil {
+		for _, nodes := range in.bound.Rows {
 			if err := ins.row(nil, nodes); err != nil {
 				return wire.Result{}, err
 			}
 		}
-		return ins.ret.result(ins.count, "Inserted"), nil
+		return ins.ret.result(ins.count, "Inserted", env), nil
 	}
-	if err := p.in.Query.Check(env); err != nil {
+	if err := in.bound.Query.Check(env); err != nil {
 		return wire.Result{}, err
 	}
 	// All rows are read before the first is written: the query may read the
 	// table that is written to.
-	list := rowList{e: r.e, run: r, width: len(p.rows.Cols)}
+	list := rowList{e: r.e, run: r, width: len(in.from.stmt.Cols)}
 	if err := r.found(tx, p, env, list.add); err != nil {
 		return wire.Result{}, err
 	}
 	for _, from := range list.rows {
-		if err := ins.row(from, p.in.FromQuery); err != nil {
+		if err := ins.row(from, in.bound.FromQuery); err != nil {
 			return wire.Result{}, err
 		}
 	}
-	return ins.ret.result(ins.count, "Inserted"), nil
+	return ins.ret.result(ins.count, "Inserted", env), nil
 }
 
 // row inserts one row, whose columns are computed on from.

@@ -23,8 +23,8 @@ func (q Quota) withDefaults() Quota {
 
 // checkQuota refuses a definition, new or changed, that takes its owner beyond
 // what a user may define, when it is more than before.
-func (r *run) checkQuota(tx *store.Tx, t *catalog.Table) error {
-	if r.who.IsAdmin() {
+func (r *Request) checkQuota(tx *store.Tx, t *catalog.Table) error {
+	if r.Who.IsAdmin() {
 		return nil
 	}
 	var before, after [3]int
@@ -40,7 +40,7 @@ func (r *run) checkQuota(tx *store.Tx, t *catalog.Table) error {
 		}
 	})
 	count(&after, t)
-	q := r.e.options.Quota
+	q := r.Quota
 	for i, limit := range []struct {
 		most      int
 		what, key string

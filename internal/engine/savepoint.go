@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
@@ -27,12 +28,12 @@ type stop struct {
 }
 
 // from runs the statements from i on.
-func (b *block) from(i int) (stop, error) {
+func (b *block) from(ctx context.Context, i int) (stop, error) {
 	for ; i < len(b.parts); i++ {
 		switch s := b.parts[i].stmt.(type) {
 		case *dialect.Savepoint:
 			b.results = append(b.results, b.r.done("Savepoint "+s.Name.Name))
-			end, err := b.savepoint(s.Name.Name, i+1)
+			end, err := b.savepoint(ctx, s.Name.Name, i+1)
 			if err != nil || end.name != s.Name.Name {
 				return end, err
 			}
@@ -40,12 +41,12 @@ func (b *block) from(i int) (stop, error) {
 			i = end.at
 		case *dialect.Release:
 			return stop{name: s.Name.Name, at: i}, nil
-		case *dialect.Rollback:
-			return stop{name: s.To.Name, at: i, undo: true}, nil
+		case *dialect.RollbackTo:
+			return stop{name: s.Name.Name, at: i, undo: true}, nil
 		default:
-			res, err := b.statement(b.parts[i])
+			res, err := b.statement(ctx, &b.parts[i])
 			if err != nil {
-				return stop{}, numbered(err, b.parts[i].number)
+				return stop{}, inStatement(b.parts[i].number, err)
 			}
 			b.results = append(b.results, res)
 		}
@@ -57,11 +58,11 @@ var errUndo = errors.New("return to a savepoint")
 
 // savepoint runs the statements from i on so that they can be undone. The
 // savepoint outlives a return to it.
-func (b *block) savepoint(name string, i int) (end stop, err error) {
+func (b *block) savepoint(ctx context.Context, name string, i int) (end stop, err error) {
 	for {
 		err = b.tx.Savepoint(func() error {
 			var err error
-			end, err = b.from(i)
+			end, err = b.from(ctx, i)
 			if err == nil && end.undo {
 				return errUndo
 			}
@@ -79,12 +80,12 @@ func (b *block) savepoint(name string, i int) (end stop, err error) {
 }
 
 // statement runs one statement of the transaction.
-func (b *block) statement(s part) (wire.Result, error) {
-	p, err := b.r.plan(s.sql, s.stmt, s.params)
+func (b *block) statement(ctx context.Context, s *part) (wire.Result, error) {
+	p, err := b.r.ready(ctx, s)
 	if err != nil {
 		return wire.Result{}, err
 	}
-	if err := b.r.mayRun(p, s.params); err != nil {
+	if err := b.r.checkFiles(p); err != nil {
 		return wire.Result{}, err
 	}
 	if p.streamWrite() {

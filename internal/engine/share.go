@@ -22,15 +22,15 @@ func (r *run) share() store.Share { return r.e.db.For(r.who.UserID) }
 // again; p is its plan if it is one statement, whose query then runs beforehand,
 // where nobody waits for it.
 func (r *run) write(ctx context.Context, p *plan, params []wire.Value, fn func(tx *store.Tx) error) error {
-	if p != nil && p.other != nil && r.who.IsAdmin() {
-		return r.audited(ctx, p, r.e.db.Write, fn) // revoking a right waits for no user, and a definition cannot be split
+	if p != nil && p.once && r.who.IsAdmin() {
+		return slowWrite(r.audited(ctx, p, r.e.db.Write, fn)) // revoking a right waits for no user, and a definition cannot be split
 	}
 	for n := 1; ; n++ {
 		err := r.audited(ctx, p, r.share().Write, fn)
 		if n == tries || !errors.Is(err, store.ErrYielded) {
-			return err
+			return slowWrite(err)
 		}
-		if p != nil && p.rows != nil {
+		if p != nil && p.query() != nil {
 			if r.ahead, err = r.readAhead(ctx, p, params); err != nil {
 				return err
 			}
@@ -71,17 +71,21 @@ func (r *run) readAhead(ctx context.Context, p *plan, params []wire.Value) (*ahe
 			return nil, nil // its changes are not in the log
 		}
 	}
+	if r.budget == nil {
+		r.budget = r.e.db.Budget(ctx)
+	}
 	env, err := r.env(p, params)
 	if err != nil {
 		return nil, err
 	}
 	a := &ahead{plan: p, scope: env.User}
-	list := rowList{e: r.e, run: r, width: len(p.rows.Cols)}
+	list := rowList{e: r.e, run: r, width: len(p.query().stmt.Cols)}
 	err = r.share().Read(ctx, func(tx *store.Tx) error {
 		if a.at, err = tx.Newest(); err != nil {
 			return err
 		}
-		return tx.Query(p.rows, p.values(env), list.add)
+		q := p.query()
+		return tx.Query(q.stmt, q.values(env), list.add)
 	})
 	var coded *wire.Error
 	if errors.As(err, &coded) {
@@ -124,7 +128,8 @@ func (r *run) found(tx *store.Tx, p *plan, env *expr.Env, row func([]wire.Value)
 		return err
 	}
 	if !holds {
-		return tx.Query(p.rows, p.values(env), row)
+		q := p.query()
+		return tx.Query(q.stmt, q.values(env), row)
 	}
 	for _, cells := range r.ahead.rows {
 		if err := row(cells); err != nil {

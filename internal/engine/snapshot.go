@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
-	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -42,8 +41,7 @@ type Snapshot struct {
 	checked store.Seq  // changes up to here are accounted for
 	old     []replaced // versions above after that are there no more, ascending
 
-	stmt *store.Stmt // that reads a page
-	args []expr.Arg
+	pages *query // reads a page
 }
 
 type replaced struct{ version, by store.Seq }
@@ -78,7 +76,7 @@ func (s *Snapshot) Next(ctx context.Context, limit int) (page Page, err error) {
 		page, err = s.page(tx, limit)
 		return err
 	})
-	return page, s.visible(err)
+	return page, s.visible(ctx, err)
 }
 
 // Latest reads the newest rows as the only page: limit at most.
@@ -94,17 +92,17 @@ func (s *Snapshot) Latest(ctx context.Context, limit int) (page Page, err error)
 		})
 	})
 	slices.Reverse(page.Rows)
-	return page, s.visible(err)
+	return page, s.visible(ctx, err)
 }
 
 // visible keeps the errors that the caller acts on.
-func (s *Snapshot) visible(err error) error {
+func (s *Snapshot) visible(ctx context.Context, err error) error {
 	for _, known := range []error{ErrLogTrimmed, ErrAltered, ErrTooSlow} {
 		if errors.Is(err, known) {
 			return known
 		}
 	}
-	return s.w.e.visible(err, false)
+	return s.w.e.Visible(ctx, err)
 }
 
 // look accounts for what has changed since the last page.
@@ -247,12 +245,10 @@ func (w *Watch) wasThere(tx *store.Tx, r replaced) ([]wire.Value, error) {
 // read runs the statement of the next page, or that of the newest rows.
 func (s *Snapshot) read(tx *store.Tx, newest bool, limit int, row func([]wire.Value) error) error {
 	env := s.w.env
-	if s.stmt == nil {
-		var p plan
-		p.print(s.w.bound.PrintPage(s.w.e.db.Target(), len(env.Params), newest))
-		s.stmt, s.args = p.rows, p.args
+	if s.pages == nil {
+		s.pages = printed(s.w.bound.PrintPage(s.w.e.db.Target(), len(env.Params), newest))
 	}
 	env.Now = s.now // every page is of one moment
 	env.Params = append(slices.Clone(env.Params), wire.IntValue(s.after), wire.IntValue(s.at), wire.IntValue(int64(limit)))
-	return tx.Query(s.stmt, (&plan{args: s.args}).values(&env), row)
+	return tx.Query(s.pages.stmt, s.pages.values(&env), row)
 }

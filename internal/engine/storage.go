@@ -10,6 +10,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/right"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -21,65 +22,89 @@ func noStorage(id string) *wire.Error {
 	return wire.NewError(wire.CodeNotFound, "storage '", id, "' not found: the only storage is '", localStorage, "', the data folder of the server")
 }
 
-// storage plans STORAGE FLUSH, COMPACT and CHECK.
-func (r *run) storage(p *plan, s *dialect.Storage) error {
+var (
+	_ = enter(storageRight, bindStorage)
+	_ = enter(commandRight, refuseCommand)
+)
+
+func storageRight(_ string, s *dialect.Storage) (right.Need, error) {
 	if s.ID != nil {
-		return r.checkStorage(p, s)
+		return right.Need{Right: right.Administer, What: "STORAGE CHECK"}, nil
 	}
-	tables, err := r.flushed(p, s)
+	return right.Need{Right: right.Maintain, What: "STORAGE " + s.Verb}, nil
+}
+
+func commandRight(_ string, s *dialect.CommandOnly) (right.Need, error) {
+	if s.Verb != "EXPORT USER DATA" {
+		return right.Need{Right: right.Administer, What: s.Verb}, nil
+	}
+	return right.Need{}, nil
+}
+
+// bindStorage binds STORAGE FLUSH, COMPACT and CHECK.
+func bindStorage(r *Request, s *dialect.Storage) (*Statement, error) {
+	if s.ID != nil {
+		return r.checkStorage(s)
+	}
+	tables, err := r.flushed(r.DB.Catalog(), s)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(tables) == 0 {
-		return r.flushNothing(p, s)
+		return r.flushNothing(s)
 	}
-	p.before = func(ctx context.Context, r *run) error {
-		p.state = r.e.db.Now()
-		return r.e.db.Flush(ctx)
+	var started time.Time
+	return &Statement{
+		Before: func(ctx context.Context) error {
+			started = r.DB.Now()
+			return r.DB.Flush(ctx)
+		},
+		run: func(tx *store.Tx) (wire.Result, error) { return r.flush(tx, s, started) },
+	}, nil
+}
+
+// flush records the jobs of STORAGE FLUSH or COMPACT.
+func (r *Request) flush(tx *store.Tx, s *dialect.Storage, started time.Time) (wire.Result, error) {
+	tables, err := r.flushed(tx.Catalog(), s)
+	if err != nil {
+		return wire.Result{}, err
 	}
-	p.other = func(r *run, tx *store.Tx, p *plan) (wire.Result, error) {
-		started, _ := p.state.(time.Time)
-		ids := make([]string, len(tables))
-		for i, t := range tables {
-			j, err := flushJob(s.Verb, t, started)
-			if err != nil {
-				return wire.Result{}, err
-			}
-			if err := tx.AddJob(j); err != nil {
-				return wire.Result{}, err
-			}
-			ids[i] = j.ID
+	ids := make([]string, len(tables))
+	for i, t := range tables {
+		j, err := flushJob(s.Verb, t, started)
+		if err != nil {
+			return wire.Result{}, err
 		}
-		return r.done(flushMessage(s, tables, ids)), nil
+		if err := tx.AddJob(j); err != nil {
+			return wire.Result{}, err
+		}
+		ids[i] = j.ID
 	}
-	return nil
+	return r.done(flushMessage(s, tables, ids)), nil
 }
 
 // flushed returns the tables that STORAGE FLUSH or COMPACT is about. The log is
 // one for all of them, so they differ only in what is said.
-func (r *run) flushed(p *plan, s *dialect.Storage) ([]*catalog.Table, error) {
-	snapshot := r.e.db.Catalog()
+func (r *Request) flushed(snapshot *catalog.Snapshot, s *dialect.Storage) ([]*catalog.Table, error) {
 	if s.Table != nil {
-		t := lookup(snapshot, r.namespace, s.Table)
+		t, err := r.readable(snapshot, s.Table)
 		switch {
-		case t == nil:
-			return nil, at(p.source, s.Table[0].Pos, noTable(s.Table))
-		case mayUse(r.who.Role, t, false) != nil:
-			return nil, at(p.source, s.Table[0].Pos, mayUse(r.who.Role, t, false))
+		case err != nil:
+			return nil, err
 		case t.Kind == catalog.Stream:
-			return nil, at(p.source, s.Table[0].Pos, wire.NewError(wire.CodeUnsupported, "STORAGE ", s.Verb,
-				" does not support STREAM tables: cannot flush ", t.FullName(), ", whose rows end by themselves"))
+			return nil, r.fail(s.Table[0].Pos, wire.CodeUnsupported, "STORAGE ", s.Verb,
+				" does not support STREAM tables: cannot flush ", t.FullName(), ", whose rows end by themselves")
 		case t.Kind == catalog.System:
-			return nil, at(p.source, s.Table[0].Pos, wire.NewError(wire.CodeUnsupported, "STORAGE ", s.Verb,
-				" does not support tables of the server's own, such as ", t.FullName()))
+			return nil, r.fail(s.Table[0].Pos, wire.CodeUnsupported, "STORAGE ", s.Verb,
+				" does not support tables of the server's own, such as ", t.FullName())
 		}
 		return []*catalog.Table{t}, nil
 	}
-	namespace := r.namespace
+	namespace := r.Namespace
 	if s.Namespace != nil {
 		namespace = s.Namespace.Name
 		if snapshot.Namespace(namespace) == nil {
-			return nil, at(p.source, s.Namespace.Pos, noNamespace(namespace))
+			return nil, r.at(s.Namespace.Pos, NoNamespace(namespace))
 		}
 	}
 	var tables []*catalog.Table
@@ -92,19 +117,17 @@ func (r *run) flushed(p *plan, s *dialect.Storage) ([]*catalog.Table, error) {
 }
 
 // flushNothing answers for a namespace without tables, as KalamDB 0.4 does.
-func (r *run) flushNothing(p *plan, s *dialect.Storage) error {
-	namespace := r.namespace
+func (r *Request) flushNothing(s *dialect.Storage) (*Statement, error) {
+	namespace := r.Namespace
 	if s.Namespace != nil {
 		namespace = s.Namespace.Name
 	}
 	if s.Verb == "COMPACT" {
-		return at(p.source, s.Pos(), wire.NewError(wire.CodeNotFound, "No compactable tables in namespace '", namespace, "'"))
+		return nil, r.fail(s.Pos(), wire.CodeNotFound, "No compactable tables in namespace '", namespace, "'")
 	}
-	p.reads = true
-	p.other = func(r *run, _ *store.Tx, _ *plan) (wire.Result, error) {
+	return reading(func(*store.Tx) (wire.Result, error) {
 		return r.done("Storage flush skipped: namespace '" + namespace + "' has no tables to flush"), nil
-	}
-	return nil
+	}), nil
 }
 
 func flushJob(verb string, t *catalog.Table, started time.Time) (store.Job, error) {
@@ -131,27 +154,27 @@ func flushMessage(s *dialect.Storage, tables []*catalog.Table, ids []string) str
 	return what + " for " + itoa(len(tables)) + " table(s) in namespace '" + tables[0].Namespace + "'. Job IDs: [" + strings.Join(ids, ", ") + "]"
 }
 
-// checkStorage plans STORAGE CHECK.
-func (r *run) checkStorage(p *plan, s *dialect.Storage) error {
+// checkStorage binds STORAGE CHECK.
+func (r *Request) checkStorage(s *dialect.Storage) (*Statement, error) {
 	if s.ID.Name != localStorage {
-		return at(p.source, s.ID.Pos, noStorage(s.ID.Name))
+		return nil, r.at(s.ID.Pos, noStorage(s.ID.Name))
 	}
-	return r.own(p, `SELECT storage_id, status, readable, writable, listable, deletable, latency_ms,
+	return own(`SELECT storage_id, status, readable, writable, listable, deletable, latency_ms,
 		CASE WHEN $1 THEN total_bytes END AS total_bytes, CASE WHEN $1 THEN used_bytes END AS used_bytes,
 		error, tested_at FROM system.storage_health`, wire.BoolValue(s.Extended))
 }
 
-// showStorages plans SHOW STORAGES, which everybody may run. Only administrators
+// showStorages binds SHOW STORAGES, which everybody may run. Only administrators
 // see where the data folder is.
-func (r *run) showStorages(p *plan) error {
-	return r.own(p, `SELECT storage_id, storage_name, description, storage_type,
+func (r *Request) showStorages() (*Statement, error) {
+	return own(`SELECT storage_id, storage_name, description, storage_type,
 		CASE WHEN $1 THEN base_directory ELSE '***' END AS base_directory, credentials, config_json,
 		shared_tables_template, user_tables_template, created_at, updated_at FROM system.storages ORDER BY storage_id`,
-		wire.BoolValue(r.who.IsAdmin()))
+		wire.BoolValue(r.Who.IsAdmin()))
 }
 
-// commandOnly refuses a statement and names the command that does its work.
-func commandOnly(p *plan, s *dialect.CommandOnly) error {
+// refuseCommand refuses a statement and names the command that does its work.
+func refuseCommand(r *Request, s *dialect.CommandOnly) (*Statement, error) {
 	instead := "the only storage is '" + localStorage + "', the folder that kalam serve --data names"
 	switch strings.Fields(s.Verb)[0] {
 	case "BACKUP":
@@ -161,5 +184,5 @@ func commandOnly(p *plan, s *dialect.CommandOnly) error {
 	case "EXPORT":
 		instead = "SELECT the rows of each table, for example with kalam sql --json"
 	}
-	return at(p.source, s.Pos(), wire.NewError(wire.CodeUnsupported, s.Verb, " is not supported in SQL: ", instead))
+	return nil, r.fail(s.Pos(), wire.CodeUnsupported, s.Verb, " is not supported in SQL: ", instead)
 }

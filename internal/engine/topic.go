@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/right"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/topic"
 	"github.com/kalamdb/kalam-go/wire"
@@ -22,94 +22,79 @@ const (
 	maxGrants     = 1000
 )
 
-// defineTopic plans a statement on topics.
-func (r *run) defineTopic(b *bind.Binder, p *plan, s dialect.Statement, params []wire.Value) error {
-	switch s := s.(type) {
-	case *dialect.CreateTopic:
-		p.other = does((*run).createTopic, s)
-	case *dialect.AlterTopic:
-		p.other = does((*run).alterTopic, s)
-	case *dialect.DropTopic:
-		p.other = does((*run).dropTopic, s)
-	case *dialect.ClearTopic:
-		p.other = does((*run).clearTopic, s)
-	case *dialect.Consume:
-		p.reads = s.Group == nil
-		p.other = does((*run).consume, s)
-	case *dialect.Ack:
-		p.other = does((*run).ack, s)
-	case *dialect.ResetGroup:
-		p.other = does((*run).resetGroup, s)
-	case *dialect.Grant:
-		grant := *s
-		if err := bindTexts(p.source, b.Params, params, &grant.To); err != nil {
-			return err
+var (
+	_ = administers("CREATE TOPIC", (*Request).createTopic)
+	_ = administers("ALTER TOPIC", (*Request).alterTopic)
+	_ = administers("DROP TOPIC", (*Request).dropTopic)
+	_ = administers("CLEAR TOPIC", (*Request).clearTopic)
+	_ = administers("RESET CONSUMER GROUP", (*Request).resetGroup)
+	_ = enter(always[*dialect.Grant](right.Administer, "GRANT and REVOKE"), func(r *Request, tree *dialect.Grant) (*Statement, error) {
+		s := *tree
+		if err := r.bindTexts(&s.To); err != nil {
+			return nil, err
 		}
-		p.other = does((*run).grant, &grant)
-	default:
-		return b.Unsupported(s.Pos(), "this statement")
-	}
-	return nil
-}
+		return runs((*Request).grant)(r, &s)
+	})
+)
 
-// lookupTopic finds a topic by its name, nil if there is none.
-func lookupTopic(s *catalog.Snapshot, namespace string, name dialect.Name) *catalog.Topic {
+// FindTopic finds the topic that a name stands for.
+func FindTopic(c *catalog.Snapshot, namespace string, name dialect.Name) (*catalog.Topic, error) {
 	if len(name) == 2 {
 		namespace = name[0].Name
 	}
-	if len(name) > 2 {
-		return nil
+	if len(name) <= 2 {
+		if t := c.Topic(namespace, name[len(name)-1].Name); t != nil {
+			return t, nil
+		}
 	}
-	return s.Topic(namespace, name[len(name)-1].Name)
+	return nil, wire.NewError(wire.CodeTopicNotFound, "Topic '", dialect.Print(&dialect.Column{Name: name}), "' does not exist")
 }
 
 // topic finds a topic that must be there.
-func (r *run) topic(tx *store.Tx, p *plan, name dialect.Name) (*catalog.Topic, error) {
-	if t := lookupTopic(tx.Catalog(), r.namespace, name); t != nil {
-		return t, nil
-	}
-	return nil, at(p.source, name[0].Pos, wire.NewError(wire.CodeTopicNotFound, "Topic '", dialect.Print(&dialect.Column{Name: name}), "' does not exist"))
+func (r *Request) topic(tx *store.Tx, name dialect.Name) (*catalog.Topic, error) {
+	t, err := FindTopic(tx.Catalog(), r.Namespace, name)
+	return t, r.at(name[0].Pos, err)
 }
 
-func (r *run) createTopic(tx *store.Tx, p *plan, s *dialect.CreateTopic) (wire.Result, error) {
+func (r *Request) createTopic(tx *store.Tx, s *dialect.CreateTopic) (wire.Result, error) {
 	last := s.Name[len(s.Name)-1]
 	if len(s.Name) != 2 {
-		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodeInvalidSQL, "the name of a topic must be qualified: namespace.topic"))
+		return wire.Result{}, r.fail(s.Name[0].Pos, wire.CodeInvalidSQL, "the name of a topic must be qualified: namespace.topic")
 	}
 	t := &catalog.Topic{Namespace: s.Name[0].Name, Name: last.Name, Partitions: 1}
-	t.RetentionSeconds, t.RetentionBytes = r.e.topics.Retention()
-	if err := r.checkName(p, last); err != nil {
+	t.RetentionSeconds, t.RetentionBytes = r.Topics.Retention()
+	if err := r.checkName(last); err != nil {
 		return wire.Result{}, err
 	}
 	if tx.Catalog().Namespace(t.Namespace) == nil {
-		return wire.Result{}, at(p.source, s.Name[0].Pos, noNamespace(t.Namespace))
+		return wire.Result{}, r.at(s.Name[0].Pos, NoNamespace(t.Namespace))
 	}
 	if catalog.OwnNamespace(t.Namespace) {
-		return wire.Result{}, at(p.source, s.Name[0].Pos, wire.NewError(wire.CodePermissionDenied, "permission denied: nobody creates topics in namespace ", t.Namespace))
+		return wire.Result{}, r.fail(s.Name[0].Pos, wire.CodePermissionDenied, "permission denied: nobody creates topics in namespace ", t.Namespace)
 	}
 	if tx.Catalog().Topic(t.Namespace, t.Name) != nil {
 		if s.IfNotExists {
 			return r.done("Topic '" + t.FullName() + "' already exists"), nil
 		}
-		return wire.Result{}, at(p.source, last.Pos, wire.NewError(wire.CodeAlreadyExists, "Topic '", t.FullName(), "' already exists"))
+		return wire.Result{}, r.fail(last.Pos, wire.CodeAlreadyExists, "Topic '", t.FullName(), "' already exists")
 	}
 	if s.Partitions != nil {
 		t.Partitions = *s.Partitions
 	}
 	if t.Partitions < 1 || t.Partitions > maxPartitions {
-		return wire.Result{}, at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a topic has 1 to ", itoa(maxPartitions), " partitions"))
+		return wire.Result{}, r.fail(s.Pos(), wire.CodeInvalidSQL, "a topic has 1 to ", itoa(maxPartitions), " partitions")
 	}
-	if err := r.retention(p, t, s.Options); err != nil {
+	if err := r.retention(t, s.Options); err != nil {
 		return wire.Result{}, err
 	}
 	if err := tx.CreateTopic(t); err != nil {
 		return wire.Result{}, err
 	}
-	return r.done("Topic '" + t.FullName() + "' created with " + itoa(t.Partitions) + " partition(s)"), r.e.topics.Create(tx, t)
+	return r.done("Topic '" + t.FullName() + "' created with " + itoa(t.Partitions) + " partition(s)"), r.Topics.Create(tx, t)
 }
 
 // retention reads WITH (retention_seconds = n, retention_max_bytes = n).
-func (r *run) retention(p *plan, t *catalog.Topic, list []dialect.Option) error {
+func (r *Request) retention(t *catalog.Topic, list []dialect.Option) error {
 	for _, o := range list {
 		into := &t.RetentionSeconds
 		switch o.Key {
@@ -117,7 +102,7 @@ func (r *run) retention(p *plan, t *catalog.Topic, list []dialect.Option) error 
 		case "RETENTION_MAX_BYTES":
 			into = &t.RetentionBytes
 		default:
-			return at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, "unknown topic option ", o.Key, ": there are RETENTION_SECONDS and RETENTION_MAX_BYTES"))
+			return r.fail(o.At, wire.CodeInvalidSQL, "unknown topic option ", o.Key, ": there are RETENTION_SECONDS and RETENTION_MAX_BYTES")
 		}
 		if _, null := o.Value.(*dialect.Null); null {
 			*into = 0
@@ -126,15 +111,15 @@ func (r *run) retention(p *plan, t *catalog.Topic, list []dialect.Option) error 
 		text, _ := optionText(o)
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n < 1 || n > 1<<53 {
-			return at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, o.Key, " is a whole number from 1, or NULL for no limit"))
+			return r.fail(o.At, wire.CodeInvalidSQL, o.Key, " is a whole number from 1, or NULL for no limit")
 		}
 		*into = n
 	}
 	return nil
 }
 
-func (r *run) alterTopic(tx *store.Tx, p *plan, s *dialect.AlterTopic) (wire.Result, error) {
-	old, err := r.topic(tx, p, s.Name)
+func (r *Request) alterTopic(tx *store.Tx, s *dialect.AlterTopic) (wire.Result, error) {
+	old, err := r.topic(tx, s.Name)
 	if err != nil {
 		return wire.Result{}, err
 	}
@@ -142,16 +127,16 @@ func (r *run) alterTopic(tx *store.Tx, p *plan, s *dialect.AlterTopic) (wire.Res
 	message := ""
 	switch a := s.Action.(type) {
 	case *dialect.AddSource:
-		message, err = r.addSource(tx, p, t, a)
+		message, err = r.addSource(tx, t, a)
 	case *dialect.DropSource:
-		message, err = r.dropSource(tx, p, t, a)
+		message, err = r.dropSource(tx, t, a)
 	case *dialect.SetRetention:
 		message = "Retention of topic '" + t.FullName() + "' set"
 		if len(a.Options) == 0 {
 			t.RetentionSeconds, t.RetentionBytes = 0, 0
 			message = "Retention of topic '" + t.FullName() + "' cleared: it keeps everything"
 		}
-		err = r.retention(p, t, a.Options)
+		err = r.retention(t, a.Options)
 	}
 	if err != nil {
 		return wire.Result{}, err
@@ -160,19 +145,19 @@ func (r *run) alterTopic(tx *store.Tx, p *plan, s *dialect.AlterTopic) (wire.Res
 }
 
 // source finds the table of a source.
-func (r *run) source(tx *store.Tx, p *plan, name dialect.Name) (*catalog.Table, error) {
-	table := lookup(tx.Catalog(), r.namespace, name)
+func (r *Request) source(tx *store.Tx, name dialect.Name) (*catalog.Table, error) {
+	table := r.lookup(tx.Catalog(), name)
 	switch {
 	case table == nil || len(name) > 2:
-		return nil, at(p.source, name[0].Pos, wire.NewError(wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist"))
+		return nil, r.fail(name[0].Pos, wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist")
 	case table.Kind == catalog.System:
-		return nil, at(p.source, name[0].Pos, wire.NewError(wire.CodeInvalidSQL, table.FullName(), " is a system table, which cannot be the source of a topic"))
+		return nil, r.fail(name[0].Pos, wire.CodeInvalidSQL, table.FullName(), " is a system table, which cannot be the source of a topic")
 	}
 	return table, nil
 }
 
-func (r *run) addSource(tx *store.Tx, p *plan, t *catalog.Topic, a *dialect.AddSource) (string, error) {
-	table, err := r.source(tx, p, a.Table)
+func (r *Request) addSource(tx *store.Tx, t *catalog.Topic, a *dialect.AddSource) (string, error) {
+	table, err := r.source(tx, a.Table)
 	if err != nil {
 		return "", err
 	}
@@ -181,47 +166,47 @@ func (r *run) addSource(tx *store.Tx, p *plan, t *catalog.Topic, a *dialect.AddS
 		if a.IfNotExists {
 			return "Topic '" + t.FullName() + "' has a source " + table.FullName() + " ON " + a.Op + " already", nil
 		}
-		return "", at(p.source, a.Table[0].Pos, wire.NewError(wire.CodeAlreadyExists, "Topic '", t.FullName(), "' has a source ", table.FullName(), " ON ", a.Op, " already: it already exists"))
+		return "", r.fail(a.Table[0].Pos, wire.CodeAlreadyExists, "Topic '", t.FullName(), "' has a source ", table.FullName(), " ON ", a.Op, " already: it already exists")
 	}
 	if len(t.Sources) >= maxSources {
-		return "", at(p.source, a.Pos(), wire.NewError(wire.CodeInvalidSQL, "a topic has ", itoa(maxSources), " sources at most"))
+		return "", r.fail(a.Pos(), wire.CodeInvalidSQL, "a topic has ", itoa(maxSources), " sources at most")
 	}
 	for _, o := range a.Options {
 		text, _ := optionText(o)
 		text = strings.ToLower(text)
 		if o.Key != "PAYLOAD" || text != "full" && text != "key" && text != "diff" {
-			return "", at(p.source, o.At, wire.NewError(wire.CodeInvalidSQL, "the option of a source is PAYLOAD = 'full', 'key' or 'diff'"))
+			return "", r.fail(o.At, wire.CodeInvalidSQL, "the option of a source is PAYLOAD = 'full', 'key' or 'diff'")
 		}
 		x.Payload = text
 	}
 	if x.Payload == "key" && len(table.Key) == 0 {
-		return "", at(p.source, a.Table[0].Pos, wire.NewError(wire.CodeInvalidSQL, table.FullName(), " has no primary key, so there is no payload 'key' of it"))
+		return "", r.fail(a.Table[0].Pos, wire.CodeInvalidSQL, table.FullName(), " has no primary key, so there is no payload 'key' of it")
 	}
 	if a.Where != nil {
 		x.Where = dialect.Print(a.Where)
 		if _, err := topic.BindFilter(tx.Catalog(), table, x.Where); err != nil {
-			return "", placedAt(p.source, a.Where.Pos(), err)
+			return "", r.at(a.Where.Pos(), err)
 		}
 	}
 	t.Sources = append(t.Sources, x)
 	return "Topic '" + t.FullName() + "' has the source " + table.FullName() + " ON " + a.Op, nil
 }
 
-func (r *run) dropSource(tx *store.Tx, p *plan, t *catalog.Topic, a *dialect.DropSource) (string, error) {
-	table, err := r.source(tx, p, a.Table)
+func (r *Request) dropSource(tx *store.Tx, t *catalog.Topic, a *dialect.DropSource) (string, error) {
+	table, err := r.source(tx, a.Table)
 	if err != nil {
 		return "", err
 	}
 	n := len(t.Sources)
 	t.Sources = slices.DeleteFunc(t.Sources, func(s catalog.Source) bool { return s.Table == table.ID && strings.EqualFold(s.Op, a.Op) })
 	if len(t.Sources) == n {
-		return "", at(p.source, a.Table[0].Pos, wire.NewError(wire.CodeInvalidSQL, "Topic '", t.FullName(), "' has no source ", table.FullName(), " ON ", a.Op, ": it does not exist"))
+		return "", r.fail(a.Table[0].Pos, wire.CodeInvalidSQL, "Topic '", t.FullName(), "' has no source ", table.FullName(), " ON ", a.Op, ": it does not exist")
 	}
 	return "Topic '" + t.FullName() + "' no longer has the source " + table.FullName() + " ON " + a.Op, nil
 }
 
-func (r *run) dropTopic(tx *store.Tx, p *plan, s *dialect.DropTopic) (wire.Result, error) {
-	t, err := r.topic(tx, p, s.Name)
+func (r *Request) dropTopic(tx *store.Tx, s *dialect.DropTopic) (wire.Result, error) {
+	t, err := r.topic(tx, s.Name)
 	if err != nil {
 		if s.IfExists {
 			return r.done("Topic '" + dialect.Print(&dialect.Column{Name: s.Name}) + "' does not exist"), nil
@@ -231,16 +216,16 @@ func (r *run) dropTopic(tx *store.Tx, p *plan, s *dialect.DropTopic) (wire.Resul
 	return r.done("Topic '" + t.FullName() + "' dropped; a cleanup job removes its messages"), tx.DropTopic(t)
 }
 
-func (r *run) clearTopic(tx *store.Tx, p *plan, s *dialect.ClearTopic) (wire.Result, error) {
-	t, err := r.topic(tx, p, s.Name)
+func (r *Request) clearTopic(tx *store.Tx, s *dialect.ClearTopic) (wire.Result, error) {
+	t, err := r.topic(tx, s.Name)
 	if err != nil {
 		return wire.Result{}, err
 	}
-	return r.done("Topic '" + t.FullName() + "' cleared; a cleanup job removes its messages"), r.e.topics.Clear(tx, t)
+	return r.done("Topic '" + t.FullName() + "' cleared; a cleanup job removes its messages"), r.Topics.Clear(tx, t)
 }
 
-func (r *run) grant(tx *store.Tx, p *plan, s *dialect.Grant) (wire.Result, error) {
-	old, err := r.topic(tx, p, s.Topic)
+func (r *Request) grant(tx *store.Tx, s *dialect.Grant) (wire.Result, error) {
+	old, err := r.topic(tx, s.Topic)
 	if err != nil {
 		return wire.Result{}, err
 	}
@@ -249,7 +234,7 @@ func (r *run) grant(tx *store.Tx, p *plan, s *dialect.Grant) (wire.Result, error
 	if g.Role {
 		role, ok := identity.ParseRole(g.To)
 		if !ok {
-			return wire.Result{}, at(p.source, s.To.Pos, wire.NewError(wire.CodeInvalidSQL, "there is no role '", g.To, "'"))
+			return wire.Result{}, r.fail(s.To.Pos, wire.CodeInvalidSQL, "there is no role '", g.To, "'")
 		}
 		g.To, what = role, "role "+role
 	}
@@ -257,21 +242,21 @@ func (r *run) grant(tx *store.Tx, p *plan, s *dialect.Grant) (wire.Result, error
 	t.Grants = slices.DeleteFunc(t.Grants, func(x catalog.Grant) bool { return x == g })
 	if s.Revoke {
 		if len(t.Grants) == len(old.Grants) {
-			return wire.Result{}, at(p.source, s.To.Pos, wire.NewError(wire.CodeInvalidSQL, what, " has no grant on topic '", t.FullName(), "'"))
+			return wire.Result{}, r.fail(s.To.Pos, wire.CodeInvalidSQL, what, " has no grant on topic '", t.FullName(), "'")
 		}
 		return r.done("CONSUME on topic '" + t.FullName() + "' revoked from " + what), tx.RedefineTopic(t)
 	}
 	role := g.To
 	if !g.Role {
 		if role, err = identity.RoleOf(tx, g.To); err != nil {
-			return wire.Result{}, placedAt(p.source, s.To.Pos, err)
+			return wire.Result{}, r.at(s.To.Pos, err)
 		}
 	}
-	if has(role, consumeTopics, "") != nil {
-		return wire.Result{}, at(p.source, s.To.Pos, wire.NewError(wire.CodeInvalidSQL, "CONSUME needs the role service, dba, or system, which ", what, " is not: a topic shows rows of all users"))
+	if right.Check(role, right.ConsumeTopics, "") != nil {
+		return wire.Result{}, r.fail(s.To.Pos, wire.CodeInvalidSQL, "CONSUME needs the role service, dba, or system, which ", what, " is not: a topic shows rows of all users")
 	}
 	if len(t.Grants) >= maxGrants {
-		return wire.Result{}, at(p.source, s.Pos(), wire.NewError(wire.CodeInvalidSQL, "a topic has ", itoa(maxGrants), " grants at most; grant to a role"))
+		return wire.Result{}, r.fail(s.Pos(), wire.CodeInvalidSQL, "a topic has ", itoa(maxGrants), " grants at most; grant to a role")
 	}
 	t.Grants = append(t.Grants, g)
 	return r.done("CONSUME on topic '" + t.FullName() + "' granted to " + what), tx.RedefineTopic(t)
@@ -351,4 +336,30 @@ func sourcesFit(tx *store.Tx, table *catalog.Table) error {
 		}
 	}
 	return nil
+}
+
+func (r *Request) resetGroup(tx *store.Tx, s *dialect.ResetGroup) (wire.Result, error) {
+	t, err := r.topic(tx, s.Topic)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	part := -1
+	if s.Partition != nil {
+		part = *s.Partition
+	}
+	if err := r.Topics.Reset(tx, t, s.Group, part, StartOf(s.To)); err != nil {
+		return wire.Result{}, err
+	}
+	return r.done("Consumer group '" + s.Group + "' of topic '" + t.FullName() + "' reset"), nil
+}
+
+// StartOf is where a consumer begins that names a position.
+func StartOf(p dialect.Position) wire.TopicStart {
+	switch p.Word {
+	case "EARLIEST":
+		return wire.TopicStart{Earliest: true}
+	case "LATEST":
+		return wire.TopicStart{}
+	}
+	return wire.TopicStart{HasOffset: true, Offset: int64(p.Offset)}
 }

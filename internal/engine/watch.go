@@ -52,7 +52,7 @@ func (e *Engine) Watch(who *identity.Principal, namespace, sql string, params []
 	for i, v := range params {
 		types.Types[i] = kindByForm(v)
 	}
-	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: namespace, Params: types, Source: sql, May: r.may(nil), Budget: r.budget}
+	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: namespace, Params: types, Source: sql, May: r.may(false), Budget: r.budget}
 	bound, err := b.Watch(src.Statements[0])
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (e *Engine) Watch(who *identity.Principal, namespace, sql string, params []
 	if types.Used < len(params) {
 		return nil, wire.NewError(wire.CodeParameterCount, "the live query has ", itoa(types.Used), " parameters, but ", itoa(len(params)), " values were sent")
 	}
-	env, err := r.env(&plan{params: types.Types}, params)
+	env, err := r.envOf(who.UserID, who.Role, types.Types, params)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (w *Watch) Positions(ctx context.Context) (p Positions, err error) {
 		p.Floor, err = tx.Floor()
 		return err
 	})
-	return p, w.e.visible(err, false)
+	return p, w.e.Visible(ctx, err)
 }
 
 // mark is the Mark of a snapshot whose newest change of all is newest: the
@@ -148,7 +148,7 @@ func (w *Watch) Floor(ctx context.Context) (floor store.Seq, err error) {
 		floor, err = tx.Floor()
 		return err
 	})
-	return floor, w.e.visible(err, false)
+	return floor, w.e.Visible(ctx, err)
 }
 
 // Log reads the changes of the watched table and scope with after < Seq <=
@@ -173,7 +173,7 @@ func (w *Watch) Log(ctx context.Context, after, upTo store.Seq, limit int) (out 
 	if reached = upTo; full {
 		reached = out[len(out)-1].Seq
 	}
-	return out, reached, w.e.visible(err, false)
+	return out, reached, w.e.Visible(ctx, err)
 }
 
 // Event is what a change means to a live query.

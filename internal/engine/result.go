@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// rowList collects rows within the limits of a result.
+type rowList struct {
+	e     *Engine
+	width int
+	rows  [][]wire.Value
+	slab  []wire.Value // room for the next rows
+	bytes int
+
+	run     *run // whose budget the bytes are charged to; nil for none
+	charged int
+}
+
+// smallResult is how many bytes of a result nobody counts.
+const smallResult = 64 << 10
+
+func (l *rowList) add(row []wire.Value) error {
+	if len(l.rows) == l.e.options.MaxRows {
+		return wire.NewError(wire.CodeResultTooLarge, "the result has more than ", itoa(l.e.options.MaxRows), " rows, which is the server's limit (limits.max_rows); narrow it with WHERE or LIMIT")
+	}
+	size := 0
+	for _, v := range row {
+		size += 32 + len(v.Raw())
+	}
+	l.bytes += size
+	if more := l.bytes - l.charged; more > smallResult && l.run != nil {
+		if err := l.run.budget.Charge(more); err != nil {
+			return err
+		}
+		l.charged = l.bytes
+	}
+	if l.bytes > l.e.options.MaxBytes {
+		return wire.NewError(wire.CodeResultTooLarge, "the result is larger than ", itoa(l.e.options.MaxBytes), " bytes, which is the server's limit (limits.max_result_bytes); narrow it with WHERE or LIMIT")
+	}
+	if l.run != nil {
+		if err := l.run.hold.Add(size); err != nil {
+			return err
+		}
+	}
+	if len(l.slab) < l.width {
+		l.slab = make([]wire.Value, l.width*min(max(1, len(l.rows)), 256))
+	}
+	own := l.slab[:l.width:l.width]
+	l.slab = l.slab[l.width:]
+	copy(own, row)
+	l.rows = append(l.rows, own)
+	return nil
+}
+
+// end completes a result with the rows, unless reading them failed.
+func (l *rowList) end(res wire.Result, err error) (wire.Result, error) {
+	if err != nil {
+		return wire.Result{}, err
+	}
+	res.Rows, res.RowCount = l.rows, len(l.rows)
+	return res, nil
+}
+
+// returned collects the rows of RETURNING.
+type returned struct {
+	*bind.Returning
+	asked *query // computes the items that hold sub-queries; nil for none
+	list  rowList
+}
+
+// returning is a bound RETURNING; nil where the statement has none.
+type returning struct {
+	*bind.Returning
+	asked *query
+}
+
+func bindReturning(ret *bind.Returning, target expr.Target) *returning {
+	switch {
+	case ret == nil:
+		return nil
+	case ret.Asked == nil:
+		return &returning{Returning: ret}
+	}
+	return &returning{ret, printed(ret.Asked.Printed(target))}
+}
+
+// begin begins to collect rows.
+func (ret *returning) begin(r *run) *returned {
+	if ret == nil {
+		return nil
+	}
+	return &returned{Returning: ret.Returning, asked: ret.asked, list: rowList{e: r.e, run: r, width: len(ret.Items)}}
+}
+
+// ask computes the items that hold sub-queries on env.Row, which is not written
+// yet.
+func (ret *returned) ask(tx *store.Tx, env *expr.Env) (asked []wire.Value, err error) {
+	if ret == nil || ret.asked == nil {
+		return nil, nil
+	}
+	err = tx.Query(ret.asked.stmt, ret.asked.values(env), func(row []wire.Value) error {
+		asked = slices.Clone(row)
+		return nil
+	})
+	return asked, err
+}
+
+// add evaluates the clause on env.Row, for which asked was computed.
+func (ret *returned) add(env *expr.Env, asked []wire.Value) error {
+	if ret == nil {
+		return nil
+	}
+	row := make([]wire.Value, len(ret.Items))
+	for i, n := range ret.Items {
+		var err error
+		if n == nil {
+			row[i], asked = asked[0], asked[1:]
+		} else if row[i], err = n.Eval(env); err != nil {
+			return err
+		}
+	}
+	return ret.list.add(row)
+}
+
+// result is that of a statement that changed n rows.
+func (ret *returned) result(n int, did string, env *expr.Env) wire.Result {
+	res := wire.Result{RowCount: n, Message: did + " " + itoa(n) + " row(s)", AsUser: env.User}
+	if ret != nil {
+		res.Schema, res.Rows = ret.Fields, ret.list.rows
+	}
+	return res
+}

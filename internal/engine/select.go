@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/kalamdb/kalam-go/internal/bind"
+	"github.com/kalamdb/kalam-go/internal/dialect"
+	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/right"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
+)
+
+// selection is a SELECT or VALUES.
+type selection struct {
+	bound *bind.Select
+	from  *query
+}
+
+var _ = add(rows, right.Need{}, func(_ context.Context, b *binding, s *dialect.Query) (statement, error) {
+	bound, err := b.Select(s)
+	if err != nil {
+		return nil, err
+	}
+	return &selection{bound, printed(bound.Printed(b.r.e.db.Target()))}, nil
+})
+
+func (s *selection) reads() bool   { return true }
+func (s *selection) query() *query { return s.from }
+
+func (s *selection) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wire.Result, error) {
+	env, err := r.env(p, params)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	res, out, err := s.begin(r, env)
+	if err != nil {
+		return res, err
+	}
+	err = tx.Query(s.from.stmt, s.from.values(env), out.add)
+	return out.end(res, err)
+}
+
+// alone runs it outside of a transaction, which costs a small one half of its
+// time.
+func (s *selection) alone(ctx context.Context, r *run, p *plan, params []wire.Value) (wire.Result, error) {
+	if r.budget == nil && s.bound.Computes() {
+		r.budget = r.e.db.Budget(ctx)
+	}
+	env, err := r.env(p, params)
+	if err != nil {
+		return wire.Result{}, err
+	}
+	res, out, err := s.begin(r, env)
+	if err != nil {
+		return res, err
+	}
+	err = r.share().Query(ctx, s.from.stmt, s.from.values(env), func(row []wire.Value) error {
+		if r.budget == nil && out.bytes+sizeOf(row) > smallResult/2 {
+			r.budget = r.e.db.Budget(ctx)
+		}
+		return out.add(row)
+	})
+	return out.end(res, err)
+}
+
+// begin checks what the statement says once and begins its result.
+func (s *selection) begin(r *run, env *expr.Env) (wire.Result, rowList, error) {
+	if err := s.bound.Check(env); err != nil {
+		return wire.Result{}, rowList{}, err
+	}
+	res := wire.Result{Schema: s.bound.Fields(), AsUser: env.User}
+	return res, rowList{e: r.e, run: r, width: len(res.Schema)}, nil
+}
