@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/ddl"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -24,7 +25,7 @@ func (r *run) admit(ctx context.Context, source string, s dialect.Statement, par
 		if placeOf(as.Inner) != rows {
 			return nil, noExecuteAs(source, as.Inner)
 		}
-		name, err := TextOf(source, as.User, params)
+		name, err := ddl.TextOf(source, as.User, params)
 		if err != nil {
 			return nil, err
 		}

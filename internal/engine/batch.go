@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/kalamdb/kalam-go/internal/ddl"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -128,7 +129,7 @@ func (r *run) done(message string) wire.Result {
 // use changes the namespace for the rest of the request.
 func (r *run) use(sql string, s *dialect.Use) (wire.Result, error) {
 	if r.e.db.Catalog().Namespace(s.Name.Name) == nil {
-		return wire.Result{}, fault.At(sql, s.Name.Pos, NoNamespace(s.Name.Name))
+		return wire.Result{}, fault.At(sql, s.Name.Pos, ddl.NoNamespace(s.Name.Name))
 	}
 	r.namespace = s.Name.Name
 	return r.done("Namespace is now " + s.Name.Name), nil

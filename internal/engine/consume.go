@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/ddl"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -103,7 +104,7 @@ var consumeFields = []wire.Field{
 
 // topicOf finds the topic of a statement, which the caller must have a grant on.
 func (r *run) topicOf(tx *store.Tx, p *plan, name dialect.Name) (*catalog.Topic, error) {
-	t, err := FindTopic(tx.Catalog(), r.namespace, name)
+	t, err := ddl.FindTopic(tx.Catalog(), r.namespace, name)
 	if err == nil {
 		err = mayConsume(r.who, t)
 	}
@@ -136,7 +137,7 @@ func (c *consumption) run(r *run, tx *store.Tx, p *plan, _ []wire.Value) (wire.R
 		req.Partition = *s.Partition
 	}
 	if s.Start != nil {
-		req.Start = StartOf(*s.Start)
+		req.Start = ddl.StartOf(*s.Start)
 	}
 	var list []wire.TopicMessage
 	if s.Group == nil {

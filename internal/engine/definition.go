@@ -4,17 +4,18 @@ import (
 	"context"
 	"reflect"
 
+	"github.com/kalamdb/kalam-go/internal/ddl"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 // definition is a statement of package
-type definition struct{ *Statement }
+type definition struct{ *ddl.Statement }
 
 // definitionKind is the registry's entry of a statement of package ddl.
 func definitionKind(s dialect.Statement) kind {
-	k, ok := Kinds[reflect.TypeOf(s)]
+	k, ok := ddl.Kinds[reflect.TypeOf(s)]
 	if !ok {
 		return kind{}
 	}
@@ -23,10 +24,10 @@ func definitionKind(s dialect.Statement) kind {
 	}}
 }
 
-func (b *binding) definition(ctx context.Context, k Kind, s dialect.Statement) (statement, error) {
+func (b *binding) definition(ctx context.Context, k ddl.Kind, s dialect.Statement) (statement, error) {
 	r := b.r
 	b.p.once = true
-	d, err := k.Bind(&Request{
+	d, err := k.Bind(&ddl.Request{
 		Service: r.e.definitions, Who: r.who, Namespace: r.namespace, Now: r.now, Source: b.p.source, Values: b.params, Params: b.Params,
 	}, s)
 	if err != nil {
@@ -67,7 +68,7 @@ type shown struct {
 
 // shown binds the query: with the rights of the server where it reads the
 // server's tables on behalf of whoever may run the statement.
-func (b *binding) shown(ctx context.Context, q *Query) (statement, error) {
+func (b *binding) shown(ctx context.Context, q *ddl.Query) (statement, error) {
 	own := *b.r
 	own.trusted = q.Trusted
 	src, err := dialect.Parse(q.SQL)

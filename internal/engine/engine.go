@@ -16,6 +16,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/kalamdb/kalam-go/internal/budget"
+	"github.com/kalamdb/kalam-go/internal/ddl"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/fault"
@@ -33,7 +34,7 @@ type Options struct {
 	MaxRows       int            // of one result; default 100,000
 	MaxBytes      int            // of one result in memory; default 64 MiB
 	PlanBytes     int            // of the plans that are kept, roughly; default 32 MiB
-	Quota         Quota          // of what a user may define
+	Quota         ddl.Quota      // of what a user may define
 	MaxReplaced   int            // rows yet to be sent of a snapshot that may have changed; default 200,000, 16 bytes each
 	Memory        int64          // bytes that requests may hold together; default 256 MiB
 	Topics        *topic.Service // keeps the messages; default: one that removes none
@@ -50,7 +51,7 @@ type Engine struct {
 	memory  *Memory
 	running atomic.Int64 // requests
 
-	definitions *Service
+	definitions *ddl.Service
 }
 
 // New makes an engine on an open database.
@@ -62,7 +63,6 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	def(&o.MaxBytes, 64<<20)
 	def(&o.PlanBytes, 32<<20)
 	def(&o.MaxReplaced, 200_000)
-	o.Quota = o.Quota.withDefaults()
 	if o.Memory == 0 {
 		o.Memory = 256 << 20
 	}
@@ -72,7 +72,7 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	if o.Topics == nil {
 		o.Topics = topic.New(db, topic.Options{RetainEvery: -1})
 	}
-	definitions := &Service{DB: db, Users: users, Topics: o.Topics, Quota: o.Quota, Logger: o.Logger}
+	definitions := &ddl.Service{DB: db, Users: users, Topics: o.Topics, Quota: o.Quota, Logger: o.Logger}
 	return &Engine{db: db, users: users, options: o, topics: o.Topics, definitions: definitions, memory: NewMemory(o.Memory), plans: otter.Must(&otter.Options[planKey, *plan]{
 		MaximumWeight: uint64(o.PlanBytes),
 		// A plan of tree, bound tree and printed text holds some 25 bytes for each of
@@ -117,7 +117,7 @@ func (e *Engine) RunCounted(ctx context.Context, who *identity.Principal, req *w
 func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Request, files *Uploads, hold *Hold) ([]wire.Result, error) {
 	e.running.Add(1)
 	defer e.running.Add(-1)
-	r := &run{e: e, who: who, namespace: cmp.Or(req.Namespace, DefaultNamespace), now: e.db.Now(), files: files, hold: hold}
+	r := &run{e: e, who: who, namespace: cmp.Or(req.Namespace, ddl.DefaultNamespace), now: e.db.Now(), files: files, hold: hold}
 	results, err := r.request(ctx, req)
 	r.budget.End()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/ddl"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
@@ -51,7 +52,7 @@ func (p *plan) subject(params []wire.Value) string {
 	if p.as == nil {
 		return ""
 	}
-	name, _ := TextOf(p.source, p.as.User, params)
+	name, _ := ddl.TextOf(p.source, p.as.User, params)
 	return name
 }
 

@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kalamdb/kalam-go/internal/ddl"
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 func TestUsersDefineNoMoreThanTheirQuota(t *testing.T) {
-	e := openWith(t, engine.Options{Quota: engine.Quota{Tables: 3, Columns: 12, Indexes: 3}})
+	e := openWith(t, engine.Options{Quota: ddl.Quota{Tables: 3, Columns: 12, Indexes: 3}})
 	do(t, e, root, "CREATE NAMESPACE app")
 	refused := func(sql, key string) {
 		t.Helper()

@@ -10,6 +10,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/ddl"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -39,7 +40,7 @@ func (e *Engine) Watch(who *identity.Principal, namespace, sql string, params []
 	if err := e.checkParams(params); err != nil {
 		return nil, err
 	}
-	r := &run{e: e, who: who, namespace: cmp.Or(namespace, DefaultNamespace), now: e.db.Now(), budget: e.db.Budget(context.Background())}
+	r := &run{e: e, who: who, namespace: cmp.Or(namespace, ddl.DefaultNamespace), now: e.db.Now(), budget: e.db.Budget(context.Background())}
 	defer r.budget.End()
 	src, err := e.parse(r.budget, sql)
 	if err != nil {

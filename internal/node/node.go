@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/account"
+	"github.com/kalamdb/kalam-go/internal/ddl"
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/files"
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -175,7 +176,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	})
 	e := engine.New(n.db, n.users, engine.Options{
 		Topics: n.topics, Memory: c.Limits.MaxRequestMemory,
-		Quota:   engine.Quota{Tables: c.Limits.MaxTablesPerUser, Columns: c.Limits.MaxColumnsPerUser, Indexes: c.Limits.MaxIndexesPerUser},
+		Quota:   ddl.Quota{Tables: c.Limits.MaxTablesPerUser, Columns: c.Limits.MaxColumnsPerUser, Indexes: c.Limits.MaxIndexesPerUser},
 		MaxRows: c.Limits.MaxRows, MaxBytes: c.Limits.MaxResultBytes, Logger: o.Logger,
 	})
 	if o.Demo {

@@ -1,4 +1,4 @@
-package engine
+package ddl
 
 import (
 	"slices"
@@ -223,7 +223,7 @@ func (r *Request) addColumn(d *dialect.ColumnDef, t *catalog.Table) error {
 		return r.fail(d.Name.Pos, wire.CodeInvalidSQL, "column ", d.Name.Name, " is defined twice")
 	}
 	if len(t.Columns) == catalog.MaxColumns {
-		return r.fail(d.Name.Pos, wire.CodeInvalidSQL, "a table has at most ", itoa(catalog.MaxColumns), " columns")
+		return r.fail(d.Name.Pos, wire.CodeInvalidSQL, "a table has at most ", strconv.Itoa(catalog.MaxColumns), " columns")
 	}
 	typ, err := expr.ParseType(d.Type)
 	if err != nil {
@@ -324,7 +324,7 @@ func (r *Request) constraintName(tx *store.Tx, k dialect.TableConstraint, t *cat
 	}
 	name := wish
 	for n := 1; taken(name); n++ {
-		name = wish + itoa(n)
+		name = wish + strconv.Itoa(n)
 	}
 	return name, nil
 }

@@ -1,4 +1,10 @@
-package engine
+// Package ddl runs the statements that define things (namespaces, tables,
+// indexes, users, topics) and those that show them.
+//
+// One flow: package engine finds a statement's Kind, asks the right that it
+// needs, binds it with the request, and runs the bound Statement in a transaction.
+// Names are looked up in that transaction. Rows are the engine's.
+package ddl
 
 import (
 	"context"

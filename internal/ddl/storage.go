@@ -1,8 +1,9 @@
-package engine
+package ddl
 
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 
@@ -151,7 +152,7 @@ func flushMessage(s *dialect.Storage, tables []*catalog.Table, ids []string) str
 	if s.Table != nil {
 		return what + " for table '" + tables[0].FullName() + "'. Job ID: " + ids[0]
 	}
-	return what + " for " + itoa(len(tables)) + " table(s) in namespace '" + tables[0].Namespace + "'. Job IDs: [" + strings.Join(ids, ", ") + "]"
+	return what + " for " + strconv.Itoa(len(tables)) + " table(s) in namespace '" + tables[0].Namespace + "'. Job IDs: [" + strings.Join(ids, ", ") + "]"
 }
 
 // checkStorage binds STORAGE CHECK.

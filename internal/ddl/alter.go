@@ -1,8 +1,9 @@
-package engine
+package ddl
 
 import (
 	"errors"
 	"slices"
+	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -60,7 +61,7 @@ func (r *Request) alterTable(tx *store.Tx, s *dialect.AlterTable) (wire.Result, 
 	if err := tx.Redefine(a.new); err != nil {
 		return wire.Result{}, err
 	}
-	return r.done("Table " + t.FullName() + " altered: " + what + ", version " + itoa(a.new.Version)), nil
+	return r.done("Table " + t.FullName() + " altered: " + what + ", version " + strconv.Itoa(a.new.Version)), nil
 }
 
 // auditDefine records that a definition is being changed over rows of others:

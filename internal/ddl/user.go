@@ -1,7 +1,8 @@
-package engine
+package ddl
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
@@ -19,14 +20,14 @@ func TextOf(source string, t dialect.Text, params []wire.Value) (string, error) 
 		return t.Value, nil
 	}
 	if t.Param > len(params) {
-		return "", fault.At(source, t.Pos, wire.NewError(wire.CodeParameterCount, "parameter $", itoa(t.Param), " has no value: ", itoa(len(params)), " given"))
+		return "", fault.At(source, t.Pos, wire.NewError(wire.CodeParameterCount, "parameter $", strconv.Itoa(t.Param), " has no value: ", strconv.Itoa(len(params)), " given"))
 	}
 	v := params[t.Param-1]
 	if v.Tag() == wire.TagBytes {
 		v, _ = expr.Coerce(v, wire.Type{Kind: wire.Text})
 	}
 	if v.Tag() != wire.TagText {
-		return "", fault.At(source, t.Pos, wire.NewError(wire.CodeInvalidParameter, "parameter $", itoa(t.Param), " must be a text here"))
+		return "", fault.At(source, t.Pos, wire.NewError(wire.CodeInvalidParameter, "parameter $", strconv.Itoa(t.Param), " must be a text here"))
 	}
 	return v.Text(), nil
 }

@@ -1,4 +1,4 @@
-package engine
+package ddl
 
 import (
 	"github.com/kalamdb/kalam-go/internal/dialect"

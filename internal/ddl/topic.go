@@ -1,4 +1,4 @@
-package engine
+package ddl
 
 import (
 	"errors"
@@ -82,7 +82,7 @@ func (r *Request) createTopic(tx *store.Tx, s *dialect.CreateTopic) (wire.Result
 		t.Partitions = *s.Partitions
 	}
 	if t.Partitions < 1 || t.Partitions > maxPartitions {
-		return wire.Result{}, r.fail(s.Pos(), wire.CodeInvalidSQL, "a topic has 1 to ", itoa(maxPartitions), " partitions")
+		return wire.Result{}, r.fail(s.Pos(), wire.CodeInvalidSQL, "a topic has 1 to ", strconv.Itoa(maxPartitions), " partitions")
 	}
 	if err := r.retention(t, s.Options); err != nil {
 		return wire.Result{}, err
@@ -90,7 +90,7 @@ func (r *Request) createTopic(tx *store.Tx, s *dialect.CreateTopic) (wire.Result
 	if err := tx.CreateTopic(t); err != nil {
 		return wire.Result{}, err
 	}
-	return r.done("Topic '" + t.FullName() + "' created with " + itoa(t.Partitions) + " partition(s)"), r.Topics.Create(tx, t)
+	return r.done("Topic '" + t.FullName() + "' created with " + strconv.Itoa(t.Partitions) + " partition(s)"), r.Topics.Create(tx, t)
 }
 
 // retention reads WITH (retention_seconds = n, retention_max_bytes = n).
@@ -169,7 +169,7 @@ func (r *Request) addSource(tx *store.Tx, t *catalog.Topic, a *dialect.AddSource
 		return "", r.fail(a.Table[0].Pos, wire.CodeAlreadyExists, "Topic '", t.FullName(), "' has a source ", table.FullName(), " ON ", a.Op, " already: it already exists")
 	}
 	if len(t.Sources) >= maxSources {
-		return "", r.fail(a.Pos(), wire.CodeInvalidSQL, "a topic has ", itoa(maxSources), " sources at most")
+		return "", r.fail(a.Pos(), wire.CodeInvalidSQL, "a topic has ", strconv.Itoa(maxSources), " sources at most")
 	}
 	for _, o := range a.Options {
 		text, _ := optionText(o)
@@ -256,7 +256,7 @@ func (r *Request) grant(tx *store.Tx, s *dialect.Grant) (wire.Result, error) {
 		return wire.Result{}, r.fail(s.To.Pos, wire.CodeInvalidSQL, "CONSUME needs the role service, dba, or system, which ", what, " is not: a topic shows rows of all users")
 	}
 	if len(t.Grants) >= maxGrants {
-		return wire.Result{}, r.fail(s.Pos(), wire.CodeInvalidSQL, "a topic has ", itoa(maxGrants), " grants at most; grant to a role")
+		return wire.Result{}, r.fail(s.Pos(), wire.CodeInvalidSQL, "a topic has ", strconv.Itoa(maxGrants), " grants at most; grant to a role")
 	}
 	t.Grants = append(t.Grants, g)
 	return r.done("CONSUME on topic '" + t.FullName() + "' granted to " + what), tx.RedefineTopic(t)

@@ -1,7 +1,8 @@
-package engine
+package ddl
 
 import (
 	"cmp"
+	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -40,14 +41,14 @@ func (r *Request) checkQuota(tx *store.Tx, t *catalog.Table) error {
 		}
 	})
 	count(&after, t)
-	q := r.Quota
+	q := r.Quota.withDefaults()
 	for i, limit := range []struct {
 		most      int
 		what, key string
 	}{{q.Tables, "tables", "max_tables_per_user"}, {q.Columns, "columns", "max_columns_per_user"}, {q.Indexes, "indexes", "max_indexes_per_user"}} {
 		if after[i] > limit.most && after[i] > before[i] {
-			return wire.NewError(wire.CodeQuotaExceeded, "the tables of ", t.Owner, " would have ", itoa(after[i]), " ", limit.what,
-				" together; a user may have ", itoa(limit.most), " (limits.", limit.key, "): drop some that are not used, or let a dba create them")
+			return wire.NewError(wire.CodeQuotaExceeded, "the tables of ", t.Owner, " would have ", strconv.Itoa(after[i]), " ", limit.what,
+				" together; a user may have ", strconv.Itoa(limit.most), " (limits.", limit.key, "): drop some that are not used, or let a dba create them")
 		}
 	}
 	return nil
