@@ -12,6 +12,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/watch"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -112,7 +113,7 @@ func TestTrimCostsWhatItsTextsDo(t *testing.T) {
 func TestLiveQueryThatTakesTooManySteps(t *testing.T) {
 	e, db := startWith(t, engine.Options{}, store.Options{})
 	do(t, e, root, "CREATE NAMESPACE app; CREATE USER TABLE app.t (id INT PRIMARY KEY, n INT)")
-	w, err := e.Watch(alice, "", "SELECT id FROM app.t WHERE "+slowOn("n")+" >= 0", nil)
+	w, err := watch.New(db, e, watch.Options{}).Bind(t.Context(), alice, "", "SELECT id FROM app.t WHERE "+slowOn("n")+" >= 0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

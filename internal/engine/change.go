@@ -17,12 +17,12 @@ import (
 // change is what an UPDATE and a DELETE have in common.
 type change struct {
 	bound *bind.Change
-	from  *query
+	from  *Prepared
 	ret   *returning
 }
 
-func (c *change) reads() bool   { return false }
-func (c *change) query() *query { return c.from }
+func (c *change) reads() bool      { return false }
+func (c *change) query() *Prepared { return c.from }
 
 type (
 	update   struct{ change }
@@ -49,7 +49,7 @@ var (
 func (b *binding) change(c *bind.Change) change {
 	target := b.r.e.db.Target()
 	b.p.table = c.Table
-	return change{bound: c, from: printed(c.Printed(target)), ret: bindReturning(c.Returning, target)}
+	return change{bound: c, from: Prepare(c.Printed(target)), ret: bindReturning(c.Returning, target)}
 }
 
 // touched is a row that an UPDATE or DELETE found.
@@ -84,10 +84,10 @@ func (c *change) touch(r *run, tx *store.Tx, p *plan, env *expr.Env) ([]touched,
 			return nil
 		}
 		seen[seq] = true
-		if bytes += sizeOf(row); bytes > 4*r.e.options.MaxBytes {
+		if bytes += SizeOf(row); bytes > 4*r.e.options.MaxBytes {
 			return wire.NewError(wire.CodeResultTooLarge, "the statement changes more rows than fit the server's limit (four times limits.max_result_bytes); split it into several with a narrower WHERE")
 		}
-		if err := env.Budget.Charge(sizeOf(row)); err != nil {
+		if err := env.Budget.Charge(SizeOf(row)); err != nil {
 			return err
 		}
 		own := make([]wire.Value, n+2)
@@ -132,7 +132,7 @@ func (u *update) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wire.R
 			return wire.Result{}, err
 		}
 		env.Budget.Release(held)
-		if err := env.Budget.Charge(sizeOf(next)); err != nil {
+		if err := env.Budget.Charge(SizeOf(next)); err != nil {
 			return wire.Result{}, err
 		}
 		row.new = next

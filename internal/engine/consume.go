@@ -119,8 +119,8 @@ var _ = add(anywhere, right.Need{Right: right.ConsumeTopics}, func(_ context.Con
 	return &consumption{s}, nil
 })
 
-func (c *consumption) reads() bool   { return c.tree.Group == nil }
-func (c *consumption) query() *query { return nil }
+func (c *consumption) reads() bool      { return c.tree.Group == nil }
+func (c *consumption) query() *Prepared { return nil }
 
 func (c *consumption) run(r *run, tx *store.Tx, p *plan, _ []wire.Value) (wire.Result, error) {
 	s := c.tree
@@ -188,8 +188,8 @@ var _ = add(anywhere, right.Need{Right: right.ConsumeTopics}, func(_ context.Con
 	return &settlement{s}, nil
 })
 
-func (a *settlement) reads() bool   { return false }
-func (a *settlement) query() *query { return nil }
+func (a *settlement) reads() bool      { return false }
+func (a *settlement) query() *Prepared { return nil }
 
 func (a *settlement) run(r *run, tx *store.Tx, p *plan, _ []wire.Value) (wire.Result, error) {
 	s := a.tree

@@ -39,8 +39,8 @@ func (b *binding) definition(ctx context.Context, k ddl.Kind, s dialect.Statemen
 	return &definition{d}, nil
 }
 
-func (d *definition) reads() bool   { return d.Reads }
-func (d *definition) query() *query { return nil }
+func (d *definition) reads() bool      { return d.Reads }
+func (d *definition) query() *Prepared { return nil }
 
 func (d *definition) run(r *run, tx *store.Tx, _ *plan, _ []wire.Value) (wire.Result, error) {
 	if err := d.May(tx); err != nil {

@@ -35,7 +35,6 @@ type Options struct {
 	MaxBytes      int            // of one result in memory; default 64 MiB
 	PlanBytes     int            // of the plans that are kept, roughly; default 32 MiB
 	Quota         ddl.Quota      // of what a user may define
-	MaxReplaced   int            // rows yet to be sent of a snapshot that may have changed; default 200,000, 16 bytes each
 	Memory        int64          // bytes that requests may hold together; default 256 MiB
 	Topics        *topic.Service // keeps the messages; default: one that removes none
 	Logger        *slog.Logger
@@ -62,7 +61,6 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 	def(&o.MaxRows, 100_000)
 	def(&o.MaxBytes, 64<<20)
 	def(&o.PlanBytes, 32<<20)
-	def(&o.MaxReplaced, 200_000)
 	if o.Memory == 0 {
 		o.Memory = 256 << 20
 	}

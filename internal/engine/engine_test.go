@@ -213,20 +213,3 @@ func TestExpiredStreamRowsAreNotRead(t *testing.T) {
 		t.Errorf("an expired row is read: %v", res.Rows)
 	}
 }
-
-func TestLiveColumnsHaveNamesOfTheirOwn(t *testing.T) {
-	e := notes(t)
-	for _, sql := range []string{
-		"SELECT body AS id FROM app.notes",
-		"SELECT body, body FROM app.notes",
-		"SELECT body AS _seq FROM app.notes",
-	} {
-		var coded *wire.Error
-		if _, err := e.Watch(alice, "", sql, nil); !errors.As(err, &coded) || coded.Code != wire.CodeInvalidSQL {
-			t.Errorf("%s: got %v", sql, err)
-		}
-	}
-	if _, err := e.Watch(alice, "", "SELECT body AS text, id FROM app.notes", nil); err != nil {
-		t.Error(err)
-	}
-}

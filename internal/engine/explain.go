@@ -33,8 +33,8 @@ var _ = add(alone, right.Need{Right: right.Administer, What: "EXPLAIN"}, func(ct
 	return &explanation{inner, s.Inner, s.Analyze}, nil
 })
 
-func (e *explanation) reads() bool   { return true }
-func (e *explanation) query() *query { return nil }
+func (e *explanation) reads() bool      { return true }
+func (e *explanation) query() *Prepared { return nil }
 
 func (e *explanation) run(r *run, tx *store.Tx, _ *plan, params []wire.Value) (wire.Result, error) {
 	env, err := r.env(e.inner, params)
@@ -82,11 +82,11 @@ func (e *explanation) physical(tx *store.Tx, env *expr.Env) (string, error) {
 	}
 	number, text := wire.Type{Kind: wire.BigInt}, wire.Type{Kind: wire.Text}
 	how := &store.Stmt{
-		SQL:  "EXPLAIN QUERY PLAN /* " + strconv.FormatInt(e.inner.version.Load(), 10) + " */ " + q.stmt.SQL,
-		Args: q.stmt.Args, Cols: []wire.Type{number, number, number, text},
+		SQL:  "EXPLAIN QUERY PLAN /* " + strconv.FormatInt(e.inner.version.Load(), 10) + " */ " + q.Stmt.SQL,
+		Args: q.Stmt.Args, Cols: []wire.Type{number, number, number, text},
 	}
 	lines := ""
-	err := tx.Query(how, q.values(env), func(row []wire.Value) error {
+	err := tx.Query(how, q.Values(env), func(row []wire.Value) error {
 		if lines != "" {
 			lines += "\n"
 		}

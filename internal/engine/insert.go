@@ -28,7 +28,7 @@ type inserting struct {
 // insertion is an INSERT.
 type insertion struct {
 	bound *bind.Insert
-	from  *query // of INSERT ... SELECT, else nil
+	from  *Prepared // of INSERT ... SELECT, else nil
 	ret   *returning
 }
 
@@ -41,13 +41,13 @@ var _ = add(rows, right.Need{}, func(_ context.Context, b *binding, s *dialect.I
 	b.p.table = bound.Table
 	in := &insertion{bound: bound, ret: bindReturning(bound.Returning, target)}
 	if bound.Query != nil {
-		in.from = printed(bound.Query.Printed(target))
+		in.from = Prepare(bound.Query.Printed(target))
 	}
 	return in, nil
 })
 
-func (in *insertion) reads() bool   { return false }
-func (in *insertion) query() *query { return in.from }
+func (in *insertion) reads() bool      { return false }
+func (in *insertion) query() *Prepared { return in.from }
 
 func (in *insertion) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wire.Result, error) {
 	env, err := r.rowEnv(tx, p, params)
@@ -72,7 +72,7 @@ func (in *insertion) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wi
 	}
 	// All rows are read before the first is written: the query may read the
 	// table that is written to.
-	list := rowList{e: r.e, run: r, width: len(in.from.stmt.Cols)}
+	list := rowList{e: r.e, run: r, width: len(in.from.Stmt.Cols)}
 	if err := r.found(tx, p, env, list.add); err != nil {
 		return wire.Result{}, err
 	}

@@ -69,14 +69,14 @@ func (l *rowList) end(res wire.Result, err error) (wire.Result, error) {
 // returned collects the rows of RETURNING.
 type returned struct {
 	*bind.Returning
-	asked *query // computes the items that hold sub-queries; nil for none
+	asked *Prepared // computes the items that hold sub-queries; nil for none
 	list  rowList
 }
 
 // returning is a bound RETURNING; nil where the statement has none.
 type returning struct {
 	*bind.Returning
-	asked *query
+	asked *Prepared
 }
 
 func bindReturning(ret *bind.Returning, target expr.Target) *returning {
@@ -86,7 +86,7 @@ func bindReturning(ret *bind.Returning, target expr.Target) *returning {
 	case ret.Asked == nil:
 		return &returning{Returning: ret}
 	}
-	return &returning{ret, printed(ret.Asked.Printed(target))}
+	return &returning{ret, Prepare(ret.Asked.Printed(target))}
 }
 
 // begin begins to collect rows.
@@ -103,7 +103,7 @@ func (ret *returned) ask(tx *store.Tx, env *expr.Env) (asked []wire.Value, err e
 	if ret == nil || ret.asked == nil {
 		return nil, nil
 	}
-	err = tx.Query(ret.asked.stmt, ret.asked.values(env), func(row []wire.Value) error {
+	err = tx.Query(ret.asked.Stmt, ret.asked.Values(env), func(row []wire.Value) error {
 		asked = slices.Clone(row)
 		return nil
 	})
@@ -134,4 +134,13 @@ func (ret *returned) result(n int, did string, env *expr.Env) wire.Result {
 		res.Schema, res.Rows = ret.Fields, ret.list.rows
 	}
 	return res
+}
+
+// SizeOf is what a row takes in memory, roughly.
+func SizeOf(row []wire.Value) int {
+	n := 0
+	for _, v := range row {
+		n += 16 + len(v.Raw())
+	}
+	return n
 }

@@ -6,13 +6,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/watch"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 // TestRightsAreDecidedOnWhatWasBound reaches for a table that role user may not
 // read by every way that a statement can name one. No answer tells of it.
 func TestRightsAreDecidedOnWhatWasBound(t *testing.T) {
-	e := open(t)
+	e, db := startWith(t, engine.Options{}, store.Options{})
 	for _, sql := range []string{
 		"CREATE NAMESPACE app",
 		"CREATE SHARED TABLE app.vault (secretcol INT PRIMARY KEY, combination TEXT) WITH (ACCESS_LEVEL = 'private')",
@@ -84,7 +87,7 @@ func TestRightsAreDecidedOnWhatWasBound(t *testing.T) {
 				t.Errorf("%s: the answer tells of %s: %v", sql, secret, err)
 			}
 		}
-		_, err = e.Watch(alice, "app", sql, nil)
+		_, err = watch.New(db, e, watch.Options{}).Bind(t.Context(), alice, "app", sql, nil)
 		if err == nil {
 			t.Errorf("%s: taken as a live query", sql)
 		} else if strings.Contains(err.Error(), "secretcol") && !strings.Contains(sql, "secretcol") {

@@ -14,7 +14,7 @@ import (
 // selection is a SELECT or VALUES.
 type selection struct {
 	bound *bind.Select
-	from  *query
+	from  *Prepared
 }
 
 var _ = add(rows, right.Need{}, func(_ context.Context, b *binding, s *dialect.Query) (statement, error) {
@@ -22,11 +22,11 @@ var _ = add(rows, right.Need{}, func(_ context.Context, b *binding, s *dialect.Q
 	if err != nil {
 		return nil, err
 	}
-	return &selection{bound, printed(bound.Printed(b.r.e.db.Target()))}, nil
+	return &selection{bound, Prepare(bound.Printed(b.r.e.db.Target()))}, nil
 })
 
-func (s *selection) reads() bool   { return true }
-func (s *selection) query() *query { return s.from }
+func (s *selection) reads() bool      { return true }
+func (s *selection) query() *Prepared { return s.from }
 
 func (s *selection) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wire.Result, error) {
 	env, err := r.env(p, params)
@@ -37,7 +37,7 @@ func (s *selection) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wir
 	if err != nil {
 		return res, err
 	}
-	err = tx.Query(s.from.stmt, s.from.values(env), out.add)
+	err = tx.Query(s.from.Stmt, s.from.Values(env), out.add)
 	return out.end(res, err)
 }
 
@@ -55,8 +55,8 @@ func (s *selection) alone(ctx context.Context, r *run, p *plan, params []wire.Va
 	if err != nil {
 		return res, err
 	}
-	err = r.share().Query(ctx, s.from.stmt, s.from.values(env), func(row []wire.Value) error {
-		if r.budget == nil && out.bytes+sizeOf(row) > smallResult/2 {
+	err = r.share().Query(ctx, s.from.Stmt, s.from.Values(env), func(row []wire.Value) error {
+		if r.budget == nil && out.bytes+SizeOf(row) > smallResult/2 {
 			r.budget = r.e.db.Budget(ctx)
 		}
 		return out.add(row)

@@ -79,13 +79,13 @@ func (r *run) readAhead(ctx context.Context, p *plan, params []wire.Value) (*ahe
 		return nil, err
 	}
 	a := &ahead{plan: p, scope: env.User}
-	list := rowList{e: r.e, run: r, width: len(p.query().stmt.Cols)}
+	list := rowList{e: r.e, run: r, width: len(p.query().Stmt.Cols)}
 	err = r.share().Read(ctx, func(tx *store.Tx) error {
 		if a.at, err = tx.Newest(); err != nil {
 			return err
 		}
 		q := p.query()
-		return tx.Query(q.stmt, q.values(env), list.add)
+		return tx.Query(q.Stmt, q.Values(env), list.add)
 	})
 	var coded *wire.Error
 	if errors.As(err, &coded) {
@@ -129,7 +129,7 @@ func (r *run) found(tx *store.Tx, p *plan, env *expr.Env, row func([]wire.Value)
 	}
 	if !holds {
 		q := p.query()
-		return tx.Query(q.stmt, q.values(env), row)
+		return tx.Query(q.Stmt, q.Values(env), row)
 	}
 	for _, cells := range r.ahead.rows {
 		if err := row(cells); err != nil {

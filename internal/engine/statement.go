@@ -19,7 +19,7 @@ type statement interface {
 	reads() bool
 	// query is what finds its rows in the database, nil when nothing does. EXPLAIN
 	// shows it, and a write that holds up others runs it beforehand.
-	query() *query
+	query() *Prepared
 	// run runs it in a transaction.
 	run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wire.Result, error)
 }
@@ -96,22 +96,23 @@ func kindOf(s dialect.Statement) kind {
 
 func placeOf(s dialect.Statement) place { return kindOf(s).place }
 
-// query is a printed query of the database with its arguments.
-type query struct {
-	stmt *store.Stmt
+// Prepared is a bound query as the database runs it.
+type Prepared struct {
+	Stmt *store.Stmt
 	args []expr.Arg
 }
 
-func printed(q bind.Printed) *query {
+// Prepare makes a printed query ready to run.
+func Prepare(q bind.Printed) *Prepared {
 	types := make([]wire.Type, len(q.Args))
 	for i, a := range q.Args {
 		types[i] = a.Type
 	}
-	return &query{stmt: &store.Stmt{SQL: q.SQL, Args: types, Cols: q.Cols}, args: q.Args}
+	return &Prepared{Stmt: &store.Stmt{SQL: q.SQL, Args: types, Cols: q.Cols}, args: q.Args}
 }
 
-// values resolves the arguments.
-func (q *query) values(env *expr.Env) []wire.Value {
+// Values resolves the arguments.
+func (q *Prepared) Values(env *expr.Env) []wire.Value {
 	if len(q.args) == 0 {
 		return nil
 	}

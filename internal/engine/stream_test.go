@@ -8,6 +8,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/watch"
 )
 
 // TestEndedStreamRowIsInNobodysWay uses the key of a row that has lived its
@@ -63,7 +64,7 @@ func TestSnapshotIsOfOneMomentWhileRowsEnd(t *testing.T) {
 	clock.Add(30_000)
 	do(t, e, alice, "INSERT INTO app.s VALUES (1), (2), (3)")
 	clock.Add(31_000)
-	w, err := e.Watch(alice, "", "SELECT id FROM app.s", nil)
+	w, err := watch.New(db, e, watch.Options{}).Bind(t.Context(), alice, "", "SELECT id FROM app.s", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
-	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/watch"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -44,7 +44,7 @@ func named(fields []wire.Field, rows ...[]wire.Value) []wire.Row {
 // changeTail encodes what follows the id in a change frame. An insert carries
 // the new row; an update the new row and, of the old one, its key, its _seq and
 // what changed; a delete the old row with the _seq of its end and _deleted true.
-func changeTail(w *engine.Watch, ev engine.Event) []byte {
+func changeTail(w *watch.Watch, ev watch.Event) []byte {
 	b := append([]byte(`,"change_type":"`), ev.Op.String()...)
 	b = append(b, '"')
 	schema := w.Fields
@@ -82,7 +82,7 @@ func deleted(schema []wire.Field, row wire.Row) ([]wire.Field, wire.Row) {
 }
 
 // replaced is the old row of an update, without what stayed the same.
-func replaced(w *engine.Watch, ev engine.Event) ([]wire.Field, wire.Row) {
+func replaced(w *watch.Watch, ev watch.Event) ([]wire.Field, wire.Row) {
 	var schema []wire.Field
 	var row wire.Row
 	for i, f := range w.Fields {

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/watch"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -16,7 +16,7 @@ import (
 // encoded once. A worker of its own does that, outside the hub's lock; it runs
 // only while changes wait. The hub's mu guards what a group holds.
 type group struct {
-	watch   *engine.Watch
+	watch   *watch.Watch
 	payers  map[*account]int  // its users, and how many of its subscriptions each has
 	bunches map[string]*bunch // by id
 
@@ -219,9 +219,9 @@ func (h *Hub) encodeFor(ctx context.Context, g *group, c *store.Change) []byte {
 
 // encode computes what a change frame says behind the id; nil when the change
 // means nothing to the live query.
-func (h *Hub) encode(ctx context.Context, a *account, w *engine.Watch, c *store.Change) (tail []byte, unpaid, failed error) {
+func (h *Hub) encode(ctx context.Context, a *account, w *watch.Watch, c *store.Change) (tail []byte, unpaid, failed error) {
 	unpaid = a.evaluate(ctx, &h.options, func() {
-		var ev engine.Event
+		var ev watch.Event
 		var ok bool
 		if ev, ok, failed = w.Event(c); ok && failed == nil {
 			tail = changeTail(w, ev)

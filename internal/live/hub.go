@@ -25,6 +25,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/watch"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -58,6 +59,7 @@ type Options struct {
 	MaxPerUser  int // default 1,000
 	DefaultRows int // rows of a snapshot batch when the client names none; default 1,000
 	MaxRows     int // rows of a batch at most; default 10,000
+	MaxReplaced int // rows yet to be sent of a snapshot that may have changed; default 200,000, 16 bytes each
 	// EvaluationShare is how long evaluating the live queries of a user may take
 	// each second, on average of ten; default 250 ms.
 	EvaluationShare time.Duration
@@ -68,6 +70,7 @@ type Options struct {
 type Hub struct {
 	db      *store.DB
 	engine  *engine.Engine
+	watches *watch.Service
 	options Options
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
@@ -103,7 +106,7 @@ func New(db *store.DB, e *engine.Engine, o Options) *Hub {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hub{
-		db: db, engine: e, options: o, cancel: cancel, wake: make(chan struct{}, 1),
+		db: db, engine: e, watches: watch.New(db, e, watch.Options{MaxReplaced: o.MaxReplaced}), options: o, cancel: cancel, wake: make(chan struct{}, 1),
 		feeds: make(map[scope]*feed), subs: make(map[int64]*Subscription), users: make(map[string]*account),
 	}
 	h.done.Go(func() { h.tail(ctx) })

@@ -85,7 +85,7 @@ func (h *hub) subscribe(user, sql string) *outlet {
 
 func (o *outlet) resume(h *hub, user, sql string, options *wire.SubscribeOptions) {
 	h.t.Helper()
-	sub, err := h.Subscribe(principal(user), &wire.Subscription{ID: "a", SQL: sql, Options: options}, o)
+	sub, err := h.Subscribe(context.Background(), principal(user), &wire.Subscription{ID: "a", SQL: sql, Options: options}, o)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/watch"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -29,7 +29,7 @@ type Subscription struct {
 	sql       string
 	params    []wire.Value
 	option    *wire.SubscribeOptions // nil: no snapshot
-	watch     *engine.Watch          // of its goroutine, and of its group once it has joined
+	watch     *watch.Watch           // of its goroutine, and of its group once it has joined
 	outlet    Outlet
 	since     time.Time
 	account   *account
@@ -53,20 +53,20 @@ type Subscription struct {
 // Subscribe starts a live query for who. Its frames go to outlet, the
 // acknowledgement first. An error means that there is no subscription; it has
 // one of the codes of protocol 2.6.
-func (h *Hub) Subscribe(who *identity.Principal, req *wire.Subscription, outlet Outlet) (*Subscription, error) {
+func (h *Hub) Subscribe(ctx context.Context, who *identity.Principal, req *wire.Subscription, outlet Outlet) (*Subscription, error) {
 	if strings.TrimSpace(req.ID) == "" {
 		return nil, wire.NewError(wire.CodeInvalidSubscriptionID, "the subscription needs an id that is not blank")
 	}
 	if err := h.checkOptions(req.Options); err != nil {
 		return nil, err
 	}
-	watch, err := h.engine.Watch(who, req.Namespace, req.SQL, req.Params)
+	query, err := h.watches.Bind(ctx, who, req.Namespace, req.SQL, req.Params)
 	if err != nil {
 		return nil, subscribeError(err)
 	}
 	sub := &Subscription{
 		ID: req.ID, Number: h.db.NextID(), hub: h, who: who, namespace: req.Namespace, sql: req.SQL, params: req.Params, option: req.Options,
-		watch: watch, outlet: outlet, since: h.db.Now(), table: [2]string{watch.Table.Namespace, watch.Table.Name},
+		watch: query, outlet: outlet, since: h.db.Now(), table: [2]string{query.Table.Namespace, query.Table.Name},
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -90,7 +90,7 @@ func (s *Subscription) launch(reset bool) {
 			return
 		}
 		s.quit()
-		if errors.Is(err, engine.ErrTooSlow) {
+		if errors.Is(err, watch.ErrTooSlow) {
 			s.slow(0)
 			return
 		}
@@ -191,11 +191,11 @@ func (s *Subscription) start(ctx context.Context, reset bool) error {
 
 // again binds the query to the table as it is now and sends all rows.
 func (s *Subscription) again(ctx context.Context) error {
-	watch, err := s.hub.engine.Watch(s.who, s.namespace, s.sql, s.params)
+	query, err := s.hub.watches.Bind(ctx, s.who, s.namespace, s.sql, s.params)
 	if err != nil {
 		return subscribeError(err)
 	}
-	s.watch = watch
+	s.watch = query
 	pos, err := s.snapshot(ctx, true)
 	if err != nil {
 		return err
@@ -248,7 +248,7 @@ func (s *Subscription) snapshot(ctx context.Context, reset bool) (store.Seq, err
 	rows := s.watch.Snapshot()
 	for n, more := 0, true; more; n++ {
 		err := s.inTurn(ctx, func() (err error) {
-			var page engine.Page
+			var page watch.Page
 			if o.LastRows > 0 {
 				page, err = rows.Latest(ctx, o.LastRows)
 			} else {
@@ -277,7 +277,7 @@ func (s *Subscription) snapshot(ctx context.Context, reset bool) (store.Seq, err
 			return s.pass(s.batch(page.Rows, control))
 		})
 		switch {
-		case errors.Is(err, engine.ErrLogTrimmed), errors.Is(err, engine.ErrAltered):
+		case errors.Is(err, watch.ErrLogTrimmed), errors.Is(err, watch.ErrAltered):
 			return 0, errReset
 		case err != nil:
 			return 0, err

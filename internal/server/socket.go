@@ -338,7 +338,7 @@ func (k *socket) subscribe(who *identity.Principal, req *wire.Subscription) {
 		k.fail(req.ID, wire.CodeUnsupportedOption, "the connection has too many subscriptions")
 		return
 	}
-	sub, err := k.s.hub.Subscribe(who, req, k)
+	sub, err := k.s.hub.Subscribe(context.Background(), who, req, k)
 	if err != nil {
 		k.refuseSubscription(req.ID, err)
 		return

@@ -129,7 +129,7 @@ func TestSnapshotWaitsForASlowReader(t *testing.T) {
 // than the server remembers, before its reader has come to them.
 func TestSnapshotThatChangesTooMuchIsASlowConsumer(t *testing.T) {
 	t.Parallel()
-	s := startEdgeWith(t, store.Options{}, live.Options{}, server.Options{ClientTimeout: time.Minute}, identity.Options{}, engine.Options{MaxReplaced: 10}).Server
+	s := startEdgeWith(t, store.Options{}, live.Options{MaxReplaced: 10}, server.Options{ClientTimeout: time.Minute}, identity.Options{}, engine.Options{}).Server
 	alice := mint(t, "alice")
 	big := strings.Repeat("x", 60_000)
 	const n = 40

@@ -1,4 +1,4 @@
-package engine
+package watch
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -41,7 +42,7 @@ type Snapshot struct {
 	checked store.Seq  // changes up to here are accounted for
 	old     []replaced // versions above after that are there no more, ascending
 
-	pages *query // reads a page
+	pages *engine.Prepared // reads a page
 }
 
 type replaced struct{ version, by store.Seq }
@@ -69,7 +70,7 @@ func (s *Snapshot) Ended() store.Seq { return s.ended }
 
 // Next reads the next page: limit rows at most, and fewer when they are large.
 func (s *Snapshot) Next(ctx context.Context, limit int) (page Page, err error) {
-	err = s.w.e.db.For(s.w.env.User).Read(ctx, func(tx *store.Tx) error {
+	err = s.w.s.db.For(s.w.env.User).Read(ctx, func(tx *store.Tx) error {
 		if err := s.look(tx); err != nil {
 			return err
 		}
@@ -81,7 +82,7 @@ func (s *Snapshot) Next(ctx context.Context, limit int) (page Page, err error) {
 
 // Latest reads the newest rows as the only page: limit at most.
 func (s *Snapshot) Latest(ctx context.Context, limit int) (page Page, err error) {
-	err = s.w.e.db.For(s.w.env.User).Read(ctx, func(tx *store.Tx) error {
+	err = s.w.s.db.For(s.w.env.User).Read(ctx, func(tx *store.Tx) error {
 		if err := s.look(tx); err != nil {
 			return err
 		}
@@ -102,7 +103,7 @@ func (s *Snapshot) visible(ctx context.Context, err error) error {
 			return known
 		}
 	}
-	return s.w.e.Visible(ctx, err)
+	return s.w.s.engine.Visible(ctx, err)
 }
 
 // look accounts for what has changed since the last page.
@@ -112,7 +113,7 @@ func (s *Snapshot) look(tx *store.Tx) error {
 		return err
 	}
 	if s.at == 0 {
-		s.at, s.checked, s.now = newest, newest, s.w.e.db.Now()
+		s.at, s.checked, s.now = newest, newest, s.w.s.db.Now()
 		if s.w.Table.Kind == catalog.Stream {
 			s.ended = store.Ended(s.w.Table, s.now)
 			s.after = s.ended - 1
@@ -127,10 +128,10 @@ func (s *Snapshot) look(tx *store.Tx) error {
 	if floor > s.checked {
 		return ErrLogTrimmed
 	}
-	if t := s.w.e.db.Catalog().TableByID(s.w.Table.ID); t == nil || t.Version != s.w.Table.Version {
+	if t := s.w.s.db.Catalog().TableByID(s.w.Table.ID); t == nil || t.Version != s.w.Table.Version {
 		return ErrAltered
 	}
-	most := s.w.e.options.MaxReplaced
+	most := s.w.s.options.MaxReplaced
 	err = tx.Replaced(s.w.Table.ID, s.w.Scope, s.checked, newest, s.after, s.at, most-len(s.old)+1, func(seq, oldSeq store.Seq) {
 		s.old = append(s.old, replaced{oldSeq, seq})
 	})
@@ -165,7 +166,7 @@ func (s *Snapshot) page(tx *store.Tx, limit int) (Page, error) {
 		}
 		n := len(row) - 1
 		there = append(there, versioned{row[n].Int(), slices.Clone(row[:n])})
-		size += sizeOf(row)
+		size += engine.SizeOf(row)
 		return nil
 	})
 	if err != nil && !errors.Is(err, errPageFull) {
@@ -206,19 +207,11 @@ func (s *Snapshot) page(tx *store.Tx, limit int) (Page, error) {
 		}
 		page.Rows = append(page.Rows, next.row)
 		page.Last = next.version
-		size += sizeOf(next.row)
+		size += engine.SizeOf(next.row)
 		if len(there) == 0 && (len(s.old) == 0 || s.old[0].version > upTo) {
 			page.Last = upTo
 		}
 	}
-}
-
-func sizeOf(row []wire.Value) int {
-	n := 0
-	for _, v := range row {
-		n += 16 + len(v.Raw())
-	}
-	return n
 }
 
 // wasThere gives a row of the snapshot that has changed since as it was; nil
@@ -246,9 +239,9 @@ func (w *Watch) wasThere(tx *store.Tx, r replaced) ([]wire.Value, error) {
 func (s *Snapshot) read(tx *store.Tx, newest bool, limit int, row func([]wire.Value) error) error {
 	env := s.w.env
 	if s.pages == nil {
-		s.pages = printed(s.w.bound.PrintPage(s.w.e.db.Target(), len(env.Params), newest))
+		s.pages = engine.Prepare(s.w.bound.PrintPage(s.w.s.db.Target(), len(env.Params), newest))
 	}
 	env.Now = s.now // every page is of one moment
 	env.Params = append(slices.Clone(env.Params), wire.IntValue(s.after), wire.IntValue(s.at), wire.IntValue(int64(limit)))
-	return tx.Query(s.pages.stmt, s.pages.values(&env), row)
+	return tx.Query(s.pages.Stmt, s.pages.Values(&env), row)
 }

@@ -1,16 +1,22 @@
-package engine
+// Package watch holds what a live query means: its rows at one position of the
+// change log, and what a change is to it. It knows nothing of subscriptions.
+//
+// One flow: package live binds a query, sends its snapshot, and asks of each
+// change of its scope what Event it is.
+package watch
 
 import (
 	"cmp"
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/catalog"
-	"github.com/kalamdb/kalam-go/internal/ddl"
+	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -29,43 +35,37 @@ type Watch struct {
 	Column int
 	Value  wire.Value
 
-	e     *Engine
+	s     *Service
 	bound *bind.Watch
 	env   expr.Env // template: user, role and parameters
 }
 
-// Watch binds a live query for who. A table that is named without a namespace is
+// Options limit what a live query may use. The zero value works.
+type Options struct {
+	MaxReplaced int // rows yet to be sent of a snapshot that may have changed; default 200,000, 16 bytes each
+}
+
+// Service binds live queries.
+type Service struct {
+	db      *store.DB
+	engine  *engine.Engine
+	options Options
+}
+
+// New makes a service on an open database.
+func New(db *store.DB, e *engine.Engine, o Options) *Service {
+	o.MaxReplaced = cmp.Or(o.MaxReplaced, 200_000)
+	return &Service{db: db, engine: e, options: o}
+}
+
+// Bind binds a live query for who. A table that is named without a namespace is
 // in the given one; with none, that is refused.
-func (e *Engine) Watch(who *identity.Principal, namespace, sql string, params []wire.Value) (*Watch, error) {
-	if err := e.checkParams(params); err != nil {
-		return nil, err
-	}
-	r := &run{e: e, who: who, namespace: cmp.Or(namespace, ddl.DefaultNamespace), now: e.db.Now(), budget: e.db.Budget(context.Background())}
-	defer r.budget.End()
-	src, err := e.parse(r.budget, sql)
+func (s *Service) Bind(ctx context.Context, who *identity.Principal, namespace, sql string, params []wire.Value) (*Watch, error) {
+	bound, env, err := s.engine.BindLive(ctx, who, namespace, sql, params)
 	if err != nil {
 		return nil, err
 	}
-	if len(src.Statements) != 1 {
-		return nil, wire.NewError(wire.CodeInvalidSQL, "a live query is exactly one SELECT")
-	}
-	types := &expr.Params{Types: make([]wire.Type, len(params))}
-	for i, v := range params {
-		types.Types[i] = kindByForm(v)
-	}
-	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: namespace, Params: types, Source: sql, May: r.may(false), Budget: r.budget}
-	bound, err := b.Watch(src.Statements[0])
-	if err != nil {
-		return nil, err
-	}
-	if types.Used < len(params) {
-		return nil, wire.NewError(wire.CodeParameterCount, "the live query has ", itoa(types.Used), " parameters, but ", itoa(len(params)), " values were sent")
-	}
-	env, err := r.envOf(who.UserID, who.Role, types.Types, params)
-	if err != nil {
-		return nil, err
-	}
-	w := &Watch{Fields: bound.Fields, Table: bound.Table(), e: e, bound: bound, env: *env}
+	w := &Watch{Fields: bound.Fields, Table: bound.Table(), s: s, bound: bound, env: *env}
 	if w.Table.Kind.Private() {
 		w.Scope = who.UserID
 	}
@@ -85,7 +85,7 @@ func watchKey(who *identity.Principal, usesCaller bool, namespace, sql string, p
 		words = append(words, who.UserID, who.Role)
 	}
 	for _, s := range words {
-		b.WriteString(itoa(len(s)))
+		b.WriteString(strconv.Itoa(len(s)))
 		b.WriteByte(':')
 		b.WriteString(s)
 	}
@@ -93,9 +93,9 @@ func watchKey(who *identity.Principal, usesCaller bool, namespace, sql string, p
 		b.WriteByte(byte('0' + v.Tag()))
 		text := string(wire.AppendCell(nil, wire.Type{Kind: wire.Text}, v))
 		if v.Tag() != wire.TagText {
-			text = itoa(int(v.Int())) + wireBits(v)
+			text = strconv.Itoa(int(v.Int())) + wireBits(v)
 		}
-		b.WriteString(itoa(len(text)))
+		b.WriteString(strconv.Itoa(len(text)))
 		b.WriteByte(':')
 		b.WriteString(text)
 	}
@@ -119,7 +119,7 @@ type Positions struct {
 
 // Positions reads where the log stands.
 func (w *Watch) Positions(ctx context.Context) (p Positions, err error) {
-	err = w.e.db.For(w.env.User).Read(ctx, func(tx *store.Tx) error {
+	err = w.s.db.For(w.env.User).Read(ctx, func(tx *store.Tx) error {
 		if p.Newest, err = tx.Newest(); err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (w *Watch) Positions(ctx context.Context) (p Positions, err error) {
 		p.Floor, err = tx.Floor()
 		return err
 	})
-	return p, w.e.Visible(ctx, err)
+	return p, w.s.engine.Visible(ctx, err)
 }
 
 // mark is the Mark of a snapshot whose newest change of all is newest: the
@@ -139,24 +139,24 @@ func (w *Watch) Positions(ctx context.Context) (p Positions, err error) {
 // hour, and then to the hour, it keeps their secret.
 func (w *Watch) mark(tx *store.Tx, newest store.Seq) (store.Seq, error) {
 	own, err := tx.NewestOf(w.Table.ID, w.Scope)
-	hour := store.TimeOf(min(newest, store.SeqAt(w.e.db.Now().Add(-time.Hour)))).Truncate(time.Hour)
+	hour := store.TimeOf(min(newest, store.SeqAt(w.s.db.Now().Add(-time.Hour)))).Truncate(time.Hour)
 	return max(own, store.SeqAt(hour)), err
 }
 
 // Floor reads how far the log has been trimmed.
 func (w *Watch) Floor(ctx context.Context) (floor store.Seq, err error) {
-	err = w.e.db.For(w.env.User).Read(ctx, func(tx *store.Tx) error {
+	err = w.s.db.For(w.env.User).Read(ctx, func(tx *store.Tx) error {
 		floor, err = tx.Floor()
 		return err
 	})
-	return floor, w.e.Visible(ctx, err)
+	return floor, w.s.engine.Visible(ctx, err)
 }
 
 // Log reads the changes of the watched table and scope with after < Seq <=
 // upTo: limit at most, and fewer when they are large. Then the last of them is
 // returned as reached, else upTo.
 func (w *Watch) Log(ctx context.Context, after, upTo store.Seq, limit int) (out []*store.Change, reached store.Seq, err error) {
-	err = w.e.db.For(w.env.User).Read(ctx, func(tx *store.Tx) error {
+	err = w.s.db.For(w.env.User).Read(ctx, func(tx *store.Tx) error {
 		size := 0
 		return tx.Changes(w.Table.ID, w.Scope, after, upTo, limit, func(c *store.Change) error {
 			if size >= pageBytes {
@@ -174,7 +174,7 @@ func (w *Watch) Log(ctx context.Context, after, upTo store.Seq, limit int) (out 
 	if reached = upTo; full {
 		reached = out[len(out)-1].Seq
 	}
-	return out, reached, w.e.Visible(ctx, err)
+	return out, reached, w.s.engine.Visible(ctx, err)
 }
 
 // Event is what a change means to a live query.
@@ -191,7 +191,7 @@ func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
 	defer func() {
 		// A bug in an expression ends the live queries that use it and no more.
 		if p := recover(); p != nil {
-			err = w.e.Panicked("a live query", p)
+			err = w.s.engine.Panicked("a live query", p)
 		}
 	}()
 	// One allocation for both.
@@ -201,12 +201,12 @@ func (w *Watch) Event(c *store.Change) (ev Event, ok bool, err error) {
 	}{env: w.env}
 	env := &of.env
 	env.Budget = &of.budget
-	env.Budget.Start(context.Background(), time.Now().Add(eventTime), w.e.db.Account())
+	env.Budget.Start(context.Background(), time.Now().Add(eventTime), w.s.db.Account())
 	env.Budget.Limit(eventSteps)
 	defer env.Budget.End()
 	defer func() {
 		if errors.Is(err, budget.ErrStopped) {
-			err = wire.NewError(wire.CodeStatementTimeout, "the live query takes too long for one change: its filter and its columns have ", itoa(eventSteps/1000), "k steps; make them simpler and subscribe again")
+			err = wire.NewError(wire.CodeStatementTimeout, "the live query takes too long for one change: its filter and its columns have ", strconv.Itoa(eventSteps/1000), "k steps; make them simpler and subscribe again")
 		}
 	}()
 	var before, after bool

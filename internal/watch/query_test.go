@@ -1,4 +1,4 @@
-package engine_test
+package watch_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/testsize"
+	"github.com/kalamdb/kalam-go/internal/watch"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -93,15 +94,21 @@ func (g *filters) row(id int) string {
 		null(g.pick("'2024-02-29 12:00:00'", "'2024-03-01 00:00:00'", "'1969-12-31 23:59:59.5'")), null(g.pick("'alice'", "'bob'", "'in'")))
 }
 
+// tables is where a live query and a SELECT can be compared.
+type tables struct {
+	*engine.Engine
+	live *watch.Service
+}
+
 // filterTable makes the table and some rows, and gives their changes.
-func filterTable(t testing.TB, g *filters) (*engine.Engine, func(testing.TB, *engine.Watch) []change) {
-	e := open(t)
+func filterTable(t testing.TB, g *filters) (*tables, func(testing.TB, *watch.Watch) []change) {
+	e, live := open(t)
 	do(t, e, root, "CREATE NAMESPACE app")
 	do(t, e, root, "CREATE USER TABLE app.f (id INT PRIMARY KEY, i INT, n BIGINT, d DECIMAL(10,2), f DOUBLE, t TEXT, b BOOLEAN, j JSON, ts TIMESTAMP, owner TEXT)")
 	for id := range 30 {
 		do(t, e, alice, "INSERT INTO app.f VALUES "+g.row(id))
 	}
-	return e, func(t testing.TB, w *engine.Watch) (out []change) {
+	return &tables{e, live}, func(t testing.TB, w *watch.Watch) (out []change) {
 		at, err := w.Positions(context.Background())
 		if err != nil {
 			t.Fatal(err)
@@ -123,14 +130,14 @@ func filterTable(t testing.TB, g *filters) (*engine.Engine, func(testing.TB, *en
 
 type change struct {
 	id  int
-	ev  engine.Event
+	ev  watch.Event
 	ok  bool
 	err error
 }
 
 // compareFilter draws a live query and compares what it makes of each row with
 // what the engine selects.
-func compareFilter(t testing.TB, e *engine.Engine, g *filters, changes func(testing.TB, *engine.Watch) []change) (matched int) {
+func compareFilter(t testing.TB, e *tables, g *filters, changes func(testing.TB, *watch.Watch) []change) (matched int) {
 	g.params = nil
 	list := "id, " + g.pick("*", "t AS x", g.int()+" AS a, "+g.text()+" AS c", g.number()+" AS v", "("+g.condition(1)+") AS yes")
 	if strings.HasSuffix(list, "*") {
@@ -138,7 +145,7 @@ func compareFilter(t testing.TB, e *engine.Engine, g *filters, changes func(test
 	}
 	where := g.condition(3)
 	sql := "SELECT " + list + " FROM app.f WHERE " + where
-	w, err := e.Watch(alice, "", sql, g.params)
+	w, err := e.live.Bind(context.Background(), alice, "", sql, g.params)
 	want := func(id int) ([][]wire.Value, error) {
 		res, err := e.Run(context.Background(), alice, &wire.Request{SQL: "SELECT " + list + " FROM app.f WHERE id = " + strconv.Itoa(id) + " AND (" + where + ")", Params: g.params})
 		if err != nil {
@@ -211,4 +218,23 @@ func FuzzLiveFilter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		compareFilter(t, e, &filters{Rand: rand.New(rand.NewPCG(seed, 1))}, changes)
 	})
+}
+
+func TestLiveColumnsHaveNamesOfTheirOwn(t *testing.T) {
+	e, live := open(t)
+	do(t, e, root, "CREATE NAMESPACE app")
+	do(t, e, root, "CREATE USER TABLE app.notes (id BIGINT PRIMARY KEY, body TEXT)")
+	for _, sql := range []string{
+		"SELECT body AS id FROM app.notes",
+		"SELECT body, body FROM app.notes",
+		"SELECT body AS _seq FROM app.notes",
+	} {
+		var coded *wire.Error
+		if _, err := live.Bind(t.Context(), alice, "", sql, nil); !errors.As(err, &coded) || coded.Code != wire.CodeInvalidSQL {
+			t.Errorf("%s: got %v", sql, err)
+		}
+	}
+	if _, err := live.Bind(t.Context(), alice, "", "SELECT body AS text, id FROM app.notes", nil); err != nil {
+		t.Error(err)
+	}
 }
