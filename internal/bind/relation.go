@@ -60,8 +60,19 @@ func (r *relation) level() *level {
 // and a STREAM table to those that have not expired. It reports whether there
 // is one.
 func (r *relation) scope(p *expr.Printer, name string) bool {
-	if !r.table.Kind.Private() {
+	if !r.scoped() {
 		return false
+	}
+	if column, all := r.table.RowsOf(); column != "" {
+		p.Raw("(" + name + "." + column + " = ")
+		p.Arg(expr.Arg{Kind: expr.ArgUser, Type: wire.Type{Kind: wire.Text}})
+		if all {
+			p.Raw(" OR ")
+			p.Arg(expr.Arg{Kind: expr.ArgRole, Type: wire.Type{Kind: wire.Text}})
+			p.Raw(" IN ('dba', 'system')")
+		}
+		p.Raw(")")
+		return true
 	}
 	p.Raw(name + "._user = ")
 	p.Arg(expr.Arg{Kind: expr.ArgUser, Type: wire.Type{Kind: wire.Text}})
@@ -73,14 +84,20 @@ func (r *relation) scope(p *expr.Printer, name string) bool {
 	return true
 }
 
+// scoped reports whether the relation is limited to rows of the caller.
+func (r *relation) scoped() bool {
+	column, _ := r.table.RowsOf()
+	return column != "" || r.table.Kind.Private()
+}
+
 // print writes the relation as an item of FROM among others: a private table as
 // the sub-query of the caller's rows, which holds under every kind of join.
 func (r *relation) print(p *expr.Printer) {
-	if !r.table.Kind.Private() {
+	if !r.scoped() {
 		p.Raw(r.physical(p) + " AS " + r.sql)
 		return
 	}
-	p.Raw("(SELECT * FROM " + r.table.Physical() + " AS s WHERE ")
+	p.Raw("(SELECT * FROM " + r.physical(p) + " AS s WHERE ")
 	r.scope(p, "s")
 	p.Raw(") AS " + r.sql)
 }
@@ -89,7 +106,7 @@ func (r *relation) print(p *expr.Printer) {
 // the condition as WHERE.
 func (r *relation) printAlone(p *expr.Printer, where expr.Node) {
 	p.Raw(" FROM " + r.physical(p) + " AS " + r.sql)
-	if where == nil && !r.table.Kind.Private() {
+	if where == nil && !r.scoped() {
 		return
 	}
 	p.Raw(" WHERE ")

@@ -92,8 +92,10 @@ type Table struct {
 	UpdatedAt int64             `json:"updated_at"`
 
 	// Of a System table; see NewSystem.
-	view string
-	rows func() [][]wire.Value
+	view    string
+	rows    func() [][]wire.Value
+	ofUsers string // the column that says whose a row is, "" for none
+	toAdmin bool   // of ofUsers: administrators see all rows
 }
 
 // Index is a secondary index. A UNIQUE constraint is one that is Unique.

@@ -33,6 +33,17 @@ func NewSystem(namespace, name string, cols []Column, sql string, rows func() []
 	return t
 }
 
+// OfUsers makes a system table one that every role reads, each user their own
+// rows: column says whose a row is. Administrators see all rows where all is set.
+func (t *Table) OfUsers(column string, all bool) *Table {
+	t.ofUsers, t.toAdmin = column, all
+	return t
+}
+
+// RowsOf is the column of a system table that says whose a row is, "" for none,
+// and whether administrators see all rows.
+func (t *Table) RowsOf() (column string, all bool) { return t.ofUsers, t.toAdmin }
+
 // Col is a column of a system table.
 func Col(name string, k wire.Kind, notNull bool) Column {
 	return Column{Name: name, Type: wire.Type{Kind: k}, NotNull: notNull}

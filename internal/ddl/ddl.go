@@ -84,13 +84,14 @@ func (s *Statement) Run(tx *store.Tx, trail *identity.Trail, addr string) (wire.
 }
 
 // Asks reports whether May has something to decide: whether the statement
-// changes the definition of a table, and the caller's role alone does not do.
+// changes the definition of a table, and the caller's role alone does not tell.
 func (s *Statement) Asks(c *catalog.Snapshot) bool {
 	if s.defines == nil {
 		return false
 	}
 	t, _ := s.defines(c)
-	return t != nil && right.Define(s.request.Who.Role, t) != nil
+	who := s.request.Who
+	return t != nil && (right.Define(who.Role, t) != nil || who.Scope != nil)
 }
 
 // May decides whether the caller may change the definition that the statement is
@@ -105,6 +106,9 @@ func (s *Statement) May(tx *store.Tx) error {
 		return nil
 	}
 	who := s.request.Who
+	if err := right.InScope(who.Scope, t, true); err != nil {
+		return s.request.at(pos, err)
+	}
 	denied := right.Define(who.Role, t)
 	if denied == nil {
 		return nil
@@ -204,7 +208,11 @@ func (r *Request) readable(c *catalog.Snapshot, name dialect.Name) (*catalog.Tab
 	if t == nil {
 		return nil, r.fail(name[0].Pos, wire.CodeTableNotFound, "Table not found: ", name[len(name)-1].Name, " does not exist")
 	}
-	return t, r.at(name[0].Pos, right.Use(r.Who.Role, t, false))
+	err := right.Use(r.Who.Role, t, false)
+	if err == nil {
+		err = right.InScope(r.Who.Scope, t, false)
+	}
+	return t, r.at(name[0].Pos, err)
 }
 
 // checkName refuses a name that a definition may not give.

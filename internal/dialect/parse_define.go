@@ -17,6 +17,8 @@ func (p *parser) create() Statement {
 		return &CreateNamespace{at: at, IfNotExists: p.ifNotExists(), Name: p.namespace()}
 	case p.accept("user"):
 		return p.createUser(at)
+	case p.accept("api", "key"):
+		return p.createAPIKey(at)
 	case p.is("index"), p.is("unique") && p.peek(1).is("index"):
 		return p.createIndex(at)
 	case p.accept("topic"):
@@ -26,7 +28,7 @@ func (p *parser) create() Statement {
 		return p.commandOnly(at, "CREATE ")
 	}
 	p.unsupportedObject(at.pos, "CREATE")
-	p.unexpected("TABLE, INDEX, NAMESPACE, TOPIC or USER after CREATE")
+	p.unexpected("TABLE, INDEX, NAMESPACE, TOPIC, USER or API KEY after CREATE")
 	return nil
 }
 
@@ -52,6 +54,8 @@ func (p *parser) drop() Statement {
 		return s
 	case p.accept("user"):
 		return p.dropUser(at)
+	case p.accept("api", "key"):
+		return p.dropAPIKey(at)
 	case p.accept("index"):
 		return p.dropIndex(at)
 	case p.accept("topic"):
@@ -61,7 +65,7 @@ func (p *parser) drop() Statement {
 		return p.commandOnly(at, "DROP ")
 	}
 	p.unsupportedObject(at.pos, "DROP")
-	p.unexpected("TABLE, INDEX, NAMESPACE, TOPIC or USER after DROP")
+	p.unexpected("TABLE, INDEX, NAMESPACE, TOPIC, USER or API KEY after DROP")
 	return nil
 }
 

@@ -21,6 +21,9 @@ func (r *run) admit(ctx context.Context, source string, s dialect.Statement, par
 	if err := right.Check(r.who.Role, right.Anyone, ""); err != nil {
 		return nil, fault.At(source, s.Pos(), err)
 	}
+	if err := r.keyMay(s); err != nil {
+		return nil, fault.At(source, s.Pos(), err)
+	}
 	if as, ok := s.(*dialect.ExecuteAs); ok {
 		if placeOf(as.Inner) != rows {
 			return nil, noExecuteAs(source, as.Inner)
@@ -55,13 +58,17 @@ func (r *run) may(as bool) func(*catalog.Table, bool) error {
 // mayUse is the right to the rows of a table; with as, of the user whom EXECUTE
 // AS names and who has the role user.
 func (r *run) mayUse(t *catalog.Table, write, as bool) error {
-	switch {
-	case !as:
-		return right.Use(r.who.Role, t, write)
-	case t.Kind == catalog.Shared:
+	role := r.who.Role
+	if as {
+		role = identity.RoleUser
+	}
+	if as && t.Kind == catalog.Shared {
 		return errShared()
 	}
-	return right.Use(identity.RoleUser, t, write)
+	if err := right.Use(role, t, write); err != nil {
+		return err
+	}
+	return right.InScope(r.who.Scope, t, write)
 }
 
 // mayRun decides of a plan that was made before, perhaps for somebody else, what

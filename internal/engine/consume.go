@@ -21,7 +21,10 @@ func (e *Engine) Topics() *topic.Service { return e.topics }
 // mayConsume is the right to consume a topic: administrators, and of the role
 // service who was granted it.
 func mayConsume(who *identity.Principal, t *catalog.Topic) error {
-	if err := isWorker(who); err != nil || who.IsAdmin() {
+	if err := isWorker(who); err != nil {
+		return err
+	}
+	if err := right.TopicInScope(who.Scope, t); err != nil || who.IsAdmin() {
 		return err
 	}
 	ok := slices.ContainsFunc(t.Grants, func(g catalog.Grant) bool {

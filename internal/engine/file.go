@@ -131,7 +131,7 @@ func (r *run) readableFile(tx *store.Tx, env *expr.Env, id string) (*store.File,
 	err := tx.FileScopes(id, func(table int64, user string) {
 		t := tx.Catalog().TableByID(table)
 		if t != nil && (!t.Kind.Private() || user == env.User) {
-			may = may || right.Use(env.Role, t, false) == nil
+			may = may || right.Use(env.Role, t, false) == nil && right.InScope(r.who.Scope, t, false) == nil
 		}
 	})
 	if err != nil || !may {
@@ -178,6 +178,9 @@ func (e *Engine) File(ctx context.Context, who *identity.Principal, name FileNam
 		}
 	}
 	if err := right.Use(role, t, false); err != nil {
+		return nil, err
+	}
+	if err := right.InScope(who.Scope, t, false); err != nil {
 		return nil, err
 	}
 	id := name.File

@@ -272,3 +272,13 @@ func (s span) extract(field string) (*decimal, error) {
 	}
 	return nil, errField(field, Interval, name != "")
 }
+
+// AddInterval moves a moment, in microseconds since 1970, by an interval as in
+// '90 days'.
+func AddInterval(us int64, text string) (int64, error) {
+	s, err := parseSpan(text)
+	if err != nil {
+		return 0, err
+	}
+	return addSpan(us, s)
+}

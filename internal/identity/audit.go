@@ -33,6 +33,8 @@ const (
 	auditExecuteAs       = "EXECUTE_AS_USER"
 	auditExecuteAsDenied = "EXECUTE_AS_USER_DENIED"
 	auditDefined         = "DEFINE_OVER_ROWS"
+	auditKeyCreated      = "CREATE_API_KEY"
+	auditKeyDropped      = "DROP_API_KEY"
 )
 
 // kind is what sort of event a row is about, for the bound on their number. It
@@ -48,8 +50,8 @@ const (
 
 var kinds = map[string]kind{
 	auditLogin: kindSignIn, auditRefresh: kindSignIn, auditLogout: kindSignIn, auditSessionEnded: kindSignIn,
-	auditPasswordChanged: kindSignIn,
-	auditLoginFailed:     kindAttempt, auditLoginThrottled: kindAttempt, auditPasswordFailed: kindAttempt,
+	auditPasswordChanged: kindSignIn, auditKeyCreated: kindSignIn, auditKeyDropped: kindSignIn,
+	auditLoginFailed: kindAttempt, auditLoginThrottled: kindAttempt, auditPasswordFailed: kindAttempt,
 	auditRefreshReused: kindAttempt, auditExecuteAsDenied: kindAttempt,
 	auditExecuteAs: kindImpersonate, auditDefined: kindImpersonate,
 }
@@ -253,6 +255,8 @@ func (s *Service) refOf(p *Principal) string {
 	switch {
 	case p.SessionID != "":
 		return s.ref(p.SessionID)
+	case p.Scope != nil:
+		return "api_key:" + p.Scope.Prefix
 	case p.anchors[0] != nil:
 		return s.ref(p.anchors[0].key)
 	}

@@ -102,8 +102,10 @@ func (s *Service) drop(tx *store.Tx, u *userRow, cascade bool) error {
 			return err
 		}
 	}
-	if _, err := tx.Exec(dropCredentials, id); err != nil {
-		return err
+	for _, forget := range []*store.Stmt{dropCredentials, deleteUserKeys} {
+		if _, err := tx.Exec(forget, id); err != nil {
+			return err
+		}
 	}
 	_, err := s.endSessions(tx, u.id, "")
 	return err

@@ -24,12 +24,16 @@ type Principal struct {
 	Issuer    string
 	ExpiresAt time.Time // zero: never
 
+	// Scope narrows what the principal may do of what the user may; nil: it has
+	// signed in, without an API key.
+	Scope *Scope
+
 	issued *float64 // the token's claim iat, nil for none
 	via    string   // how the session began; "token" for a token that an app minted
 
 	// anchors are what the principal hangs on: its session and the key that
-	// signed the token; or its token, and all tokens of the user without a
-	// session. Entries may be nil.
+	// signed the token; or its token or API key, and all those of the user without
+	// a session. Entries may be nil.
 	anchors [2]*anchor
 }
 
@@ -47,6 +51,20 @@ func (p *Principal) revoked() bool {
 		}
 	}
 	return false
+}
+
+// Same reports whether p and q are one user who has signed in the same way: with
+// the same issuer, and the same API key or none.
+func (p *Principal) Same(q *Principal) bool {
+	return p.UserID == q.UserID && p.Issuer == q.Issuer && p.keyPrefix() == q.keyPrefix()
+}
+
+// keyPrefix names the API key of the principal, "" for none.
+func (p *Principal) keyPrefix() string {
+	if p.Scope == nil {
+		return ""
+	}
+	return p.Scope.Prefix
 }
 
 func (p *Principal) expired(now time.Time) bool {
@@ -122,4 +140,5 @@ const tokenPrefix = "t:"
 func sessionKey(id string) string    { return "s:" + id }
 func userTokensKey(id string) string { return "m:" + id } // tokens without a session
 func signingKeyKey(id string) string { return "k:" + id } // tokens that a key of the server signed
+func apiKeyKey(prefix string) string { return "a:" + prefix }
 func tokenKey(sum [32]byte) string   { return tokenPrefix + base64.RawURLEncoding.EncodeToString(sum[:]) }

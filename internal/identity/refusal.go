@@ -49,6 +49,8 @@ const (
 	reasonRole         = "role_differs"
 	reasonSession      = "session_ended"
 	reasonRevoked      = "revoked"
+	reasonKeyTypo      = "api_key_mistyped"
+	reasonKeyUnknown   = "api_key_unknown"
 )
 
 // explanations say of each reason what to look at.
@@ -69,6 +71,8 @@ var explanations = map[string]string{
 	reasonInactiveUser: "its user is disabled or was dropped",
 	reasonRole:         "its claim role is not the role that the user has",
 	reasonSession:      "its session has ended",
+	reasonKeyTypo:      "it begins like an API key, but a character is missing or wrong",
+	reasonKeyUnknown:   "there is no such API key, or it was dropped",
 	reasonRevoked:      "it was logged out, or made before all tokens of its user were revoked",
 }
 
@@ -129,6 +133,9 @@ type description struct {
 // describe reads a token without checking anything. Of long texts it takes the
 // beginning.
 func describe(token string) (d description) {
+	if prefix, ok := parseKey(token); ok {
+		return description{keyID: prefix, typ: byAPIKey}
+	}
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 || len(token) > maxTokenBytes {
 		return d

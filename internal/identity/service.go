@@ -118,6 +118,7 @@ type Service struct {
 	once       *once
 	attempts   *attempts
 	refusals   *refusals
+	uses       keyUses
 	erasing    sync.Mutex  // held by the one EraseUser that runs
 	pending    chan event  // to be recorded; see maxPending
 	configured atomic.Bool // root has a password; never false again
@@ -159,6 +160,7 @@ func New(db *store.DB, o Options) (*Service, error) {
 	run(s.recordPending)
 	run(s.recordAttempts)
 	run(s.eraseRest)
+	run(s.recordUses)
 	if s.keys.dir != "" {
 		run(s.watchKeys)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// System are the tables of the server's own about sessions and what happened to
-// identities.
+// System are the tables of the server's own about sessions, API keys, what
+// happened to identities, and the user who asks.
 func (s *Service) System() []*catalog.Table {
 	col := catalog.Col
 	// As session.refreshUntil has it.
@@ -32,5 +32,17 @@ func (s *Service) System() []*catalog.Table {
 			col("method", wire.Text, false), col("session_id", wire.Text, false),
 		}, `SELECT CAST(id AS TEXT) AS audit_id, at AS timestamp, coalesce(actor, '') AS actor_user_id, action, target, details,
 			client_addr AS ip_address, subject AS subject_user_id, outcome, method, session AS session_id FROM audit`, nil),
+		catalog.NewSystem(catalog.SystemNamespace, "api_keys", []catalog.Column{
+			col("user_id", wire.Text, true), col("name", wire.Text, true), col("prefix", wire.Text, true), col("read_only", wire.Boolean, true),
+			col("namespaces", wire.JSON, false), col("topics", wire.JSON, false), col("state", wire.Text, true), col("created_by", wire.Text, true),
+			col("created_at", wire.Timestamp, true), col("expires_at", wire.Timestamp, false), col("last_used_at", wire.Timestamp, false),
+		}, `SELECT k.user_id, k.name, '`+keyMark+`' || k.prefix AS prefix, k.read_only, k.namespaces, k.topics,
+			CASE WHEN k.expires_at <= CAST(unixepoch('subsec') * 1000000 AS INTEGER) THEN 'expired'
+				WHEN u.disabled THEN 'user disabled' ELSE 'good' END AS state,
+			k.created_by, k.created_at, k.expires_at, k.last_used_at FROM api_keys k JOIN users u ON u.user_id = k.user_id`, nil).OfUsers("user_id", true),
+		catalog.NewSystem(catalog.SystemNamespace, "me", []catalog.Column{
+			col("id", wire.Text, true), col("name", wire.Text, false), col("email", wire.Text, false), col("email_verified", wire.Boolean, true),
+			col("role", wire.Text, true), col("created_at", wire.Timestamp, true),
+		}, `SELECT user_id AS id, name, email, email_verified, role, created_at FROM users WHERE deleted_at IS NULL`, nil).OfUsers("id", false),
 	}
 }

@@ -17,6 +17,7 @@ type ticket struct {
 	SessionID string   `json:"i,omitempty"`
 	KeyID     string   `json:"k,omitempty"` // of the key that signed the session's token
 	Token     []byte   `json:"t,omitempty"` // without a session: the SHA-256 of the token
+	APIKey    string   `json:"p,omitempty"` // the prefix of the API key, which has neither
 	IssuedAt  *float64 `json:"a,omitempty"` // of the token, which may be void since a later moment
 	ExpiresAt int64    `json:"e"`           // seconds since 1970, as IssuedAt
 }
@@ -26,17 +27,20 @@ type ticket struct {
 // that it gives back is the earlier of the two ends.
 func (s *Service) Ticket(p *Principal, resource string, until time.Time) (string, time.Time, error) {
 	t := ticket{UserID: p.UserID, Issuer: p.Issuer, SessionID: p.SessionID, IssuedAt: p.issued}
-	if p.SessionID != "" {
+	switch {
+	case p.Scope != nil:
+		t.APIKey = p.Scope.Prefix
+	case p.SessionID != "":
 		t.KeyID = strings.TrimPrefix(p.anchors[1].key, signingKeyKey(""))
-	} else {
+	default:
 		sum, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(p.anchors[0].key, tokenPrefix))
 		if err != nil {
 			return "", time.Time{}, err
 		}
 		t.Token = sum
-		if !p.ExpiresAt.IsZero() && p.ExpiresAt.Before(until) {
-			until = p.ExpiresAt
-		}
+	}
+	if p.SessionID == "" && !p.ExpiresAt.IsZero() && p.ExpiresAt.Before(until) {
+		until = p.ExpiresAt
 	}
 	t.ExpiresAt = until.Unix()
 	b, err := json.Marshal(t)
@@ -71,6 +75,12 @@ func (s *Service) Redeem(ctx context.Context, presented, resource string) (*Prin
 	}
 	expires := float64(t.ExpiresAt)
 	c := &received{Issuer: t.Issuer, IssuedAt: t.IssuedAt, ExpiresAt: &expires, SessionID: t.SessionID, keyID: t.KeyID}
+	if t.APIKey != "" {
+		if err := c.check(s.options.Now()); err != nil {
+			return nil, err
+		}
+		return s.redeemKey(ctx, &t)
+	}
 	if t.SessionID == "" && copy(c.sum[:], t.Token) != len(c.sum) {
 		return nil, errInvalid()
 	}
@@ -85,4 +95,13 @@ func (s *Service) Redeem(ctx context.Context, presented, resource string) (*Prin
 		return nil, errInvalid()
 	}
 	return p, nil
+}
+
+// redeemKey is Redeem for a ticket of an API key.
+func (s *Service) redeemKey(ctx context.Context, t *ticket) (*Principal, error) {
+	p, err := s.keyPrincipal(ctx, t.APIKey, nil)
+	if err == nil && p.UserID != t.UserID {
+		err = errInvalid()
+	}
+	return p, err
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/store"
 )
 
-// Verify returns who an access token belongs to. It fails with
+// Verify returns who an access token or an API key belongs to. It fails with
 // MISSING_AUTHORIZATION, TOKEN_EXPIRED, INVALID_CREDENTIALS or SETUP_REQUIRED.
 // A token that was verified before costs a hash and a look-up.
 func (s *Service) Verify(ctx context.Context, accessToken string) (*Principal, error) {
@@ -19,14 +19,20 @@ func (s *Service) Verify(ctx context.Context, accessToken string) (*Principal, e
 	id := tokenSum(accessToken)
 	if p, ok := s.cache.GetIfPresent(id); ok {
 		if s.Valid(p) {
+			s.keyUsed(p)
 			return p, nil
 		}
 		s.cache.Invalidate(id)
 	}
-	p, err := s.verify(ctx, accessToken)
+	verify := s.verify
+	if isAPIKey(accessToken) {
+		verify = s.verifyKey
+	}
+	p, err := verify(ctx, accessToken)
 	if err != nil {
 		return nil, s.refused(accessToken, err)
 	}
+	s.keyUsed(p)
 	s.cache.Set(id, p)
 	return p, nil
 }

@@ -1,5 +1,6 @@
-// Package right is the role matrix: which role may do what. It knows roles and
-// tables, not who is asking or how a statement names a table.
+// Package right is the role matrix: which role may do what, and what an API key
+// leaves of that (scope.go). It knows roles and tables, not who is asking or how a
+// statement names a table.
 //
 // One flow: whoever binds a statement asks Check for its sort, and Use for each
 // table that it reads or writes.
@@ -119,10 +120,10 @@ func ofRows(t *catalog.Table, write bool) Right {
 	switch {
 	case t.Kind == catalog.System && write:
 		return writeSystem
+	case ofUsers(t), t.Kind.Private():
+		return ownRows
 	case t.Kind == catalog.System:
 		return readSystem
-	case t.Kind.Private():
-		return ownRows
 	case t.Access == "dba":
 		return useDBA
 	case write:
@@ -131,6 +132,12 @@ func ofRows(t *catalog.Table, write bool) Right {
 		return readPublic
 	}
 	return readShared
+}
+
+// ofUsers reports whether a system table shows each user their own rows.
+func ofUsers(t *catalog.Table) bool {
+	column, _ := t.RowsOf()
+	return column != ""
 }
 
 // Define checks the right to change or drop a table that the role alone gives.

@@ -134,7 +134,7 @@ func (s *Server) redeemCode(w http.ResponseWriter, r *http.Request) {
 	var who *identity.Principal
 	if len(r.Header["Authorization"]) > 0 {
 		var err error
-		if who, err = s.principal(r); err != nil {
+		if who, err = s.person(r); err != nil {
 			s.writeAuthFailure(w, err)
 			return
 		}
@@ -164,7 +164,7 @@ func (s *Server) anonymous(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
-	who, err := s.principal(r)
+	who, err := s.person(r)
 	if err != nil {
 		s.writeAuthFailure(w, err)
 		return
@@ -188,7 +188,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 
 // changeMe answers PATCH /v1/api/auth/me.
 func (s *Server) changeMe(w http.ResponseWriter, r *http.Request) {
-	who, err := s.principal(r)
+	who, err := s.person(r)
 	if err != nil {
 		s.writeAuthFailure(w, err)
 		return
@@ -221,7 +221,7 @@ func (s *Server) changeMe(w http.ResponseWriter, r *http.Request) {
 
 // deleteMe answers DELETE /v1/api/auth/me.
 func (s *Server) deleteMe(w http.ResponseWriter, r *http.Request) {
-	who, err := s.principal(r)
+	who, err := s.person(r)
 	if err != nil {
 		s.writeAuthFailure(w, err)
 		return
@@ -264,7 +264,7 @@ func describeInvite(in *account.Invite, secret string) inviteInfo {
 }
 
 func (s *Server) createInvite(w http.ResponseWriter, r *http.Request) {
-	who, err := s.principal(r)
+	who, err := s.person(r)
 	if err != nil {
 		s.writeAuthFailure(w, err)
 		return
@@ -283,7 +283,7 @@ func (s *Server) createInvite(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) listInvites(w http.ResponseWriter, r *http.Request) {
-	who, err := s.principal(r)
+	who, err := s.person(r)
 	var list []account.Invite
 	if err == nil {
 		list, err = s.accounts.Invites(r.Context(), who)
@@ -302,7 +302,7 @@ func (s *Server) listInvites(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) revokeInvite(w http.ResponseWriter, r *http.Request) {
-	who, err := s.principal(r)
+	who, err := s.person(r)
 	revoked := false
 	if err == nil {
 		revoked, err = s.accounts.RevokeInvite(r.Context(), who, r.PathValue("id"), s.clientAddr(r))

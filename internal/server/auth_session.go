@@ -12,7 +12,7 @@ import (
 
 // listSessions answers GET /v1/api/auth/sessions.
 func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) {
-	who, err := s.principal(r)
+	who, err := s.person(r)
 	var list []identity.Session
 	if err == nil {
 		list, err = s.users.Sessions(r.Context(), who)
@@ -36,7 +36,7 @@ func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) {
 // sessions but the one that asks, and DELETE /v1/api/auth/sessions/{id}, which
 // ends one: of one's own, or for an administrator of anybody.
 func (s *Server) endSessions(w http.ResponseWriter, r *http.Request) {
-	who, err := s.principal(r)
+	who, err := s.person(r)
 	if err != nil {
 		s.writeAuthFailure(w, err)
 		return
@@ -65,7 +65,7 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request) {
 	if !s.mayTry(w, r, s.logins) || !s.mayCarrySecrets(w, r) {
 		return
 	}
-	who, err := s.principal(r)
+	who, err := s.person(r)
 	if err != nil {
 		s.writeAuthFailure(w, err)
 		return

@@ -35,6 +35,16 @@ func (s *Server) principal(r *http.Request) (*identity.Principal, error) {
 	return s.users.Verify(r.Context(), token)
 }
 
+// person is principal for requests about accounts, sessions and passwords. An API
+// key is refused, so that whoever finds one cannot make more of it.
+func (s *Server) person(r *http.Request) (*identity.Principal, error) {
+	who, err := s.principal(r)
+	if err == nil && who.Scope != nil {
+		err = wire.NewError(wire.CodePermissionDenied, "an API key cannot do this: sign in")
+	}
+	return who, err
+}
+
 // writeBearerError answers a bearer failure as protocol 1.0.9 says. The code
 // tells what to do, the message nothing.
 func (s *Server) writeBearerError(w http.ResponseWriter, err error) {

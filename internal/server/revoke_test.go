@@ -45,6 +45,9 @@ func TestRevocationReachesTheLastRow(t *testing.T) {
 	minted := func(name string) func() (string, string) {
 		return func() (string, string) { return user(name), mint(t, name) }
 	}
+	keyed := func(name string) func() (string, string) {
+		return func() (string, string) { return user(name), makeKey(t, s, admin, "CREATE API KEY ci FOR USER "+name) }
+	}
 	cases := []struct {
 		name  string
 		begin func() (user, token string)
@@ -56,6 +59,8 @@ func TestRevocationReachesTheLastRow(t *testing.T) {
 		{"password, dropped", password("dan"), drop},
 		{"minted by an app, logout", minted("eli"), logout},
 		{"minted by an app, disabled", minted("fay"), disable},
+		{"API key, dropped", keyed("gus"), func(user, _ string) { run(t, s, admin, "DROP API KEY ci FOR USER "+user) }},
+		{"API key, disabled", keyed("hal"), disable},
 		{"of an issuer, logout", func() (string, string) { return "test:id2", foreign }, logout},
 		{"of an issuer, disabled", func() (string, string) {
 			return "test:id1", provider.SignIn(t, servertest.ProviderUser).AccessToken

@@ -38,8 +38,8 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 		k.refuse(authCode(err), "Invalid credentials")
 		return
 	}
-	if before != nil && (before.UserID != who.UserID || before.Issuer != who.Issuer) {
-		k.refuse(wire.CodeIdentityChanged, "the token belongs to another user; open a new socket for them")
+	if before != nil && !before.Same(who) {
+		k.refuse(wire.CodeIdentityChanged, "the token belongs to another user or API key; open a new socket for it")
 		return
 	}
 	if !k.isKnown(who.UserID) {
