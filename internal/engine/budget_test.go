@@ -119,11 +119,11 @@ func TestLiveQueryThatTakesTooManySteps(t *testing.T) {
 	}
 	do(t, e, alice, "INSERT INTO app.t VALUES (1, 1)")
 	changes, _, err := db.Changes(t.Context(), 0, math.MaxInt32)
-	i := slices.IndexFunc(changes, func(c *store.Change) bool { return c.Table == w.Table.ID })
+	i := slices.IndexFunc(changes, func(c *store.Change) bool { return c.Table == w.Sources()[0].Table.ID })
 	if err != nil || i < 0 {
 		t.Fatal("no change", err)
 	}
-	_, _, err = w.Event(changes[i])
+	_, err = w.Apply(changes[i])
 	var coded *wire.Error
 	if !errors.As(err, &coded) || coded.Code != wire.CodeStatementTimeout || !strings.Contains(coded.Message, "steps") {
 		t.Errorf("got %v", err)

@@ -13,6 +13,8 @@ import (
 // of one account take turns, so that a user with many slow queries keeps one
 // processor busy and no more, and delays nobody else.
 type account struct {
+	user string
+
 	subs    int          // of the user; the hub's mu guards it
 	waiting atomic.Int32 // evaluations and pages that have their turn or wait for it
 

@@ -11,14 +11,14 @@ import (
 
 func (s *Subscription) ack(control wire.BatchControl, reset bool) *Frame {
 	return newFrame(&wire.ServerFrame{
-		Type: "subscription_ack", SubscriptionID: s.ID, BatchControl: control, Schema: s.watch.Fields, Reset: reset,
+		Type: "subscription_ack", SubscriptionID: s.ID, BatchControl: control, Schema: s.query.Fields(), Reset: reset,
 	})
 }
 
 func (s *Subscription) batch(rows [][]wire.Value, control wire.BatchControl) *Frame {
 	return newFrame(&wire.ServerFrame{
 		Type: "initial_data_batch", SubscriptionID: s.ID, BatchControl: control,
-		Schema: s.watch.Fields, Rows: named(s.watch.Fields, rows...),
+		Schema: s.query.Fields(), Rows: named(s.query.Fields(), rows...),
 	})
 }
 
@@ -44,21 +44,21 @@ func named(fields []wire.Field, rows ...[]wire.Value) []wire.Row {
 // changeTail encodes what follows the id in a change frame. An insert carries
 // the new row; an update the new row and, of the old one, its key, its _seq and
 // what changed; a delete the old row with the _seq of its end and _deleted true.
-func changeTail(w *watch.Watch, ev watch.Event) []byte {
+func changeTail(fields []wire.Field, ev watch.Event) []byte {
 	b := append([]byte(`,"change_type":"`), ev.Op.String()...)
 	b = append(b, '"')
-	schema := w.Fields
+	schema := fields
 	switch ev.Op {
 	case store.OpDelete:
-		row := named(w.Fields, ev.Row)[0]
+		row := named(fields, ev.Row)[0]
 		schema, row = deleted(schema, row)
 		b = append(b, `,"old_values":`...)
 		b = wire.AppendRows(b, schema, []wire.Row{row})
 	default:
 		b = append(b, `,"rows":`...)
-		b = wire.AppendRows(b, schema, named(w.Fields, ev.Row))
+		b = wire.AppendRows(b, schema, named(fields, ev.Row))
 		if ev.Op == store.OpUpdate {
-			schema, row := replaced(w, ev)
+			schema, row := replaced(fields, ev)
 			b = append(b, `,"old_values":`...)
 			b = wire.AppendRows(b, schema, []wire.Row{row})
 		}
@@ -82,10 +82,10 @@ func deleted(schema []wire.Field, row wire.Row) ([]wire.Field, wire.Row) {
 }
 
 // replaced is the old row of an update, without what stayed the same.
-func replaced(w *watch.Watch, ev watch.Event) ([]wire.Field, wire.Row) {
+func replaced(fields []wire.Field, ev watch.Event) ([]wire.Field, wire.Row) {
 	var schema []wire.Field
 	var row wire.Row
-	for i, f := range w.Fields {
+	for i, f := range fields {
 		same := ev.Old[i] == ev.Row[i]
 		key := f.Flags&wire.FlagPrimaryKey != 0 || f.Name == catalog.SeqColumn
 		if same && !key || f.Name == catalog.DeletedColumn {

@@ -1,10 +1,12 @@
 package live
 
 import (
+	"math"
 	"slices"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/internal/watch"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -17,7 +19,7 @@ type scope struct {
 // feed is who watches a scope. The hub's mu guards it.
 type feed struct {
 	table  *catalog.Table // as all its live queries are bound to
-	groups map[string]*group
+	groups map[*group]watch.Source
 
 	// A live query with column = value in its filter is looked up by the value,
 	// so that those which cannot match cost nothing. The others are in any.
@@ -25,71 +27,58 @@ type feed struct {
 	any   []*group
 }
 
-// join adds a subscription.
-func (f *feed) join(sub *Subscription) {
-	g := f.groups[sub.watch.Key]
-	if g == nil {
-		g = &group{watch: sub.watch, payers: make(map[*account]int, 1), bunches: make(map[string]*bunch, 1)}
-		f.groups[g.watch.Key] = g
-		f.index(g)
-	}
-	g.payers[sub.account]++
-	b := g.bunches[sub.ID]
-	if b == nil {
-		b = &bunch{head: sub.changeHead()}
-		g.bunches[sub.ID] = b
-	}
-	// What is the same for all is kept once.
-	sub.watch, sub.feed, sub.group, sub.bunch, sub.slot = g.watch, f, g, b, len(b.subs)
-	b.subs = append(b.subs, sub)
-}
+// scopeOf is the scope of a source.
+func scopeOf(of watch.Source) scope { return scope{of.Table.ID, of.User} }
 
-// index makes a group findable for changes.
-func (f *feed) index(g *group) {
-	if g.watch.Column < 0 {
+// enter makes a group findable for the changes of a source.
+func (h *Hub) enter(g *group, of watch.Source) {
+	f := h.feeds[scopeOf(of)]
+	if f != nil && f.table != of.Table {
+		h.restart(f.all(), math.MaxInt64) // those who are there are bound to the table as it was
+		f = nil
+	}
+	if f == nil {
+		f = &feed{table: of.Table, groups: make(map[*group]watch.Source, 1), equal: make(map[int]map[wire.Value][]*group)}
+		h.feeds[scopeOf(of)] = f
+	}
+	f.groups[g] = of
+	if of.Column < 0 {
 		f.any = append(f.any, g)
 		return
 	}
-	values := f.equal[g.watch.Column]
+	values := f.equal[of.Column]
 	if values == nil {
 		values = make(map[wire.Value][]*group)
-		f.equal[g.watch.Column] = values
+		f.equal[of.Column] = values
 	}
-	values[g.watch.Value] = append(values[g.watch.Value], g)
+	values[of.Value] = append(values[of.Value], g)
 }
 
-// leave takes a subscription out; what is empty then goes too.
-func (f *feed) leave(sub *Subscription) {
-	g, b := sub.group, sub.bunch
-	last := len(b.subs) - 1
-	b.subs[sub.slot] = b.subs[last]
-	b.subs[sub.slot].slot = sub.slot
-	b.subs[last] = nil
-	b.subs = b.subs[:last]
-	if g.payers[sub.account]--; g.payers[sub.account] == 0 {
-		delete(g.payers, sub.account)
-	}
-	sub.feed, sub.group, sub.bunch = nil, nil, nil
-	if last > 0 {
+// exit is the end of enter. A feed that is empty then goes too.
+func (h *Hub) exit(g *group, of watch.Source) {
+	f := h.feeds[scopeOf(of)]
+	if f == nil {
 		return
 	}
-	delete(g.bunches, sub.ID)
-	if len(g.bunches) > 0 {
+	if _, ok := f.groups[g]; !ok {
 		return
 	}
-	delete(f.groups, g.watch.Key)
-	if g.watch.Column < 0 {
+	delete(f.groups, g)
+	if len(f.groups) == 0 {
+		delete(h.feeds, scopeOf(of))
+	}
+	if of.Column < 0 {
 		f.any = without(f.any, g)
 		return
 	}
-	values := f.equal[g.watch.Column]
-	if left := without(values[g.watch.Value], g); len(left) > 0 {
-		values[g.watch.Value] = left
+	values := f.equal[of.Column]
+	if left := without(values[of.Value], g); len(left) > 0 {
+		values[of.Value] = left
 		return
 	}
-	delete(values, g.watch.Value)
+	delete(values, of.Value)
 	if len(values) == 0 {
-		delete(f.equal, g.watch.Column)
+		delete(f.equal, of.Column)
 	}
 }
 
@@ -131,7 +120,7 @@ func (f *feed) concerned(c *store.Change, fn func(*group)) {
 // all returns the subscriptions of a feed.
 func (f *feed) all() []*Subscription {
 	var out []*Subscription
-	for _, g := range f.groups {
+	for g := range f.groups {
 		out = append(out, g.all()...)
 	}
 	return out

@@ -16,7 +16,7 @@ import (
 // encoded once. A worker of its own does that, outside the hub's lock; it runs
 // only while changes wait. The hub's mu guards what a group holds.
 type group struct {
-	watch   *watch.Watch
+	query   watch.Query
 	payers  map[*account]int  // its users, and how many of its subscriptions each has
 	bunches map[string]*bunch // by id
 
@@ -39,6 +39,37 @@ type bunch struct {
 // pendingBytes is how much may wait for the worker of a group. What is beyond it
 // is read from disk.
 const pendingBytes = 1 << 20
+
+// join adds a subscription to its group.
+func (g *group) join(sub *Subscription) {
+	g.payers[sub.account]++
+	b := g.bunches[sub.ID]
+	if b == nil {
+		b = &bunch{head: sub.changeHead()}
+		g.bunches[sub.ID] = b
+	}
+	// What is the same for all is kept once.
+	sub.query, sub.group, sub.bunch, sub.slot = g.query, g, b, len(b.subs)
+	b.subs = append(b.subs, sub)
+}
+
+// leave takes a subscription out, and reports whether the group is empty then.
+func (g *group) leave(sub *Subscription) (empty bool) {
+	b := sub.bunch
+	last := len(b.subs) - 1
+	b.subs[sub.slot] = b.subs[last]
+	b.subs[sub.slot].slot = sub.slot
+	b.subs[last] = nil
+	b.subs = b.subs[:last]
+	if g.payers[sub.account]--; g.payers[sub.account] == 0 {
+		delete(g.payers, sub.account)
+	}
+	sub.group, sub.bunch = nil, nil
+	if last == 0 {
+		delete(g.bunches, sub.ID)
+	}
+	return len(g.bunches) == 0
+}
 
 // add lets a change wait for the worker, and sees to one. The caller holds mu.
 func (h *Hub) add(ctx context.Context, g *group, c *store.Change) {
@@ -89,7 +120,7 @@ func (h *Hub) deliverPage(ctx context.Context, g *group, upTo store.Seq, bunches
 	defer a.waiting.Add(-1)
 	a.page.Lock()
 	defer a.page.Unlock()
-	changes, err := h.readBehind(ctx, g, upTo)
+	changes, err := h.readBehind(ctx, a, g, upTo)
 	if err != nil && ctx.Err() == nil {
 		h.end(g, nil, math.MaxInt64, asError(err))
 	}
@@ -145,12 +176,12 @@ func (h *Hub) take(g *group) (changes []*store.Change, upTo store.Seq) {
 
 // readBehind reads the next changes of a group that is behind from disk. When
 // they are not there any more its subscriptions start again.
-func (h *Hub) readBehind(ctx context.Context, g *group, upTo store.Seq) ([]*store.Change, error) {
-	changes, reached, err := g.watch.Log(ctx, g.behind, upTo, catchUpChunk)
+func (h *Hub) readBehind(ctx context.Context, payer *account, g *group, upTo store.Seq) ([]*store.Change, error) {
+	changes, reached, err := h.log.Log(ctx, payer.user, g.query.Sources(), g.behind, upTo, catchUpChunk)
 	if err != nil {
 		return nil, err
 	}
-	floor, err := g.watch.Floor(ctx) // asked afterwards: what was there then was read
+	floor, err := h.log.Floor(ctx, payer.user) // asked afterwards: what was there then was read
 	if err != nil {
 		return nil, err
 	}
@@ -167,26 +198,32 @@ func (h *Hub) readBehind(ctx context.Context, g *group, upTo store.Seq) ([]*stor
 // deliver evaluates and encodes a change for a group, and queues it for each of
 // its subscriptions. bunches is room for a list, which it returns.
 func (h *Hub) deliver(ctx context.Context, g *group, c *store.Change, bunches []*bunch) []*bunch {
-	if c.Version != g.watch.Table.Version {
+	if watch.Altered(g.query.Sources(), c) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.restart(g.all(), c.Seq)
 		return bunches
 	}
-	tail := h.encodeFor(ctx, g, c)
-	if tail == nil {
+	tails := h.encodeFor(ctx, g, c)
+	if len(tails) == 0 {
 		return bunches
+	}
+	size := 0
+	for _, tail := range tails {
+		size += len(tail)
 	}
 	bunches = h.bunchesOf(g, bunches)
 	for left := bunches; len(left) > 0; {
-		n, size := 0, 0
-		for n < len(left) && (n == 0 || size+len(tail) < frameBytes) {
-			size += len(tail) + len(left[n].head)
+		n, made := 0, 0
+		for n < len(left) && (n == 0 || made+size < frameBytes) {
+			made += size + len(tails)*len(left[n].head)
 			n++
 		}
-		frames := make([]*Frame, n)
-		for i, b := range left[:n] {
-			frames[i] = &Frame{JSON: slices.Concat(b.head, tail), Made: time.Now()}
+		frames := make([]*Frame, 0, n*len(tails))
+		for _, b := range left[:n] {
+			for _, tail := range tails {
+				frames = append(frames, &Frame{JSON: slices.Concat(b.head, tail), Made: time.Now()})
+			}
 		}
 		h.push(c, left[:n], frames)
 		left = left[n:]
@@ -199,9 +236,9 @@ const frameBytes = 256 << 10
 
 // encodeFor encodes a change for a group, at the cost of one of its users.
 // Subscriptions of those who cannot pay end; all do when the evaluation fails.
-func (h *Hub) encodeFor(ctx context.Context, g *group, c *store.Change) []byte {
+func (h *Hub) encodeFor(ctx context.Context, g *group, c *store.Change) [][]byte {
 	for a := h.payer(g); a != nil; a = h.payer(g) {
-		tail, unpaid, failed := h.encode(ctx, a, g.watch, c)
+		tails, unpaid, failed := h.encode(ctx, a, g.query, c)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -211,23 +248,25 @@ func (h *Hub) encodeFor(ctx context.Context, g *group, c *store.Change) []byte {
 		case unpaid != nil:
 			h.end(g, a, math.MaxInt64, asError(unpaid))
 		default:
-			return tail
+			return tails
 		}
 	}
 	return nil
 }
 
-// encode computes what a change frame says behind the id; nil when the change
-// means nothing to the live query.
-func (h *Hub) encode(ctx context.Context, a *account, w *watch.Watch, c *store.Change) (tail []byte, unpaid, failed error) {
+// encode computes what the change frames of a change say behind the id; none when
+// it means nothing to the live query.
+func (h *Hub) encode(ctx context.Context, a *account, q watch.Query, c *store.Change) (tails [][]byte, unpaid, failed error) {
 	unpaid = a.evaluate(ctx, &h.options, func() {
-		var ev watch.Event
-		var ok bool
-		if ev, ok, failed = w.Event(c); ok && failed == nil {
-			tail = changeTail(w, ev)
+		var events []watch.Event
+		if events, failed = q.Apply(c); failed != nil {
+			return
+		}
+		for _, ev := range events {
+			tails = append(tails, changeTail(q.Fields(), ev))
 		}
 	})
-	return tail, unpaid, failed
+	return tails, unpaid, failed
 }
 
 func (h *Hub) bunchesOf(g *group, room []*bunch) []*bunch {
@@ -236,7 +275,7 @@ func (h *Hub) bunchesOf(g *group, room []*bunch) []*bunch {
 	return slices.AppendSeq(room, maps.Values(g.bunches))
 }
 
-// push queues the frames of a change, one for each bunch. Subscriptions that
+// push queues the frames of a change, as many for each bunch. Subscriptions that
 // have joined since it was routed know the change already.
 func (h *Hub) push(c *store.Change, bunches []*bunch, frames []*Frame) {
 	h.mu.Lock()
@@ -247,14 +286,14 @@ func (h *Hub) push(c *store.Change, bunches []*bunch, frames []*Frame) {
 			if c.Seq <= sub.position || sub.unknown(c) {
 				continue
 			}
-			room, failed := sub.push(frames[i])
-			if !room {
+			own := frames[i*len(frames)/len(bunches) : (i+1)*len(frames)/len(bunches)]
+			if room, failed := sub.push(own); !room {
 				sub.failed = failed
 				slow = append(slow, sub)
 				continue
 			}
 			sub.position = c.Seq
-			sub.changes.Add(1)
+			sub.changes.Add(int64(len(own)))
 		}
 	}
 	for _, sub := range slow {

@@ -54,8 +54,15 @@ type Waiting struct {
 	Oldest   time.Time // when the first of them was queued; zero when nothing waits
 }
 
+// Binder binds the live queries that clients send.
+type Binder interface {
+	Bind(ctx context.Context, who *identity.Principal, namespace, sql string, params []wire.Value) (watch.Query, error)
+}
+
 // Options limit subscriptions. The zero value works.
 type Options struct {
+	Binder Binder // default: package watch
+
 	MaxPerUser  int // default 1,000
 	DefaultRows int // rows of a snapshot batch when the client names none; default 1,000
 	MaxRows     int // rows of a batch at most; default 10,000
@@ -70,7 +77,7 @@ type Options struct {
 type Hub struct {
 	db      *store.DB
 	engine  *engine.Engine
-	watches *watch.Service
+	log     *watch.Service // reads the change log
 	options Options
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
@@ -78,6 +85,7 @@ type Hub struct {
 	mu      sync.Mutex
 	pos     store.Seq               // mu guards it and the rest; every change up to pos was routed, if there are subs
 	feeds   map[scope]*feed         // who watches what
+	groups  map[string]*group       // by the keys of their queries
 	subs    map[int64]*Subscription // all there are, by Number
 	users   map[string]*account     // of those who have subscriptions, or had and still owe time
 	resting []string                // users without a subscription
@@ -104,10 +112,14 @@ func New(db *store.DB, e *engine.Engine, o Options) *Hub {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	log := watch.New(db, e, watch.Options{MaxReplaced: o.MaxReplaced})
+	if o.Binder == nil {
+		o.Binder = log
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hub{
-		db: db, engine: e, watches: watch.New(db, e, watch.Options{MaxReplaced: o.MaxReplaced}), options: o, cancel: cancel, wake: make(chan struct{}, 1),
-		feeds: make(map[scope]*feed), subs: make(map[int64]*Subscription), users: make(map[string]*account),
+		db: db, engine: e, log: log, options: o, cancel: cancel, wake: make(chan struct{}, 1),
+		feeds: make(map[scope]*feed), groups: make(map[string]*group), subs: make(map[int64]*Subscription), users: make(map[string]*account),
 	}
 	h.done.Go(func() { h.tail(ctx) })
 	return h
@@ -241,9 +253,11 @@ func (h *Hub) restart(subs []*Subscription, upTo store.Seq) {
 func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	table := sub.watch.Table
-	if h.db.Catalog().TableByID(table.ID) != table {
-		return 0, errReset
+	sources := sub.query.Sources()
+	for _, of := range sources {
+		if h.db.Catalog().TableByID(of.Table.ID) != of.Table {
+			return 0, errReset
+		}
 	}
 	if h.pos > pos {
 		return h.pos, nil
@@ -251,18 +265,16 @@ func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err erro
 	if sub.left.Load() {
 		return 0, nil
 	}
-	key := scope{table.ID, sub.watch.Scope}
-	f := h.feeds[key]
-	if f != nil && f.table != table {
-		h.restart(f.all(), math.MaxInt64) // those who are there are bound to the table as it was
-		f = nil
-	}
-	if f == nil {
-		f = &feed{table: table, groups: make(map[string]*group), equal: make(map[int]map[wire.Value][]*group)}
-		h.feeds[key] = f
+	g := h.groups[sub.query.Key()]
+	if g == nil {
+		g = &group{query: sub.query, payers: make(map[*account]int, 1), bunches: make(map[string]*bunch, 1)}
+		h.groups[sub.query.Key()] = g
+		for _, of := range sources {
+			h.enter(g, of)
+		}
 	}
 	sub.position = pos
-	f.join(sub)
+	g.join(sub)
 	return 0, nil
 }
 
@@ -278,16 +290,15 @@ func (h *Hub) leave(sub *Subscription) {
 	h.part(sub)
 }
 
-// part takes a subscription out of its feed. The caller holds mu.
+// part takes a subscription out of its group. The caller holds mu.
 func (h *Hub) part(sub *Subscription) {
-	f := sub.feed
-	if f == nil {
+	g := sub.group
+	if g == nil || !g.leave(sub) {
 		return
 	}
-	key := scope{f.table.ID, sub.watch.Scope}
-	f.leave(sub)
-	if len(f.groups) == 0 && h.feeds[key] == f {
-		delete(h.feeds, key)
+	delete(h.groups, g.query.Key())
+	for _, of := range g.query.Sources() {
+		h.exit(g, of)
 	}
 }
 
@@ -309,15 +320,15 @@ func (h *Hub) forget() {
 	})
 }
 
-// enter counts a new subscription of a user against the limit; before the first
+// admit counts a new subscription of a user against the limit; before the first
 // of all it wakes the tail. The caller holds mu.
-func (h *Hub) enter(who *identity.Principal) (*account, error) {
+func (h *Hub) admit(who *identity.Principal) (*account, error) {
 	if h.closed {
 		return nil, wire.NewError(wire.CodeSubscriptionFailed, "the server is shutting down")
 	}
 	a := h.users[who.UserID]
 	if a == nil {
-		a = new(account)
+		a = &account{user: who.UserID}
 		h.users[who.UserID] = a
 	}
 	if a.subs >= h.options.MaxPerUser {

@@ -26,6 +26,7 @@ type hub struct {
 	*live.Hub
 	t      *testing.T
 	engine *engine.Engine
+	db     *store.DB
 	log    *strings.Builder // what is logged; read it when the hub is closed
 }
 
@@ -45,7 +46,7 @@ func startHub(t *testing.T, o live.Options) *hub {
 	}
 	log := new(strings.Builder)
 	e := engine.New(db, users, engine.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
-	h := &hub{live.New(db, e, o), t, e, log}
+	h := &hub{live.New(db, e, o), t, e, db, log}
 	t.Cleanup(func() {
 		h.Close()
 		users.Close()

@@ -29,7 +29,7 @@ type Subscription struct {
 	sql       string
 	params    []wire.Value
 	option    *wire.SubscribeOptions // nil: no snapshot
-	watch     *watch.Watch           // of its goroutine, and of its group once it has joined
+	query     watch.Query            // of its goroutine, and of its group once it has joined
 	outlet    Outlet
 	since     time.Time
 	account   *account
@@ -44,8 +44,7 @@ type Subscription struct {
 	position store.Seq          // everything up to here was queued
 	ended    store.Seq          // rows of lower versions had ended when its snapshot was taken
 	failed   *wire.Error        // why it is about to be ended
-	feed     *feed              // where it is, with slot as its place in bunch; nil before it joins
-	group    *group
+	group    *group             // where it is, with slot as its place in bunch; nil before it joins
 	bunch    *bunch
 	slot     int
 }
@@ -60,17 +59,18 @@ func (h *Hub) Subscribe(ctx context.Context, who *identity.Principal, req *wire.
 	if err := h.checkOptions(req.Options); err != nil {
 		return nil, err
 	}
-	query, err := h.watches.Bind(ctx, who, req.Namespace, req.SQL, req.Params)
+	query, err := h.options.Binder.Bind(ctx, who, req.Namespace, req.SQL, req.Params)
 	if err != nil {
 		return nil, subscribeError(err)
 	}
+	first := query.Sources()[0].Table
 	sub := &Subscription{
 		ID: req.ID, Number: h.db.NextID(), hub: h, who: who, namespace: req.Namespace, sql: req.SQL, params: req.Params, option: req.Options,
-		watch: query, outlet: outlet, since: h.db.Now(), table: [2]string{query.Table.Namespace, query.Table.Name},
+		query: query, outlet: outlet, since: h.db.Now(), table: [2]string{first.Namespace, first.Name},
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if sub.account, err = h.enter(who); err != nil {
+	if sub.account, err = h.admit(who); err != nil {
 		return nil, err
 	}
 	h.subs[sub.Number] = sub
@@ -191,11 +191,11 @@ func (s *Subscription) start(ctx context.Context, reset bool) error {
 
 // again binds the query to the table as it is now and sends all rows.
 func (s *Subscription) again(ctx context.Context) error {
-	query, err := s.hub.watches.Bind(ctx, s.who, s.namespace, s.sql, s.params)
+	query, err := s.hub.options.Binder.Bind(ctx, s.who, s.namespace, s.sql, s.params)
 	if err != nil {
 		return subscribeError(err)
 	}
-	s.watch = query
+	s.query = query
 	pos, err := s.snapshot(ctx, true)
 	if err != nil {
 		return err
@@ -205,7 +205,7 @@ func (s *Subscription) again(ctx context.Context) error {
 
 // begin sends the acknowledgement and what comes before the changes after pos.
 func (s *Subscription) begin(ctx context.Context) error {
-	at, err := s.watch.Positions(ctx)
+	at, err := s.query.Position(ctx)
 	if err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func (s *Subscription) snapshot(ctx context.Context, reset bool) (store.Seq, err
 		size = s.hub.options.DefaultRows
 	}
 	size = min(size, s.hub.options.MaxRows)
-	rows := s.watch.Snapshot()
+	rows := s.query.Snapshot()
 	for n, more := 0, true; more; n++ {
 		err := s.inTurn(ctx, func() (err error) {
 			var page watch.Page
@@ -302,12 +302,12 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 		}
 		for pos < upTo {
 			err := s.inTurn(ctx, func() error {
-				changes, reached, err := s.watch.Log(ctx, pos, upTo, catchUpChunk)
+				changes, reached, err := s.hub.log.Log(ctx, s.who.UserID, s.query.Sources(), pos, upTo, catchUpChunk)
 				if err != nil {
 					return err
 				}
 				// Asked afterwards: what was there then was read.
-				floor, err := s.watch.Floor(ctx)
+				floor, err := s.hub.log.Floor(ctx, s.who.UserID)
 				if err != nil {
 					return err
 				}
@@ -331,22 +331,24 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 
 // change sends a change of the log.
 func (s *Subscription) change(ctx context.Context, c *store.Change) error {
-	if c.Version != s.watch.Table.Version {
+	if watch.Altered(s.query.Sources(), c) {
 		return errReset
 	}
 	if s.unknown(c) {
 		return nil
 	}
-	tail, unpaid, failed := s.hub.encode(ctx, s.account, s.watch, c)
+	tails, unpaid, failed := s.hub.encode(ctx, s.account, s.query, c)
 	if err := cmp.Or(failed, unpaid); err != nil {
 		e := asError(err)
 		return &wire.Error{Code: evaluationCode(e), Message: e.Error()}
 	}
-	if tail == nil {
-		return nil
+	for _, tail := range tails {
+		s.changes.Add(1)
+		if err := s.pass(&Frame{JSON: append(s.changeHead(), tail...), Made: time.Now()}); err != nil {
+			return err
+		}
 	}
-	s.changes.Add(1)
-	return s.pass(&Frame{JSON: append(s.changeHead(), tail...), Made: time.Now()})
+	return nil
 }
 
 // inTurn runs fn in a turn of the subscription.
@@ -361,15 +363,20 @@ func (s *Subscription) inTurn(ctx context.Context, fn func() error) error {
 
 func (s *Subscription) pass(f *Frame) error { return s.outlet.Pass(s, f) }
 
-// push queues a frame and reports whether there was room. A socket that panics
+// push queues frames and reports whether there was room. A socket that panics
 // loses this subscription.
-func (s *Subscription) push(f *Frame) (room bool, failed *wire.Error) {
+func (s *Subscription) push(frames []*Frame) (room bool, failed *wire.Error) {
 	defer func() {
 		if p := recover(); p != nil {
 			failed = s.hub.engine.Panicked("the queue of a socket", p)
 		}
 	}()
-	return s.outlet.Push(s, f), nil
+	for _, f := range frames {
+		if !s.outlet.Push(s, f) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // evaluationCode is the code of an error in evaluating a live query.

@@ -45,8 +45,8 @@ func (h *Hub) look() []seen {
 	defer h.mu.Unlock()
 	out := make([]seen, 0, len(h.subs))
 	for _, sub := range h.subs {
-		// The goroutine of a subscription that is not in a feed owns most of it.
-		out = append(out, seen{sub, sub.feed != nil, sub.position})
+		// The goroutine of a subscription that is not in a group owns most of it.
+		out = append(out, seen{sub, sub.group != nil, sub.position})
 	}
 	return out
 }

@@ -101,43 +101,42 @@ type tables struct {
 }
 
 // filterTable makes the table and some rows, and gives their changes.
-func filterTable(t testing.TB, g *filters) (*tables, func(testing.TB, *watch.Watch) []change) {
+func filterTable(t testing.TB, g *filters) (*tables, func(testing.TB, watch.Query) []change) {
 	e, live := open(t)
 	do(t, e, root, "CREATE NAMESPACE app")
 	do(t, e, root, "CREATE USER TABLE app.f (id INT PRIMARY KEY, i INT, n BIGINT, d DECIMAL(10,2), f DOUBLE, t TEXT, b BOOLEAN, j JSON, ts TIMESTAMP, owner TEXT)")
 	for id := range 30 {
 		do(t, e, alice, "INSERT INTO app.f VALUES "+g.row(id))
 	}
-	return &tables{e, live}, func(t testing.TB, w *watch.Watch) (out []change) {
-		at, err := w.Positions(context.Background())
+	return &tables{e, live}, func(t testing.TB, w watch.Query) (out []change) {
+		at, err := w.Position(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
-		log, _, err := w.Log(context.Background(), 0, at.Newest, 1000)
+		log, _, err := live.Log(context.Background(), alice.UserID, w.Sources(), 0, at.Newest, 1000)
 		if err != nil || len(log) != 30 {
 			t.Fatalf("%d changes, %v", len(log), err)
 		}
 		for id, c := range log {
-			ev, ok, err := w.Event(c)
-			if ok && w.Column >= 0 && c.New[w.Column] != w.Value {
-				t.Errorf("a row passes that the index would not find: %v has not %v", c.New, w.Value)
+			events, err := w.Apply(c)
+			if of := w.Sources()[0]; len(events) > 0 && of.Column >= 0 && c.New[of.Column] != of.Value {
+				t.Errorf("a row passes that the index would not find: %v has not %v", c.New, of.Value)
 			}
-			out = append(out, change{id, ev, ok, err})
+			out = append(out, change{id, events, err})
 		}
 		return out
 	}
 }
 
 type change struct {
-	id  int
-	ev  watch.Event
-	ok  bool
-	err error
+	id     int
+	events []watch.Event
+	err    error
 }
 
 // compareFilter draws a live query and compares what it makes of each row with
 // what the engine selects.
-func compareFilter(t testing.TB, e *tables, g *filters, changes func(testing.TB, *watch.Watch) []change) (matched int) {
+func compareFilter(t testing.TB, e *tables, g *filters, changes func(testing.TB, watch.Query) []change) (matched int) {
 	g.params = nil
 	list := "id, " + g.pick("*", "t AS x", g.int()+" AS a, "+g.text()+" AS c", g.number()+" AS v", "("+g.condition(1)+") AS yes")
 	if strings.HasSuffix(list, "*") {
@@ -175,16 +174,16 @@ func compareFilter(t testing.TB, e *tables, g *filters, changes func(testing.TB,
 		if err != nil {
 			continue
 		}
-		if c.ok != (len(rows) == 1) {
-			t.Errorf("%s %v, row %d: the engine selects %d rows, the live query says %v", sql, g.params, c.id, len(rows), c.ok)
+		if len(c.events) != len(rows) {
+			t.Errorf("%s %v, row %d: the engine selects %d rows, the live query says %v", sql, g.params, c.id, len(rows), c.events)
 			continue
 		}
-		if !c.ok {
+		if len(rows) == 0 {
 			continue
 		}
 		matched++
 		for k, v := range rows[0] {
-			if got := c.ev.Row[k]; got != v {
+			if got := c.events[0].Row[k]; got != v {
 				t.Errorf("%s %v, row %d: column %d is %v in the engine and %v in the live query", sql, g.params, c.id, k+1, v, got)
 			}
 		}

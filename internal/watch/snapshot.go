@@ -29,13 +29,13 @@ var (
 // are no larger in memory than those of many small ones.
 const pageBytes = 1 << 20
 
-// Snapshot reads the rows of a live query as they were at one position, page by
-// page, in the order of _seq. It holds no transaction between the pages: what
-// has changed meanwhile it takes from the change log, as it was.
-type Snapshot struct {
-	w       *Watch
+// snapshot reads the rows of a filter in the order of _seq. It holds no
+// transaction between the pages: what has changed meanwhile it takes from the
+// change log, as it was.
+type snapshot struct {
+	of      *filter
 	at      store.Seq
-	mark    store.Seq  // Positions.Mark of at
+	mark    store.Seq  // Position.Mark of at
 	now     time.Time  // of at
 	ended   store.Seq  // rows of lower versions had lived their time at now
 	after   store.Seq  // version of the last row that was read
@@ -47,42 +47,25 @@ type Snapshot struct {
 
 type replaced struct{ version, by store.Seq }
 
-// Page is one page of a snapshot.
-type Page struct {
-	Rows [][]wire.Value
-	Last store.Seq // version of the last row, or the position of the snapshot
-	More bool      // there are rows after Last
-}
+func (f *filter) Snapshot() Snapshot { return &snapshot{of: f} }
 
-// Snapshot begins a snapshot at the position that its first page will see.
-func (w *Watch) Snapshot() *Snapshot { return &Snapshot{w: w} }
+func (s *snapshot) At() store.Seq    { return s.at }
+func (s *snapshot) Mark() store.Seq  { return s.mark }
+func (s *snapshot) Ended() store.Seq { return s.ended }
 
-// At is the position of the snapshot, once a page was read.
-func (s *Snapshot) At() store.Seq { return s.at }
-
-// Mark is the position of the snapshot as clients are told it; see Positions.
-func (s *Snapshot) Mark() store.Seq { return s.mark }
-
-// Ended is the version below which the snapshot has no rows, since they had
-// lived their time; 0 where rows live for ever. The log tells of their end all
-// the same.
-func (s *Snapshot) Ended() store.Seq { return s.ended }
-
-// Next reads the next page: limit rows at most, and fewer when they are large.
-func (s *Snapshot) Next(ctx context.Context, limit int) (page Page, err error) {
-	err = s.w.s.db.For(s.w.env.User).Read(ctx, func(tx *store.Tx) error {
+func (s *snapshot) Next(ctx context.Context, limit int) (page Page, err error) {
+	err = s.of.s.read(ctx, s.of.env.User, func(tx *store.Tx) error {
 		if err := s.look(tx); err != nil {
 			return err
 		}
 		page, err = s.page(tx, limit)
 		return err
 	})
-	return page, s.visible(ctx, err)
+	return page, err
 }
 
-// Latest reads the newest rows as the only page: limit at most.
-func (s *Snapshot) Latest(ctx context.Context, limit int) (page Page, err error) {
-	err = s.w.s.db.For(s.w.env.User).Read(ctx, func(tx *store.Tx) error {
+func (s *snapshot) Latest(ctx context.Context, limit int) (page Page, err error) {
+	err = s.of.s.read(ctx, s.of.env.User, func(tx *store.Tx) error {
 		if err := s.look(tx); err != nil {
 			return err
 		}
@@ -93,32 +76,22 @@ func (s *Snapshot) Latest(ctx context.Context, limit int) (page Page, err error)
 		})
 	})
 	slices.Reverse(page.Rows)
-	return page, s.visible(ctx, err)
-}
-
-// visible keeps the errors that the caller acts on.
-func (s *Snapshot) visible(ctx context.Context, err error) error {
-	for _, known := range []error{ErrLogTrimmed, ErrAltered, ErrTooSlow} {
-		if errors.Is(err, known) {
-			return known
-		}
-	}
-	return s.w.s.engine.Visible(ctx, err)
+	return page, err
 }
 
 // look accounts for what has changed since the last page.
-func (s *Snapshot) look(tx *store.Tx) error {
+func (s *snapshot) look(tx *store.Tx) error {
 	newest, err := tx.Newest()
 	if err != nil {
 		return err
 	}
 	if s.at == 0 {
-		s.at, s.checked, s.now = newest, newest, s.w.s.db.Now()
-		if s.w.Table.Kind == catalog.Stream {
-			s.ended = store.Ended(s.w.Table, s.now)
+		s.at, s.checked, s.now = newest, newest, s.of.s.db.Now()
+		if s.of.table().Kind == catalog.Stream {
+			s.ended = store.Ended(s.of.table(), s.now)
 			s.after = s.ended - 1
 		}
-		s.mark, err = s.w.mark(tx, newest)
+		s.mark, err = s.of.s.mark(tx, s.of.Sources(), newest)
 		return err
 	}
 	floor, err := tx.Floor()
@@ -128,11 +101,11 @@ func (s *Snapshot) look(tx *store.Tx) error {
 	if floor > s.checked {
 		return ErrLogTrimmed
 	}
-	if t := s.w.s.db.Catalog().TableByID(s.w.Table.ID); t == nil || t.Version != s.w.Table.Version {
+	if t := s.of.s.db.Catalog().TableByID(s.of.table().ID); t == nil || t.Version != s.of.table().Version {
 		return ErrAltered
 	}
-	most := s.w.s.options.MaxReplaced
-	err = tx.Replaced(s.w.Table.ID, s.w.Scope, s.checked, newest, s.after, s.at, most-len(s.old)+1, func(seq, oldSeq store.Seq) {
+	most := s.of.s.options.MaxReplaced
+	err = tx.Replaced(s.of.table().ID, s.of.source[0].User, s.checked, newest, s.after, s.at, most-len(s.old)+1, func(seq, oldSeq store.Seq) {
 		s.old = append(s.old, replaced{oldSeq, seq})
 	})
 	if err == nil && len(s.old) > most {
@@ -152,7 +125,7 @@ func (s *Snapshot) look(tx *store.Tx) error {
 var errPageFull = errors.New("the page is full")
 
 // page merges the rows that are still there with those that are not.
-func (s *Snapshot) page(tx *store.Tx, limit int) (Page, error) {
+func (s *snapshot) page(tx *store.Tx, limit int) (Page, error) {
 	type versioned struct {
 		version store.Seq
 		row     []wire.Value
@@ -184,7 +157,7 @@ func (s *Snapshot) page(tx *store.Tx, limit int) (Page, error) {
 		case len(there) > 0 && there[0].version < before:
 			next, there = there[0], there[1:]
 		case before != math.MaxInt64:
-			row, err := s.w.wasThere(tx, s.old[0])
+			row, err := s.of.wasThere(tx, s.old[0])
 			if err != nil {
 				return Page{}, err
 			}
@@ -216,7 +189,7 @@ func (s *Snapshot) page(tx *store.Tx, limit int) (Page, error) {
 
 // wasThere gives a row of the snapshot that has changed since as it was; nil
 // when it was not of the filter.
-func (w *Watch) wasThere(tx *store.Tx, r replaced) ([]wire.Value, error) {
+func (f *filter) wasThere(tx *store.Tx, r replaced) ([]wire.Value, error) {
 	c, err := tx.Change(r.by)
 	if err != nil {
 		return nil, err
@@ -224,22 +197,22 @@ func (w *Watch) wasThere(tx *store.Tx, r replaced) ([]wire.Value, error) {
 	if c == nil {
 		return nil, ErrLogTrimmed
 	}
-	if c.Version != w.Table.Version {
+	if c.Version != f.table().Version {
 		return nil, ErrAltered
 	}
-	env := w.env
+	env := f.env
 	env.Row = systemRow(c.Old, c.OldSeq)
-	if ok, err := w.bound.Match(&env); !ok || err != nil {
+	if ok, err := f.bound.Match(&env); !ok || err != nil {
 		return nil, err
 	}
-	return w.bound.Project(&env)
+	return f.bound.Project(&env)
 }
 
 // read runs the statement of the next page, or that of the newest rows.
-func (s *Snapshot) read(tx *store.Tx, newest bool, limit int, row func([]wire.Value) error) error {
-	env := s.w.env
+func (s *snapshot) read(tx *store.Tx, newest bool, limit int, row func([]wire.Value) error) error {
+	env := s.of.env
 	if s.pages == nil {
-		s.pages = engine.Prepare(s.w.bound.PrintPage(s.w.s.db.Target(), len(env.Params), newest))
+		s.pages = engine.Prepare(s.of.bound.PrintPage(s.of.s.db.Target(), len(env.Params), newest))
 	}
 	env.Now = s.now // every page is of one moment
 	env.Params = append(slices.Clone(env.Params), wire.IntValue(s.after), wire.IntValue(s.at), wire.IntValue(int64(limit)))
