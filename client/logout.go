@@ -25,21 +25,13 @@ func (c *Client) Logout(ctx context.Context) error {
 			token = t.text
 		}
 		if token != "" {
-			if err := c.endAtServer(ctx, token); err != nil {
+			if _, err := c.authRoute(ctx, &request{Method: "POST", Token: token}, "logout"); err != nil {
 				return err
 			}
 		}
 		c.forget()
 		return nil
 	})
-}
-
-func (c *Client) endAtServer(ctx context.Context, token string) error {
-	if err := c.mayTravel(); err != nil {
-		return err
-	}
-	_, err := c.authRoute(ctx, &request{Method: "POST", Token: token}, "logout")
-	return err
 }
 
 // leave ends the live queries and closes the socket.

@@ -84,6 +84,9 @@ func (c *Client) asUser(ctx context.Context, method, path string, body []byte) (
 // its answer, which is nil when the answer is 202: a code is on its way. It tries
 // once, since doing such a request twice may send two mails.
 func (c *Client) authRoute(ctx context.Context, r *request, path string) ([]byte, error) {
+	if err := c.mayTravel(); err != nil {
+		return nil, err
+	}
 	r.URL = c.endpoint.http + "/v1/api/auth/" + path
 	resp, err := c.transport.Do(ctx, r)
 	switch {

@@ -30,3 +30,6 @@ func (s SignUp) Format(w fmt.State, _ rune) { io.WriteString(w, s.String()) }
 
 // Format writes String whatever the verb.
 func (c Code) Format(w fmt.State, _ rune) { io.WriteString(w, c.String()) }
+
+// Format writes String whatever the verb.
+func (f FirstAdmin) Format(w fmt.State, _ rune) { io.WriteString(w, f.String()) }

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/kalamdb/kalam-go/auth"
+	"github.com/kalamdb/kalam-go/client"
+	"github.com/kalamdb/kalam-go/wire"
 )
 
 type authCmd struct {
@@ -46,21 +49,25 @@ func notSignedIn(url string) error {
 	return fmt.Errorf("nobody is signed in to %s: run kalam login%s", url, flag)
 }
 
-// call sends a request to an auth route of the session's server, with the
-// session's token.
-func (p *provider) call(ctx context.Context, method, path string, in, out any) error {
-	for range 2 {
-		a, err := p.Auth(ctx)
-		if err != nil {
-			return err
-		}
-		base := p.current().URL
-		if err = call(ctx, method, base+"/v1/api/auth/"+path, a.Reveal(), in, out); !isStatus(err, 401) {
-			return explain(err, base)
-		}
-		ctx = refused(ctx, a.Reveal())
+// client is a client of the kept session's server.
+func (p *provider) client() (*client.Client, error) {
+	return client.New(p.current().URL, auth.ProviderFunc(p.Auth), client.Options{})
+}
+
+// asKept calls fn with a client of the kept session, and words its error.
+func (r *remote) asKept(fn func(ctx context.Context, p *provider, c *client.Client) error) error {
+	ctx, stop := interruptible()
+	defer stop()
+	p, err := r.keptSession()
+	if err != nil {
+		return err
 	}
-	return errSessionOver
+	c, err := p.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return explain(fn(ctx, p, c), p.current().URL)
 }
 
 type authStatusCmd struct{ remote }
@@ -72,40 +79,36 @@ signed in or the session is over.`
 }
 
 func (c *authStatusCmd) Run(s *streams) error {
-	ctx, stop := interruptible()
-	defer stop()
-	p, err := c.keptSession()
-	if err != nil {
-		return err
-	}
-	var me struct {
-		User struct {
-			ID, Role string
-			Email    *string
+	return c.asKept(func(ctx context.Context, p *provider, api *client.Client) error {
+		me, err := api.Me(ctx)
+		if err != nil {
+			return err
 		}
-	}
-	if err := p.call(ctx, "GET", "me", nil, &me); err != nil {
-		return err
-	}
-	now := p.current()
-	fmt.Fprintf(s.out, "Server:   %s\nUser:     %s (role %s)\n", now.URL, me.User.ID, me.User.Role)
-	if me.User.Email != nil {
-		fmt.Fprintf(s.out, "E-mail:   %s\n", *me.User.Email)
-	}
-	switch c := claimsOf(now.Access); {
-	case c == nil:
-		fmt.Fprintln(s.out, "Token:    one that only the server can read")
-	case c.SessionID == "":
-		fmt.Fprintf(s.out, "Token:    of %s, without a session; good until %s\n", c.Issuer, c.end())
-	default:
-		fmt.Fprintf(s.out, "Session:  renewed by use; this token is good until %s\n", c.end())
-	}
+		now := p.current()
+		fmt.Fprintf(s.out, "Server:   %s\nUser:     %s (role %s)\n", now.URL, me.ID, me.Role)
+		if me.HasEmail {
+			fmt.Fprintf(s.out, "E-mail:   %s\n", me.Email)
+		}
+		switch c := claimsOf(now.Access); {
+		case c == nil:
+			fmt.Fprintln(s.out, "Token:    one that only the server can read")
+		case c.SessionID == "":
+			fmt.Fprintf(s.out, "Token:    of %s, without a session; good until %s\n", c.Issuer, c.end())
+		default:
+			fmt.Fprintf(s.out, "Session:  renewed by use; this token is good until %s\n", c.end())
+		}
+		return otherSessions(s, now.URL)
+	})
+}
+
+// otherSessions names the kept sessions of other servers.
+func otherSessions(s *streams, but string) error {
 	all, err := loadSessions()
 	if err != nil {
 		return err
 	}
 	for _, url := range slices.Sorted(maps.Keys(all.Sessions)) {
-		if url != now.URL {
+		if url != but {
 			fmt.Fprintf(s.out, "Also:     %s at %s\n", all.Sessions[url].User, url)
 		}
 	}
@@ -156,62 +159,48 @@ Administrators find everybody's in system.sessions.`
 }
 
 func (c *sessionsCmd) Run(s *streams) error {
-	ctx, stop := interruptible()
-	defer stop()
-	p, err := c.keptSession()
-	if err != nil {
-		return err
-	}
-	if c.End != "" || c.EndOthers {
-		return c.end(ctx, s, p)
-	}
-	var in struct {
-		Sessions []struct {
-			ID         string
-			Current    bool
-			AuthMethod string    `json:"auth_method"`
-			ClientAddr string    `json:"client_addr"`
-			CreatedAt  time.Time `json:"created_at"`
-			LastSeenAt time.Time `json:"last_seen_at"`
-			ExpiresAt  time.Time `json:"expires_at"`
+	return c.asKept(func(ctx context.Context, p *provider, api *client.Client) error {
+		if c.End != "" || c.EndOthers {
+			return c.end(ctx, s, api)
 		}
-	}
-	if err := p.call(ctx, "GET", "sessions", nil, &in); err != nil {
-		return err
-	}
-	if p.current().Refresh == "" {
-		fmt.Fprintln(s.out, "You are signed in with a token, which has no session here.")
-	}
-	if len(in.Sessions) == 0 {
+		list, err := api.Sessions(ctx)
+		if err != nil {
+			return err
+		}
+		if p.current().Refresh == "" {
+			fmt.Fprintln(s.out, "You are signed in with a token, which has no session here.")
+		}
+		if len(list) == 0 {
+			return nil
+		}
+		t := table.NewWriter()
+		t.SetOutputMirror(s.out)
+		t.SetStyle(table.StyleLight)
+		t.AppendHeader(table.Row{"id", "from", "by", "signed in", "last renewed", "ends"})
+		for _, c := range list {
+			id := c.ID
+			if c.Current {
+				id += " (this one)"
+			}
+			t.AppendRow(table.Row{id, c.ClientAddr, c.AuthMethod, clockOf(c.CreatedAt), clockOf(c.LastSeenAt), clockOf(c.ExpiresAt)})
+		}
+		t.Render()
 		return nil
-	}
-	t := table.NewWriter()
-	t.SetOutputMirror(s.out)
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"id", "from", "by", "signed in", "last renewed", "ends"})
-	for _, c := range in.Sessions {
-		id := c.ID
-		if c.Current {
-			id += " (this one)"
-		}
-		t.AppendRow(table.Row{id, c.ClientAddr, c.AuthMethod, clock(c.CreatedAt), clock(c.LastSeenAt), clock(c.ExpiresAt)})
-	}
-	t.Render()
-	return nil
+	})
 }
 
-func (c *sessionsCmd) end(ctx context.Context, s *streams, p *provider) error {
-	path := "sessions"
+func (c *sessionsCmd) end(ctx context.Context, s *streams, api *client.Client) error {
+	n, err := 1, error(nil)
 	if c.End != "" {
-		path += "/" + url.PathEscape(c.End)
+		err = api.EndSession(ctx, c.End)
+	} else {
+		n, err = api.EndOtherSessions(ctx)
 	}
-	var out struct{ Ended int }
-	err := p.call(ctx, "DELETE", path, nil, &out)
-	if isStatus(err, 404) {
+	if isCode(err, wire.CodeNotFound) {
 		return fmt.Errorf("there is no open session %s; kalam sessions lists yours", c.End)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(s.out, "Ended %d session(s).\n", out.Ended)
+		_, err = fmt.Fprintf(s.out, "Ended %d session(s).\n", n)
 	}
 	return err
 }
@@ -228,35 +217,25 @@ password of root is set with kalam user set-password on the server's machine.`
 }
 
 func (c *passwdCmd) Run(s *streams) error {
-	ctx, stop := interruptible()
-	defer stop()
-	p, err := c.keptSession()
-	if err != nil {
-		return err
-	}
-	ask := newAsker(s)
-	var in struct {
-		Current string `json:"current"`
-		New     string `json:"new"`
-	}
-	if in.Current, err = ask.password("Current password: ", "the current password"); err != nil {
-		return err
-	}
-	if in.New, err = ask.newPassword("New password", "the new password"); err != nil {
-		return err
-	}
-	if err := ask.done(); err != nil {
-		return err
-	}
-	if err := p.call(ctx, "POST", "password", in, nil); err != nil {
-		var refused *answerError
-		if errors.As(err, &refused) {
-			return errors.New(refused.Message)
+	return c.asKept(func(ctx context.Context, p *provider, api *client.Client) error {
+		ask := newAsker(s)
+		current, err := ask.password("Current password: ", "the current password")
+		if err != nil {
+			return err
 		}
+		next, err := ask.newPassword("New password", "the new password")
+		if err != nil {
+			return err
+		}
+		if err := ask.done(); err != nil {
+			return err
+		}
+		if err := api.ChangePassword(ctx, current, next); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(s.out, "The password of %s is changed. All other sessions have ended.\n", p.current().User)
 		return err
-	}
-	_, err = fmt.Fprintf(s.out, "The password of %s is changed. All other sessions have ended.\n", p.current().User)
-	return err
+	})
 }
 
 // withToken keeps a token that an application or a provider made.
@@ -267,22 +246,32 @@ func (c *loginCmd) withToken(ctx context.Context, s *streams, url string) error 
 		return err
 	}
 	token = strings.TrimSpace(token)
-	var me struct{ User struct{ ID, Role string } }
-	if err := call(ctx, "GET", url+"/v1/api/auth/me", token, nil, &me); err != nil {
-		if isStatus(err, 401) {
-			return errors.New("the server does not accept this token; kalam auth doctor --with-token says why")
-		}
+	me, err := whoIs(ctx, url, token)
+	if errors.Is(err, client.ErrUnauthenticated) {
+		return errors.New("the server does not accept this token; kalam auth doctor --with-token says why")
+	}
+	if err != nil {
 		return explain(err, url)
 	}
-	made := &session{URL: url, User: me.User.ID, Access: token}
+	made := &session{URL: url, User: me.ID, Access: token}
 	if c := claimsOf(token); c != nil && c.ExpiresAt > 0 {
 		made.RenewAt = time.Now().Add(time.Until(time.Unix(c.ExpiresAt, 0))).Round(time.Second)
 	}
 	if err := made.replace(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "Signed in to %s as %s (role %s) with a token. It is not renewed.\n", url, me.User.ID, me.User.Role)
+	_, err = fmt.Fprintf(s.out, "Signed in to %s as %s (role %s) with a token. It is not renewed.\n", url, me.ID, me.Role)
 	return err
+}
+
+// whoIs asks a server who a token belongs to.
+func whoIs(ctx context.Context, url, token string) (*wire.LoginUser, error) {
+	c, err := client.New(url, auth.Static(auth.JWT(token)), client.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Me(ctx)
 }
 
 // fileMode is the mode of the kept session's file, for the doctor.

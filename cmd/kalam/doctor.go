@@ -189,15 +189,22 @@ func (d *doctor) server(ctx context.Context, url string) (skew time.Duration, up
 	for _, i := range offers.Issuers {
 		ways = append(ways, i.Issuer)
 	}
-	var status struct {
-		NeedsSetup bool `json:"needs_setup"`
-	}
-	if call(ctx, "GET", url+"/v1/api/auth/status", "", nil, &status) == nil && status.NeedsSetup {
+	if d.needsSetup(ctx, url) {
 		d.fail("options", "nobody can sign in yet: run kalam setup on the server's machine")
 		return skew, true
 	}
 	d.ok("options", "one signs in with: %s", strings.Join(ways, ", "))
 	return skew, true
+}
+
+func (d *doctor) needsSetup(ctx context.Context, url string) bool {
+	c, err := client.New(url, auth.Static(auth.Auth{}), client.Options{})
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	needed, err := c.NeedsSetup(ctx)
+	return err == nil && needed
 }
 
 // token follows the token of the kept session to a socket.
@@ -215,8 +222,7 @@ func (d *doctor) token(ctx context.Context, kept *session, skew time.Duration) {
 		}
 		d.ok("refresh", "the session was due and has been renewed")
 	}
-	var me struct{ User struct{ ID, Role string } }
-	why := d.accept(ctx, p.current(), skew, &me)
+	me, why := d.accept(ctx, p.current(), skew)
 	if why != "" && kept.Refresh != "" {
 		d.note("accept", "the server refuses the token: %s", why)
 		if _, err := p.Auth(refused(ctx, p.current().Access)); err != nil {
@@ -224,14 +230,14 @@ func (d *doctor) token(ctx context.Context, kept *session, skew time.Duration) {
 			return
 		}
 		d.ok("refresh", "the session itself stands and has been renewed")
-		why = d.accept(ctx, p.current(), skew, &me)
+		me, why = d.accept(ctx, p.current(), skew)
 	}
 	if why != "" {
 		d.fail("accept", "the server refuses the token: %s", why)
 		return
 	}
 	kept = p.current()
-	d.ok("accept", "the server knows %s, role %s", me.User.ID, me.User.Role)
+	d.ok("accept", "the server knows %s, role %s", me.ID, me.Role)
 	conn, err := client.New(kept.URL, auth.Static(auth.JWT(kept.Access)), client.Options{})
 	if err != nil {
 		d.fail("socket", "%v", err)
@@ -249,25 +255,26 @@ func (d *doctor) token(ctx context.Context, kept *session, skew time.Duration) {
 	d.ok("socket", "open and signed in")
 }
 
-// accept says what a token holds and asks the server who it is of. It returns
-// why the server refuses it, "" if it does not.
-func (d *doctor) accept(ctx context.Context, kept *session, skew time.Duration, me any) (why string) {
+// accept says what a token holds and asks the server who it is of, or why the
+// server refuses it.
+func (d *doctor) accept(ctx context.Context, kept *session, skew time.Duration) (me *wire.LoginUser, why string) {
 	c := claimsOf(kept.Access)
 	if c == nil {
 		d.note("token", "is no JWT")
 	} else {
 		d.ok("token", "of %s for %s, signed %s with key %s, good until %s", c.Issuer, c.Subject, c.Algorithm, orNone(c.KeyID), c.end())
 	}
-	if err := call(ctx, "GET", kept.URL+"/v1/api/auth/me", kept.Access, nil, me); err != nil {
-		return d.why(ctx, kept, c, skew, err)
+	me, err := whoIs(ctx, kept.URL, kept.Access)
+	if err != nil {
+		return nil, d.why(ctx, kept, c, skew, err)
 	}
-	return ""
+	return me, ""
 }
 
 // why guesses from outside which rule refused a token; the server says the same
 // of all of them.
 func (d *doctor) why(ctx context.Context, kept *session, c *claims, skew time.Duration, err error) string {
-	if !isStatus(err, 401) {
+	if !errors.Is(err, client.ErrUnauthenticated) {
 		return err.Error()
 	}
 	now := time.Now().Add(skew)
@@ -282,7 +289,7 @@ func (d *doctor) why(ctx context.Context, kept *session, c *claims, skew time.Du
 		return d.whyForeign(ctx, c, kept.Access, now)
 	}
 	var set struct{ Keys []struct{ Kid string } }
-	if call(ctx, "GET", kept.URL+"/.well-known/jwks.json", "", nil, &set) == nil && c.Algorithm == "EdDSA" {
+	if fetchJSON(ctx, kept.URL+"/.well-known/jwks.json", &set) == nil && c.Algorithm == "EdDSA" {
 		for _, k := range set.Keys {
 			if k.Kid == c.KeyID {
 				return "its session has ended: by a logout, a new password, another role, or an administrator"

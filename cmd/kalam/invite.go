@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/kalamdb/kalam-go/client"
+	"github.com/kalamdb/kalam-go/wire"
 )
 
 type inviteCmd struct {
@@ -14,19 +17,8 @@ type inviteCmd struct {
 	Revoke inviteRevokeCmd `cmd:"" help:"Revoke an invitation that nobody has used."`
 }
 
-// invite is an invitation in an answer of the server.
-type invite struct {
-	ID        string
-	Email     string
-	Role      string
-	CreatedBy string    `json:"created_by"`
-	ExpiresAt time.Time `json:"expires_at"`
-	UsedBy    string    `json:"used_by"`
-	Invite    string    // the secret, in the answer that creates it
-}
-
-// state says whether an invitation is still good.
-func (i *invite) state() string {
+// inviteState says whether an invitation is still good.
+func inviteState(i *client.Invite) string {
 	switch {
 	case i.UsedBy != "":
 		return "used by " + i.UsedBy
@@ -37,6 +29,16 @@ func (i *invite) state() string {
 }
 
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
+
+// clockOf is clock for a time of the wire, which it shows as it is when it cannot
+// be read.
+func clockOf(text string) string {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return text
+	}
+	return clock(t)
+}
 
 type inviteCreateCmd struct {
 	remote
@@ -56,52 +58,43 @@ signs up sends it as "invite".
 }
 
 func (c *inviteCreateCmd) Run(s *streams) error {
-	ctx, stop := interruptible()
-	defer stop()
-	p, err := c.keptSession()
-	if err != nil {
+	return c.asKept(func(ctx context.Context, _ *provider, api *client.Client) error {
+		made, secret, err := api.Accounts().CreateInvite(ctx, client.NewInvite{Email: c.Email, Role: c.Role, ExpiresIn: c.Expires})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.err, "Invitation %s, role %s, good until %s:\n", made.ID, made.Role, clock(made.ExpiresAt))
+		_, err = fmt.Fprintln(s.out, secret)
 		return err
-	}
-	in := map[string]any{"email": c.Email, "role": c.Role, "expires_in": c.Expires.Seconds()}
-	var made invite
-	if err := p.call(ctx, "POST", "invites", in, &made); err != nil {
-		return err
-	}
-	fmt.Fprintf(s.err, "Invitation %s, role %s, good until %s:\n", made.ID, made.Role, clock(made.ExpiresAt))
-	_, err = fmt.Fprintln(s.out, made.Invite)
-	return err
+	})
 }
 
 type inviteListCmd struct{ remote }
 
 func (c *inviteListCmd) Run(s *streams) error {
-	ctx, stop := interruptible()
-	defer stop()
-	p, err := c.keptSession()
-	if err != nil {
-		return err
-	}
-	var in struct{ Invites []invite }
-	if err := p.call(ctx, "GET", "invites", nil, &in); err != nil {
-		return err
-	}
-	if len(in.Invites) == 0 {
-		_, err := fmt.Fprintln(s.out, "There are no invitations. Create one with kalam invite create.")
-		return err
-	}
-	t := table.NewWriter()
-	t.SetOutputMirror(s.out)
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"id", "for", "role", "by", "ends", "state"})
-	for _, i := range in.Invites {
-		email := i.Email
-		if email == "" {
-			email = "anybody"
+	return c.asKept(func(ctx context.Context, _ *provider, api *client.Client) error {
+		list, err := api.Accounts().Invites(ctx)
+		if err != nil {
+			return err
 		}
-		t.AppendRow(table.Row{i.ID, email, i.Role, i.CreatedBy, clock(i.ExpiresAt), i.state()})
-	}
-	t.Render()
-	return nil
+		if len(list) == 0 {
+			_, err := fmt.Fprintln(s.out, "There are no invitations. Create one with kalam invite create.")
+			return err
+		}
+		t := table.NewWriter()
+		t.SetOutputMirror(s.out)
+		t.SetStyle(table.StyleLight)
+		t.AppendHeader(table.Row{"id", "for", "role", "by", "ends", "state"})
+		for _, i := range list {
+			email := i.Email
+			if email == "" {
+				email = "anybody"
+			}
+			t.AppendRow(table.Row{i.ID, email, i.Role, i.CreatedBy, clock(i.ExpiresAt), inviteState(&i)})
+		}
+		t.Render()
+		return nil
+	})
 }
 
 type inviteRevokeCmd struct {
@@ -110,18 +103,14 @@ type inviteRevokeCmd struct {
 }
 
 func (c *inviteRevokeCmd) Run(s *streams) error {
-	ctx, stop := interruptible()
-	defer stop()
-	p, err := c.keptSession()
-	if err != nil {
+	return c.asKept(func(ctx context.Context, _ *provider, api *client.Client) error {
+		err := api.Accounts().RevokeInvite(ctx, c.ID)
+		if isCode(err, wire.CodeNotFound) {
+			return fmt.Errorf("there is no open invitation %s; kalam invite list shows them", c.ID)
+		}
+		if err == nil {
+			_, err = fmt.Fprintf(s.out, "Invitation %s is revoked.\n", c.ID)
+		}
 		return err
-	}
-	err = p.call(ctx, "DELETE", "invites/"+url.PathEscape(c.ID), nil, nil)
-	if isStatus(err, 404) {
-		return fmt.Errorf("there is no open invitation %s; kalam invite list shows them", c.ID)
-	}
-	if err == nil {
-		_, err = fmt.Fprintf(s.out, "Invitation %s is revoked.\n", c.ID)
-	}
-	return err
+	})
 }

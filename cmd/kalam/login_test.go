@@ -257,9 +257,8 @@ func TestAuthTokenPrintsOneThatIsGood(t *testing.T) {
 	p := signedIn(t, s, "alice")
 	for range 2 {
 		token := strings.TrimSpace(p.ok("", "auth", "token"))
-		var me struct{ User struct{ ID string } }
-		if err := call(t.Context(), "GET", s.URL+"/v1/api/auth/me", token, nil, &me); err != nil || me.User.ID != "alice" {
-			t.Errorf("%v, %s", err, me.User.ID)
+		if me, err := whoIs(t.Context(), s.URL, token); err != nil || me.ID != "alice" {
+			t.Errorf("%v, %v", me, err)
 		}
 		before := p.session().Access
 		p.edit(func(k *session) { k.RenewAt, k.Access = time.Now().Add(-time.Minute), "over" })

@@ -30,11 +30,13 @@ const (
 type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Run the server."`
 	Setup    setupCmd    `cmd:"" help:"Set up a new server: its first admin and the password of root."`
+	Signup   signupCmd   `cmd:"" help:"Create an account, and keep its session."`
 	Login    loginCmd    `cmd:"" help:"Sign in and keep the session."`
 	Logout   logoutCmd   `cmd:"" help:"End the kept session."`
 	Auth     authCmd     `cmd:"" help:"Look at the kept session: status, doctor."`
 	Sessions sessionsCmd `cmd:"" help:"List and end your sessions."`
 	Passwd   passwdCmd   `cmd:"" help:"Change your password."`
+	APIKey   apikeyCmd   `cmd:"" name:"apikey" help:"Keys for machines: create, list, revoke."`
 	Keys     keysCmd     `cmd:"" help:"Rotate the keys of a server."`
 	UserCmd  userCmd     `cmd:"" name:"user" help:"Set a password on a stopped server."`
 	SQL      sqlCmd      `cmd:"" name:"sql" help:"Run statements, follow live queries, or open a shell."`

@@ -299,11 +299,20 @@ func logIn(ctx context.Context, url, user, password string) (*session, *wire.Log
 	return s, l, nil
 }
 
-// end ends the session on the server.
+// end ends the session on the server. The refresh token does that also when the
+// access token is over.
 func (s *session) end(ctx context.Context) error {
 	token := s.Refresh
 	if token == "" {
 		token = s.Access
 	}
-	return call(ctx, "POST", s.URL+"/v1/api/auth/logout", token, nil, nil)
+	c, err := client.New(s.URL, auth.Static(auth.JWT(token)), client.Options{})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.AccessToken(ctx, ""); err != nil { // what it is to end
+		return err
+	}
+	return c.Logout(ctx)
 }

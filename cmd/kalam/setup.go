@@ -3,7 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/http"
+
+	"github.com/kalamdb/kalam-go/auth"
+	"github.com/kalamdb/kalam-go/client"
+	"github.com/kalamdb/kalam-go/internal/identity"
 )
 
 type setupCmd struct {
@@ -34,21 +37,24 @@ func (c *setupCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	var status struct {
-		NeedsSetup bool `json:"needs_setup"`
+	api, err := client.New(url, auth.Static(auth.Auth{}), client.Options{})
+	if err != nil {
+		return err
 	}
-	if err := call(ctx, "GET", url+"/v1/api/auth/status", "", nil, &status); err != nil {
+	defer api.Close()
+	needed, err := api.NeedsSetup(ctx)
+	if err != nil {
 		return explain(err, url)
 	}
-	if !status.NeedsSetup {
+	if !needed {
 		return fmt.Errorf("%s is set up already: sign in with kalam login", url)
 	}
 	in, err := c.ask(newAsker(s), url)
 	if err != nil {
 		return err
 	}
-	if err := call(ctx, "POST", url+"/v1/api/auth/setup", "", in, nil); err != nil {
-		if isStatus(err, http.StatusConflict) {
+	if err := api.Setup(ctx, *in); err != nil {
+		if isCode(err, identity.CodeAlreadyConfigured) {
 			return fmt.Errorf("somebody else was faster: %w", err)
 		}
 		return explain(err, url)
@@ -65,15 +71,8 @@ func (c *setupCmd) Run(s *streams) error {
 	return err
 }
 
-type setupRequest struct {
-	User         string `json:"user"`
-	Password     string `json:"password"`
-	RootPassword string `json:"root_password"`
-	Email        string `json:"email,omitempty"`
-}
-
-func (c *setupCmd) ask(a *asker, url string) (*setupRequest, error) {
-	in := &setupRequest{User: c.User, Email: c.Email}
+func (c *setupCmd) ask(a *asker, url string) (*client.FirstAdmin, error) {
+	in := &client.FirstAdmin{User: c.User, Email: c.Email}
 	if a.person() {
 		fmt.Fprintf(a.s.err, "Setting up %s.\n\n", url)
 	}
