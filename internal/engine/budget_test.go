@@ -123,7 +123,7 @@ func TestLiveQueryThatTakesTooManySteps(t *testing.T) {
 	if err != nil || i < 0 {
 		t.Fatal("no change", err)
 	}
-	_, err = w.Apply(changes[i])
+	_, err = w.Apply(t.Context(), changes[i])
 	var coded *wire.Error
 	if !errors.As(err, &coded) || coded.Code != wire.CodeStatementTimeout || !strings.Contains(coded.Message, "steps") {
 		t.Errorf("got %v", err)

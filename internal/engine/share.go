@@ -44,7 +44,7 @@ func (r *run) audited(ctx context.Context, p *plan, write func(context.Context, 
 	if p != nil && !p.audited() {
 		return write(ctx, fn)
 	}
-	r.addr = identity.ClientOf(ctx)
+	r.addr = identity.ClientOf(ctx).Addr
 	return r.e.users.WriteIn(ctx, write, func(tx *store.Tx, trail *identity.Trail) error {
 		r.trail = trail
 		return fn(tx)

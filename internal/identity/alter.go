@@ -42,7 +42,7 @@ func (s *Service) PrepareChange(ctx context.Context, actor *Principal, c UserCha
 	if err != nil {
 		return nil, errUserNotFound(c.Name)
 	}
-	p := &PreparedChange{actor: *actor, name: name, action: strings.ToUpper(c.Action), value: c.Value, addr: ClientOf(ctx)}
+	p := &PreparedChange{actor: *actor, name: name, action: strings.ToUpper(c.Action), value: c.Value, addr: ClientOf(ctx).Addr}
 	switch p.action {
 	case "PASSWORD":
 		p.value, p.same, err = s.preparePassword(ctx, name, c.Value)

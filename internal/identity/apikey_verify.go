@@ -37,7 +37,7 @@ func (s *Service) verifyKey(ctx context.Context, key string) (*Principal, error)
 	}
 	p, err := s.keyPrincipal(ctx, prefix, keyHash(key))
 	if err == nil && s.once.first(auditLogin+"\x00"+apiKeyKey(prefix), s.options.Now()) {
-		s.recordSoon(ctx, s.by(p, ClientOf(ctx), event{action: auditLogin}))
+		s.recordSoon(ctx, s.by(p, ClientOf(ctx).Addr, event{action: auditLogin}))
 	}
 	return p, err
 }

@@ -278,16 +278,20 @@ func (s *Service) keyedHash(purpose, text string) string {
 
 type clientKey struct{}
 
-// WithClient gives a context the address of the client that a request comes
-// from, for the audit log.
-func WithClient(ctx context.Context, addr string) context.Context {
-	return context.WithValue(ctx, clientKey{}, addr)
+// Client is what the edge knows of where a request comes from.
+type Client struct {
+	Addr string // without the port; "" for the server itself
 }
 
-// ClientOf is the address that WithClient has set, or "".
-func ClientOf(ctx context.Context) string {
-	addr, _ := ctx.Value(clientKey{}).(string)
-	return addr
+// WithClient returns a context of a request that comes from c.
+func WithClient(ctx context.Context, c Client) context.Context {
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+// ClientOf returns the Client of WithClient, or the zero one.
+func ClientOf(ctx context.Context) Client {
+	c, _ := ctx.Value(clientKey{}).(Client)
+	return c
 }
 
 // Impersonated notes that a statement of a transaction runs as another user. It
@@ -307,14 +311,14 @@ func (s *Service) Defined(trail *Trail, actor *Principal, table, addr, sql strin
 // show anything. The first of each minute, session and subject is recorded, the
 // others are not worth a disk write each.
 func (s *Service) ImpersonatedToRead(ctx context.Context, actor *Principal, subject, sql string) error {
-	e := s.by(actor, ClientOf(ctx), event{action: auditExecuteAs, subject: subject, details: shorten(sql)})
+	e := s.by(actor, ClientOf(ctx).Addr, event{action: auditExecuteAs, subject: subject, details: shorten(sql)})
 	return s.once.do(e.action+"\x00"+e.actor+"\x00"+e.session+"\x00"+subject, s.options.Now(), func() error { return s.record(ctx, e) })
 }
 
 // ImpersonationDenied records a refused EXECUTE AS, the first of each minute,
 // actor and name, and of an actor who tries many names their number.
 func (s *Service) ImpersonationDenied(ctx context.Context, actor *Principal, name string) {
-	e := s.by(actor, ClientOf(ctx), event{action: auditExecuteAsDenied, outcome: outcomeRefused, details: "role_not_allowed"})
+	e := s.by(actor, ClientOf(ctx).Addr, event{action: auditExecuteAsDenied, outcome: outcomeRefused, details: "role_not_allowed"})
 	if !s.once.first(e.action+"\x00"+e.actor+"\x00"+name, s.options.Now()) {
 		return
 	}

@@ -144,7 +144,7 @@ func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 			u.id = c.other.o.Alias + ":sha256-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:20]))
 		}
 		u.createdAt = s.now()
-		e := event{action: auditProvisioned, subject: u.id, method: AuthOIDC, addr: ClientOf(ctx), details: "issuer " + c.Issuer + ", role " + u.role}
+		e := event{action: auditProvisioned, subject: u.id, method: AuthOIDC, addr: ClientOf(ctx).Addr, details: "issuer " + c.Issuer + ", role " + u.role}
 		trail.add(e)
 		return insertUserRow(tx, u)
 	})

@@ -115,7 +115,7 @@ func (s *Service) EndSession(ctx context.Context, p *Principal, id string) (ende
 			e.subject = owner
 		}
 		ended = true
-		trail.add(s.by(p, ClientOf(ctx), e))
+		trail.add(s.by(p, ClientOf(ctx).Addr, e))
 		return s.end(tx, key)
 	})
 	return ended, err
@@ -130,7 +130,7 @@ func (s *Service) EndOtherSessions(ctx context.Context, p *Principal) (int, erro
 		if n, err = s.endSessions(tx, p.UserID, p.SessionID); err != nil {
 			return err
 		}
-		trail.add(s.by(p, ClientOf(ctx), event{action: auditSessionEnded, details: "all other sessions"}))
+		trail.add(s.by(p, ClientOf(ctx).Addr, event{action: auditSessionEnded, details: "all other sessions"}))
 		return nil
 	})
 	return n, err
@@ -202,7 +202,7 @@ func (s *Service) Logout(ctx context.Context, token string) error {
 		}
 		tx.AfterCommit(func() { s.registry.cut(tokenKey(c.sum)) })
 		key := tokenKey(c.sum)
-		e := event{action: auditLogout, actor: u.id, method: c.method(), addr: ClientOf(ctx), session: s.ref(key)}
+		e := event{action: auditLogout, actor: u.id, method: c.method(), addr: ClientOf(ctx).Addr, session: s.ref(key)}
 		trail.add(e)
 		return s.insertSession(tx, &session{
 			id: key, userID: u.id, method: mintedToken, tokenHash: c.sum[:],
@@ -217,7 +217,7 @@ func (s *Service) logoutSession(ctx context.Context, id string) error {
 		if err != nil || c == nil || c.endedAt != 0 {
 			return err
 		}
-		e := event{action: auditLogout, actor: c.userID, method: c.method, addr: ClientOf(ctx), session: s.ref(id)}
+		e := event{action: auditLogout, actor: c.userID, method: c.method, addr: ClientOf(ctx).Addr, session: s.ref(id)}
 		trail.add(e)
 		return s.end(tx, id)
 	})

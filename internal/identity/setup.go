@@ -175,7 +175,7 @@ func (s *Service) Setup(ctx context.Context, user, password, rootPassword, email
 		if err := insertUserRow(tx, row); err != nil {
 			return err
 		}
-		e := event{action: auditSetup, subject: name, method: byPassword, addr: ClientOf(ctx)}
+		e := event{action: auditSetup, subject: name, method: byPassword, addr: ClientOf(ctx).Addr}
 		trail.add(e)
 		_, err = tx.Exec(updatePassword, wire.TextValue(Root), wire.TextValue(rootHash), wire.IntValue(row.createdAt))
 		return err

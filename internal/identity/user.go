@@ -256,7 +256,7 @@ func (s *Service) PrepareUser(ctx context.Context, actor *Principal, n NewUser) 
 		return nil, err
 	}
 	made := event{action: auditUserCreated, subject: u.id, details: "Role: " + u.role + ", " + u.authType}
-	return &PreparedUser{actor: *actor, row: u, event: s.by(actor, ClientOf(ctx), made)}, nil
+	return &PreparedUser{actor: *actor, row: u, event: s.by(actor, ClientOf(ctx).Addr, made)}, nil
 }
 
 // CreateUser creates a prepared user in the caller's transaction, or fails with

@@ -155,7 +155,7 @@ func (s *Service) principal(ctx context.Context, c *received, userID string) (*P
 // user within a minute is not another one.
 func (s *Service) firstSeen(ctx context.Context, p *Principal, c *received) {
 	if c.SessionID == "" && s.once.first(auditLogin+"\x00"+p.UserID, s.options.Now()) {
-		s.recordSoon(ctx, s.by(p, ClientOf(ctx), event{action: auditLogin}))
+		s.recordSoon(ctx, s.by(p, ClientOf(ctx).Addr, event{action: auditLogin}))
 	}
 }
 

@@ -259,7 +259,7 @@ func (h *Hub) encodeFor(ctx context.Context, g *group, c *store.Change) [][]byte
 func (h *Hub) encode(ctx context.Context, a *account, q watch.Query, c *store.Change) (tails [][]byte, unpaid, failed error) {
 	unpaid = a.evaluate(ctx, &h.options, func() {
 		var events []watch.Event
-		if events, failed = q.Apply(c); failed != nil {
+		if events, failed = q.Apply(ctx, c); failed != nil {
 			return
 		}
 		for _, ev := range events {

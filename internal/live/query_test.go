@@ -70,7 +70,7 @@ func (s *totalSnapshot) At() store.Seq                                         {
 func (s *totalSnapshot) Mark() store.Seq                                       { return s.at.Mark }
 func (s *totalSnapshot) Ended() store.Seq                                      { return 0 }
 
-func (q *total) Apply(c *store.Change) ([]watch.Event, error) {
+func (q *total) Apply(_ context.Context, c *store.Change) ([]watch.Event, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	gone := watch.Event{Op: store.OpDelete, Row: []wire.Value{wire.IntValue(q.n)}}

@@ -17,7 +17,7 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	if err != nil {
 		host = c.RemoteAddr().String()
 	}
-	return identity.WithClient(ctx, host)
+	return identity.WithClient(ctx, identity.Client{Addr: host})
 }
 
 // peerHost is the address that a request comes from, without the port.

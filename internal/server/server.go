@@ -195,7 +195,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(s.options.TrustedProxies) > 0 {
-		r = r.WithContext(identity.WithClient(r.Context(), s.clientAddr(r)))
+		r = r.WithContext(identity.WithClient(r.Context(), identity.Client{Addr: s.clientAddr(r)}))
 	}
 	limit := s.options.MaxBody
 	if isUpload(r) {

@@ -38,7 +38,9 @@ type socket struct {
 	network  string       // of the client, for the limits on attempts and on those not signed in
 	lastSeen atomic.Int64 // unix milliseconds
 	messages *rate.Limiter
-	header   *upgradeToken // nil: the client authenticates by message
+	header   *upgradeToken   // nil: the client authenticates by message
+	ctx      context.Context // of what the socket asks for; it ends with the socket
+	cancel   context.CancelFunc
 
 	mu    sync.Mutex
 	who   *identity.Principal // mu guards it and the rest; nil: not authenticated
@@ -86,6 +88,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		messages: rate.NewLimiter(rate.Limit(s.options.MessageRate), s.options.MessageRate),
 		subs:     make(map[string]*live.Subscription),
 	}
+	k.ctx, k.cancel = context.WithCancel(identity.WithClient(context.Background(), identity.ClientOf(r.Context())))
 	k.queue.limit = s.options.MaxQueue
 	k.queue.write = k.write
 	k.queue.ended = k.cut
@@ -99,6 +102,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		k.header.proto = wire.Protocol{Serialization: query.Get("serialization"), Compression: query.Get("compression")}
 	}
 	if err := serve(s.sockets.upgrader, w, r, k); err != nil { // which has been answered
+		k.cancel()
 		k.left()
 	}
 }
@@ -128,6 +132,7 @@ func (k *socket) pinged(payload []byte) { k.queue.put(frame{op: opPong, data: pa
 
 // disconnected is the end of the socket: nothing of it stays.
 func (k *socket) disconnected() {
+	k.cancel()
 	k.queue.close()
 	k.mu.Lock()
 	k.gone = true
@@ -338,7 +343,7 @@ func (k *socket) subscribe(who *identity.Principal, req *wire.Subscription) {
 		k.fail(req.ID, wire.CodeUnsupportedOption, "the connection has too many subscriptions")
 		return
 	}
-	sub, err := k.s.hub.Subscribe(context.Background(), who, req, k)
+	sub, err := k.s.hub.Subscribe(k.ctx, who, req, k)
 	if err != nil {
 		k.refuseSubscription(req.ID, err)
 		return

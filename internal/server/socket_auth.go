@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"math"
 	"time"
@@ -31,7 +30,7 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 	}
 	who, err := (*identity.Principal)(nil), failed
 	if err == nil {
-		who, err = k.s.users.Verify(context.Background(), token)
+		who, err = k.s.users.Verify(k.ctx, token)
 	}
 	if err != nil {
 		k.s.socketSignIns.allow(k.network) // failures count, so that guessing is slow

@@ -87,7 +87,7 @@ func wireBits(v wire.Value) string {
 
 // Apply computes what a change is: a row that enters the filter is an insert, one
 // that leaves it a delete.
-func (f *filter) Apply(c *store.Change) (events []Event, err error) {
+func (f *filter) Apply(ctx context.Context, c *store.Change) (events []Event, err error) {
 	defer func() {
 		// A bug in an expression ends the live queries that use it and no more.
 		if p := recover(); p != nil {
@@ -101,11 +101,11 @@ func (f *filter) Apply(c *store.Change) (events []Event, err error) {
 	}{env: f.env}
 	env := &of.env
 	env.Budget = &of.budget
-	env.Budget.Start(context.Background(), time.Now().Add(eventTime), f.s.db.Account())
+	env.Budget.Start(ctx, time.Now().Add(eventTime), f.s.db.Account())
 	env.Budget.Limit(eventSteps)
 	defer env.Budget.End()
 	defer func() {
-		if errors.Is(err, budget.ErrStopped) {
+		if errors.Is(err, budget.ErrStopped) && ctx.Err() == nil {
 			err = wire.NewError(wire.CodeStatementTimeout, "the live query takes too long for one change: its filter and its columns have ", strconv.Itoa(eventSteps/1000), "k steps; make them simpler and subscribe again")
 		}
 	}()

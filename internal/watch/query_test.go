@@ -118,7 +118,7 @@ func filterTable(t testing.TB, g *filters) (*tables, func(testing.TB, watch.Quer
 			t.Fatalf("%d changes, %v", len(log), err)
 		}
 		for id, c := range log {
-			events, err := w.Apply(c)
+			events, err := w.Apply(t.Context(), c)
 			if of := w.Sources()[0]; len(events) > 0 && of.Column >= 0 && c.New[of.Column] != of.Value {
 				t.Errorf("a row passes that the index would not find: %v has not %v", c.New, of.Value)
 			}

@@ -32,7 +32,7 @@ type Query interface {
 	Snapshot() Snapshot
 	// Apply returns what a change of one of its sources is to it: nothing, or events
 	// that take the rows from before the change to those after it.
-	Apply(c *store.Change) ([]Event, error)
+	Apply(ctx context.Context, c *store.Change) ([]Event, error)
 }
 
 // Source is a part of the change log: the changes of a table, as it was when the
