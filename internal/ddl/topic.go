@@ -184,7 +184,7 @@ func (r *Request) addSource(tx *store.Tx, t *catalog.Topic, a *dialect.AddSource
 	}
 	if a.Where != nil {
 		x.Where = dialect.Print(a.Where)
-		if _, err := topic.BindFilter(tx.Catalog(), table, x.Where); err != nil {
+		if _, err := topic.BindFilter(table, x.Where); err != nil {
 			return "", r.at(a.Where.Pos(), err)
 		}
 	}
@@ -323,9 +323,7 @@ func sourcesFit(tx *store.Tx, table *catalog.Table) error {
 			if s.Table != table.ID || s.Where == "" {
 				continue
 			}
-			// The filter is bound by itself, so only this table matters.
-			alone := catalog.NewSnapshot(0, nil, []*catalog.Table{table})
-			if _, err := topic.BindFilter(alone, table, s.Where); err != nil {
+			if _, err := topic.BindFilter(table, s.Where); err != nil {
 				var e *wire.Error
 				if !errors.As(err, &e) {
 					return err

@@ -10,6 +10,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -42,8 +43,8 @@ type route struct {
 	topic   *catalog.Topic
 	table   *catalog.Table
 	payload string
-	filter  *bind.Watch // nil: every change
-	err     error       // the filter no longer binds
+	filter  *bind.Predicate // nil: every change
+	err     error           // the filter no longer binds
 }
 
 // NewRouter makes the router of a catalog. limit is the size of the largest
@@ -58,7 +59,7 @@ func NewRouter(snapshot *catalog.Snapshot, limit int) *Router {
 			}
 			x := route{topic: t, table: table, payload: s.Payload}
 			if s.Where != "" {
-				x.filter, x.err = BindFilter(snapshot, table, s.Where)
+				x.filter, x.err = BindFilter(table, s.Where)
 			}
 			key := routeKey{s.Table, opOf(s.Op)}
 			r.routes[key] = append(r.routes[key], x)
@@ -76,29 +77,16 @@ func opOf(name string) store.Op {
 	return 0
 }
 
-// BindFilter binds the filter of a source, given as SQL text.
-func BindFilter(snapshot *catalog.Snapshot, t *catalog.Table, where string) (*bind.Watch, error) {
-	q := "SELECT * FROM " + dialect.Print(&dialect.Column{Name: dialect.Name{{Name: t.Namespace, Quoted: true}, {Name: t.Name, Quoted: true}}}) + " WHERE " + where
-	src, err := dialect.Parse(q)
+// BindFilter binds the filter of a source, given as SQL text. Its errors have no
+// place: the text may be older than the statement.
+func BindFilter(t *catalog.Table, where string) (*bind.Predicate, error) {
+	x, err := dialect.ParseExpr(where)
 	if err != nil {
 		return nil, err
 	}
-	queries := 0
-	dialect.Walk(src.Statements[0], func(n dialect.Node) bool {
-		if _, ok := n.(*dialect.Query); ok {
-			queries++
-		}
-		return true
-	})
-	if queries > 1 {
-		return nil, wire.NewError(wire.CodeInvalidSQL, "the filter of a source has no sub-query: it sees the changed row and nothing else")
-	}
-	b := &bind.Binder{Catalog: snapshot, Namespace: t.Namespace, Params: new(expr.Params), Source: q}
-	w, err := b.Watch(src.Statements[0])
-	if e, ok := err.(*wire.Error); ok {
-		e.Line, e.Column = 0, 0 // of a text that nobody has written
-	}
-	return w, err
+	b := &bind.Binder{Params: new(expr.Params), Source: where}
+	p, err := b.Predicate(t, x, "the filter of a source")
+	return p, fault.Change(err, func(e *wire.Error) { e.Line, e.Column = 0, 0 })
 }
 
 // Route gives the messages that follow from a change that actor made, now as
@@ -143,10 +131,7 @@ func (r *Router) Route(c *store.Change, env *expr.Env) ([]Message, error) {
 const CodePayloadTooLarge wire.Code = "PAYLOAD_TOO_LARGE"
 
 func inFilter(t *catalog.Topic, err error) error {
-	if e, ok := err.(*wire.Error); ok {
-		return wire.NewError(e.Code, "filter of topic ", t.FullName(), ": ", e.Message)
-	}
-	return err
+	return fault.In("filter of topic "+t.FullName(), err)
 }
 
 // partition is where a message goes: the same for all messages of a row.
