@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	_ = enter(always[*dialect.CreateAPIKey](right.Anyone, ""), bindCreateAPIKey)
-	_ = enter(always[*dialect.DropAPIKey](right.Anyone, ""), bindDropAPIKey)
+	_ = enter(always[*dialect.CreateAPIKey](right.Need{Reach: right.Accounts}), bindCreateAPIKey)
+	_ = enter(always[*dialect.DropAPIKey](right.Need{Reach: right.Accounts}), bindDropAPIKey)
 )
 
 var apiKeyFields = []wire.Field{

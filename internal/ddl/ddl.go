@@ -149,14 +149,14 @@ func enter[S dialect.Statement](need func(source string, s S) (right.Need, error
 }
 
 // always is the need of statements that all need the same.
-func always[S dialect.Statement](need right.Right, what string) func(string, S) (right.Need, error) {
-	return func(string, S) (right.Need, error) { return right.Need{Right: need, What: what}, nil }
+func always[S dialect.Statement](need right.Need) func(string, S) (right.Need, error) {
+	return func(string, S) (right.Need, error) { return need, nil }
 }
 
 // administers enters a sort of statement for administrators, which looks up
 // everything in the transaction that it runs in.
 func administers[S dialect.Statement](what string, run func(r *Request, tx *store.Tx, s S) (wire.Result, error)) Kind {
-	return enter(always[S](right.Administer, what), runs(run))
+	return enter(always[S](right.Need{Right: right.Administer, What: what}), runs(run))
 }
 
 // runs binds a statement that looks up everything in the transaction.
@@ -169,7 +169,7 @@ func runs[S dialect.Statement](run func(r *Request, tx *store.Tx, s S) (wire.Res
 // redefines enters a sort of statement that changes the definition of the table
 // that of finds.
 func redefines[S dialect.Statement](of func(r *Request, c *catalog.Snapshot, s S) (*catalog.Table, dialect.Pos), run func(r *Request, tx *store.Tx, s S) (wire.Result, error)) Kind {
-	return enter(always[S](right.Anyone, ""), func(r *Request, s S) (*Statement, error) {
+	return enter(always[S](right.Need{Reach: right.Writing}), func(r *Request, s S) (*Statement, error) {
 		bound, err := runs(run)(r, s)
 		bound.defines = func(c *catalog.Snapshot) (*catalog.Table, dialect.Pos) { return of(r, c, s) }
 		return bound, err
@@ -195,11 +195,15 @@ func (r *Request) done(message string) wire.Result {
 
 // lookup finds the table that a name stands for, nil if there is none.
 func (r *Request) lookup(c *catalog.Snapshot, name dialect.Name) *catalog.Table {
-	namespace := r.Namespace
+	return c.Table(r.namespaceOf(name), name[len(name)-1].Name)
+}
+
+// namespaceOf is the namespace that a name is in.
+func (r *Request) namespaceOf(name dialect.Name) string {
 	if len(name) == 2 {
-		namespace = name[0].Name
+		return name[0].Name
 	}
-	return c.Table(namespace, name[len(name)-1].Name)
+	return r.Namespace
 }
 
 // readable finds a table that the caller may read.

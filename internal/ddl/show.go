@@ -16,17 +16,22 @@ var (
 )
 
 func showRight(_ string, s *dialect.Show) (right.Need, error) {
-	if s.What == "ALL" || s.What == "COLUMNS" {
-		return right.Need{Right: right.Administer, What: "SHOW " + s.What}, nil
+	need := right.Need{Reach: right.Listing}
+	if s.Name != nil || s.Namespace != nil {
+		need.Reach = right.Reading
 	}
-	return right.Need{}, nil
+	if s.What == "ALL" || s.What == "COLUMNS" {
+		need.Right, need.What = right.Administer, "SHOW "+s.What
+	}
+	return need, nil
 }
 
 func describeRight(_ string, s *dialect.Describe) (right.Need, error) {
+	need := right.Need{Reach: right.Reading}
 	if !s.Table {
-		return right.Need{Right: right.Administer, What: "DESCRIBE without TABLE"}, nil
+		need.Right, need.What = right.Administer, "DESCRIBE without TABLE"
 	}
-	return right.Need{}, nil
+	return need, nil
 }
 
 // own is a statement that stands for a query of the server's own tables.
@@ -44,6 +49,9 @@ func bindShow(r *Request, s *dialect.Show) (*Statement, error) {
 	case "TABLES":
 		if s.Namespace == nil {
 			return own(showTables + " ORDER BY table_type = 'system', namespace_id, table_name")
+		}
+		if err := right.InNamespaces(r.Who.Scope, s.Namespace.Name); err != nil {
+			return nil, r.at(s.Pos(), err)
 		}
 		if r.DB.Catalog().Namespace(s.Namespace.Name) == nil {
 			return nil, r.at(s.Namespace.Pos, NoNamespace(s.Namespace.Name))

@@ -16,7 +16,12 @@ import (
 )
 
 var (
-	_ = enter(createRight, runs((*Request).createTable))
+	_ = enter(createRight, func(r *Request, s *dialect.CreateTable) (*Statement, error) {
+		if err := right.InNamespaces(r.Who.Scope, r.namespaceOf(s.Name)); err != nil {
+			return nil, r.at(s.Pos(), err)
+		}
+		return runs((*Request).createTable)(r, s)
+	})
 	_ = redefines(func(r *Request, c *catalog.Snapshot, s *dialect.DropTable) (*catalog.Table, dialect.Pos) {
 		return r.lookup(c, s.Name), s.Name[0].Pos
 	}, (*Request).dropTable)
@@ -25,10 +30,11 @@ var (
 // createRight is the right that CREATE TABLE needs for the kind of table.
 func createRight(source string, s *dialect.CreateTable) (right.Need, error) {
 	kind, err := tableKind(source, s)
+	need := right.Need{Right: right.CreatePrivate, Reach: right.Writing}
 	if kind == catalog.Shared {
-		return right.Need{Right: right.CreateShared}, err
+		need.Right = right.CreateShared
 	}
-	return right.Need{Right: right.CreatePrivate}, err
+	return need, err
 }
 
 // tableKind is the kind that CREATE TABLE asks for by its prefix and TYPE.

@@ -28,7 +28,7 @@ var (
 	_ = administers("DROP TOPIC", (*Request).dropTopic)
 	_ = administers("CLEAR TOPIC", (*Request).clearTopic)
 	_ = administers("RESET CONSUMER GROUP", (*Request).resetGroup)
-	_ = enter(always[*dialect.Grant](right.Administer, "GRANT and REVOKE"), func(r *Request, tree *dialect.Grant) (*Statement, error) {
+	_ = enter(always[*dialect.Grant](right.Need{Right: right.Administer, What: "GRANT and REVOKE"}), func(r *Request, tree *dialect.Grant) (*Statement, error) {
 		s := *tree
 		if err := r.bindTexts(&s.To); err != nil {
 			return nil, err

@@ -66,9 +66,9 @@ func textOr(t *dialect.Text, or string) string {
 }
 
 var (
-	_ = enter(always[*dialect.CreateUser](right.Administer, "CREATE USER"), bindCreateUser)
-	_ = enter(always[*dialect.AlterUser](right.Administer, "ALTER USER"), bindAlterUser)
-	_ = enter(always[*dialect.DropUser](right.Administer, "DROP USER"), bindDropUser)
+	_ = enter(always[*dialect.CreateUser](right.Need{Right: right.Administer, What: "CREATE USER", Reach: right.Accounts}), bindCreateUser)
+	_ = enter(always[*dialect.AlterUser](right.Need{Right: right.Administer, What: "ALTER USER", Reach: right.Accounts}), bindAlterUser)
+	_ = enter(always[*dialect.DropUser](right.Need{Right: right.Administer, What: "DROP USER", Reach: right.Accounts}), bindDropUser)
 )
 
 // bindCreateUser binds CREATE USER: the password is hashed before the transaction.

@@ -21,9 +21,6 @@ func (r *run) admit(ctx context.Context, source string, s dialect.Statement, par
 	if err := right.Check(r.who.Role, right.Anyone, ""); err != nil {
 		return nil, fault.At(source, s.Pos(), err)
 	}
-	if err := r.keyMay(s); err != nil {
-		return nil, fault.At(source, s.Pos(), err)
-	}
 	if as, ok := s.(*dialect.ExecuteAs); ok {
 		if placeOf(as.Inner) != rows {
 			return nil, noExecuteAs(source, as.Inner)
@@ -43,7 +40,7 @@ func (r *run) admit(ctx context.Context, source string, s dialect.Statement, par
 	if err != nil {
 		return nil, err
 	}
-	return p, fault.At(source, s.Pos(), need.Check(r.who.Role))
+	return p, fault.At(source, s.Pos(), need.Check(r.who))
 }
 
 // may is the right to a table of a statement that is being bound. The binder

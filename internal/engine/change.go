@@ -30,14 +30,14 @@ type (
 )
 
 var (
-	_ = add(rows, right.Need{}, func(_ context.Context, b *binding, s *dialect.Update) (statement, error) {
+	_ = add(rows, right.Need{Reach: right.Writing}, func(_ context.Context, b *binding, s *dialect.Update) (statement, error) {
 		c, err := b.Update(s)
 		if err != nil {
 			return nil, err
 		}
 		return &update{b.change(c)}, nil
 	})
-	_ = add(rows, right.Need{}, func(_ context.Context, b *binding, s *dialect.Delete) (statement, error) {
+	_ = add(rows, right.Need{Reach: right.Writing}, func(_ context.Context, b *binding, s *dialect.Delete) (statement, error) {
 		c, err := b.Delete(s)
 		if err != nil {
 			return nil, err

@@ -117,7 +117,7 @@ func (r *run) topicOf(tx *store.Tx, p *plan, name dialect.Name) (*catalog.Topic,
 // consumption is CONSUME: with a group it leases, without one it only reads.
 type consumption struct{ tree *dialect.Consume }
 
-var _ = add(anywhere, right.Need{Right: right.ConsumeTopics}, func(_ context.Context, b *binding, s *dialect.Consume) (statement, error) {
+var _ = add(anywhere, right.Need{Right: right.ConsumeTopics, Reach: right.Writing}, func(_ context.Context, b *binding, s *dialect.Consume) (statement, error) {
 	b.p.once = true
 	return &consumption{s}, nil
 })
@@ -186,7 +186,7 @@ var ackFields = []wire.Field{
 // settlement is ACK, which is about what CONSUME has leased.
 type settlement struct{ tree *dialect.Ack }
 
-var _ = add(anywhere, right.Need{Right: right.ConsumeTopics}, func(_ context.Context, b *binding, s *dialect.Ack) (statement, error) {
+var _ = add(anywhere, right.Need{Right: right.ConsumeTopics, Reach: right.Writing}, func(_ context.Context, b *binding, s *dialect.Ack) (statement, error) {
 	b.p.once = true
 	return &settlement{s}, nil
 })

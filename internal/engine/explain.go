@@ -21,7 +21,7 @@ type explanation struct {
 	analyze bool
 }
 
-var _ = add(alone, right.Need{Right: right.Administer, What: "EXPLAIN"}, func(ctx context.Context, b *binding, s *dialect.Explain) (statement, error) {
+var _ = add(alone, right.Need{Right: right.Administer, What: "EXPLAIN", Reach: right.Reading}, func(ctx context.Context, b *binding, s *dialect.Explain) (statement, error) {
 	inner, err := b.r.plan(ctx, b.p.source, s.Inner, b.params)
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ type insertion struct {
 	ret   *returning
 }
 
-var _ = add(rows, right.Need{}, func(_ context.Context, b *binding, s *dialect.Insert) (statement, error) {
+var _ = add(rows, right.Need{Reach: right.Writing}, func(_ context.Context, b *binding, s *dialect.Insert) (statement, error) {
 	bound, err := b.Insert(s)
 	if err != nil {
 		return nil, err

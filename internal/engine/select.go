@@ -17,7 +17,7 @@ type selection struct {
 	from  *Prepared
 }
 
-var _ = add(rows, right.Need{}, func(_ context.Context, b *binding, s *dialect.Query) (statement, error) {
+var _ = add(rows, right.Need{Reach: right.Reading}, func(_ context.Context, b *binding, s *dialect.Query) (statement, error) {
 	bound, err := b.Select(s)
 	if err != nil {
 		return nil, err

@@ -160,7 +160,13 @@ func ofDefinition(t *catalog.Table) Right {
 type Need struct {
 	Right Right
 	What  string // how a refusal names the statement; "" where the right says it
+	Reach Reach
 }
 
-// Check returns the refusal of a role that has not the right, nil for none.
-func (n Need) Check(role string) error { return Check(role, n.Right, n.What) }
+// Check returns the refusal of who may not run the statement, nil for none.
+func (n Need) Check(who *identity.Principal) error {
+	if err := n.Reach.inScope(who.Scope); err != nil {
+		return err
+	}
+	return Check(who.Role, n.Right, n.What)
+}

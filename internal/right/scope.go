@@ -12,6 +12,35 @@ import (
 // An API key narrows what its user may do: nothing here allows anything. A nil
 // scope is that of somebody who has signed in, and refuses nothing.
 
+// Reach is what a sort of statement is about. It says what an API key may run,
+// whatever its user may.
+type Reach uint8
+
+const (
+	Server   Reach = iota // something of the whole server
+	Accounts              // who may sign in
+	Listing               // it shows something of the whole server
+	Reading               // it reads tables, each of which is decided on
+	Writing               // it changes tables or topics, each of which is decided on
+)
+
+// inScope refuses a statement that an API key is not for by its sort.
+func (r Reach) inScope(scope *identity.Scope) error {
+	switch {
+	case scope == nil || r == Reading:
+		return nil
+	case r == Accounts:
+		return OutsideKey("does not manage users or API keys, as none does; sign in")
+	case r != Listing && scope.ReadOnly:
+		return OutsideKey("only reads")
+	case r == Writing || scope.Namespaces == nil:
+		return nil
+	case r == Listing:
+		return OutsideKey("is for ", Listed("namespace", scope.Namespaces), "; SHOW TABLES IN shows one of them")
+	}
+	return OutsideKey("is for ", Listed("namespace", scope.Namespaces), " and runs only statements on their tables and topics")
+}
+
 // OutsideKey is the refusal of what an API key is not for.
 func OutsideKey(parts ...string) error {
 	return wire.NewError(wire.CodePermissionDenied, append([]string{"permission denied: this API key "}, parts...)...)
