@@ -1,10 +1,6 @@
 package store
 
-import (
-	"sync"
-
-	"github.com/kalamdb/kalam-go/wire"
-)
+import "github.com/kalamdb/kalam-go/wire"
 
 // Op is what a change did.
 type Op uint8
@@ -51,64 +47,173 @@ func (c *Change) Size() int {
 	return n
 }
 
-// ring holds the latest changes in memory for live readers. When it is full
-// the oldest leave; a reader that needs those reads them from disk.
-type ring struct {
-	mu      sync.Mutex
-	changes []*Change     // mu guards the fields below too; ascending by Seq
-	bytes   int           // of changes
-	limit   int           // of bytes
-	floor   Seq           // every committed change above floor is in changes
-	newest  Seq           // position of the newest commit
-	wake    chan struct{} // closed at the next commit; nil when nobody waits
+var (
+	logInsert = &Stmt{
+		SQL: "INSERT INTO changes(seq, tbl, usr, ver, op, old_seq, old, new, total) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+		Args: types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt,
+			wire.Bytes, wire.Bytes, wire.BigInt),
+	}
+	logNewest = &Stmt{SQL: "SELECT max(seq) FROM changes", Cols: types(wire.BigInt)}
+	logTotal  = &Stmt{SQL: "SELECT total FROM changes ORDER BY seq DESC LIMIT 1", Cols: types(wire.BigInt)}
+	logTrim   = &Stmt{SQL: "SELECT value FROM meta WHERE key = 'log_floor'", Cols: types(wire.Bytes)}
+	logAll    = &Stmt{
+		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+		Args: types(wire.BigInt, wire.BigInt), Cols: changeCols,
+	}
+	logScope = &Stmt{
+		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE tbl = ?1 AND usr = ?2 AND seq > ?3 AND seq <= ?4 ORDER BY seq LIMIT ?5",
+		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt), Cols: changeCols,
+	}
+	logNewestOf = &Stmt{
+		SQL:  "SELECT coalesce(max(seq), 0) FROM changes WHERE tbl = ?1 AND usr = ?2",
+		Args: types(wire.BigInt, wire.Text), Cols: types(wire.BigInt),
+	}
+	changeCols = types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt, wire.Bytes, wire.Bytes)
+)
+
+// log appends c to the change log of the transaction.
+func (tx *Tx) log(c *Change) error {
+	old, new := wire.Null, wire.Null
+	n := 64
+	if c.Old != nil {
+		b := appendRow(nil, c.Old)
+		n += len(b)
+		old = wire.BytesValue(b)
+	}
+	if c.New != nil {
+		b := appendRow(nil, c.New)
+		n += len(b)
+		new = wire.BytesValue(b)
+	}
+	// A change stays in memory until it is committed and handed on.
+	if err := tx.Budget().Charge(n); err != nil {
+		return err
+	}
+	tx.db.logTotal += int64(n)
+	_, err := tx.exec(logInsert, []wire.Value{
+		wire.IntValue(c.Seq), wire.IntValue(c.Table), wire.TextValue(c.User), wire.IntValue(int64(c.Version)),
+		wire.IntValue(int64(c.Op)), wire.IntValue(c.OldSeq), old, new, wire.IntValue(tx.db.logTotal),
+	})
+	if err != nil {
+		return err
+	}
+	tx.write.changes = append(tx.write.changes, c)
+	return nil
 }
 
-// publish adds the changes of one commit.
-func (r *ring) publish(changes []*Change) {
-	if len(changes) == 0 {
-		return
+// Newest is the position of the newest change in this snapshot.
+func (tx *Tx) Newest() (Seq, error) {
+	var newest Seq
+	err := tx.Query(logNewest, nil, func(row []wire.Value) error {
+		newest = row[0].Int()
+		return nil
+	})
+	if err != nil || newest > 0 {
+		return newest, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range changes {
-		r.bytes += c.Size()
-	}
-	r.changes = append(r.changes, changes...)
-	r.newest = changes[len(changes)-1].Seq
-	drop := 0
-	for r.bytes > r.limit && drop < len(r.changes)-1 {
-		r.bytes -= r.changes[drop].Size()
-		r.floor = r.changes[drop].Seq
-		r.changes[drop] = nil
-		drop++
-	}
-	r.changes = r.changes[drop:]
-	if r.wake != nil {
-		close(r.wake)
-		r.wake = nil
-	}
+	return tx.Floor()
 }
 
-// after returns up to limit changes above pos, oldest first. When the ring no
-// longer reaches back to pos, ok is false. When there is nothing yet, wait is
-// closed at the next commit.
-func (r *ring) after(pos Seq, limit int) (out []*Change, ok bool, wait <-chan struct{}) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if pos < r.floor {
-		return nil, false, nil
-	}
-	if pos >= r.newest {
-		if r.wake == nil {
-			r.wake = make(chan struct{})
+// NewestOf is the position of the newest change of one table and user that the
+// log holds; 0 for none.
+func (tx *Tx) NewestOf(table int64, user string) (Seq, error) {
+	var newest Seq
+	err := tx.Query(logNewestOf, []wire.Value{wire.IntValue(table), wire.TextValue(user)}, func(row []wire.Value) error {
+		newest = row[0].Int()
+		return nil
+	})
+	return newest, err
+}
+
+// Floor is the position up to which the log has been trimmed: a reader that
+// stands below it has missed changes.
+func (tx *Tx) Floor() (Seq, error) {
+	var floor Seq
+	err := tx.Query(logTrim, nil, func(row []wire.Value) error {
+		v, err := decodeRow(row[0].Raw())
+		if err == nil && len(v) == 1 {
+			floor = v[0].Int()
 		}
-		return nil, true, r.wake
+		return err
+	})
+	return floor, err
+}
+
+func (tx *Tx) logTotal() (int64, error) {
+	var total int64
+	err := tx.Query(logTotal, nil, func(row []wire.Value) error {
+		total = row[0].Int()
+		return nil
+	})
+	return total, err
+}
+
+// Changes calls fn for the changes of one table and user with after < Seq <=
+// upTo in order, limit at most.
+func (tx *Tx) Changes(table int64, user string, after, upTo Seq, limit int, fn func(*Change) error) error {
+	args := []wire.Value{wire.IntValue(table), wire.TextValue(user), wire.IntValue(after), wire.IntValue(upTo), wire.IntValue(int64(limit))}
+	return tx.Query(logScope, args, changeFn(fn))
+}
+
+// changes is Changes for all tables and users.
+func (tx *Tx) changes(after Seq, limit int, fn func(*Change) error) error {
+	return tx.Query(logAll, []wire.Value{wire.IntValue(after), wire.IntValue(int64(limit))}, changeFn(fn))
+}
+
+func changeFn(fn func(*Change) error) func([]wire.Value) error {
+	return func(row []wire.Value) error {
+		c := &Change{
+			Seq: row[0].Int(), Table: row[1].Int(), User: row[2].Text(),
+			Version: int(row[3].Int()), Op: Op(row[4].Int()), OldSeq: row[5].Int(),
+		}
+		var err error
+		if !row[6].IsNull() {
+			if c.Old, err = decodeRow(row[6].Raw()); err != nil {
+				return err
+			}
+		}
+		if !row[7].IsNull() {
+			if c.New, err = decodeRow(row[7].Raw()); err != nil {
+				return err
+			}
+		}
+		return fn(c)
 	}
-	// Readers are almost always near the end.
-	i := len(r.changes)
-	for i > 0 && r.changes[i-1].Seq > pos {
-		i--
+}
+
+var (
+	logReplaced = &Stmt{
+		SQL: `SELECT seq, old_seq FROM changes WHERE tbl = ?1 AND usr = ?2 AND seq > ?3 AND seq <= ?4
+			AND old_seq > ?5 AND old_seq <= ?6 ORDER BY seq LIMIT ?7`,
+		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt),
+		Cols: types(wire.BigInt, wire.BigInt),
 	}
-	out = append(out, r.changes[i:min(i+limit, len(r.changes))]...)
-	return out, true, nil
+	logAt = &Stmt{
+		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE seq = ?1",
+		Args: types(wire.BigInt), Cols: changeCols,
+	}
+)
+
+// Replaced calls fn for the changes of one table and user with after < Seq <=
+// upTo that ended a version of a row with oldAfter < version <= oldUpTo, in
+// order, limit at most.
+func (tx *Tx) Replaced(table int64, user string, after, upTo, oldAfter, oldUpTo Seq, limit int, fn func(seq, oldSeq Seq)) error {
+	args := []wire.Value{
+		wire.IntValue(table), wire.TextValue(user), wire.IntValue(after), wire.IntValue(upTo),
+		wire.IntValue(oldAfter), wire.IntValue(oldUpTo), wire.IntValue(int64(limit)),
+	}
+	return tx.Query(logReplaced, args, func(row []wire.Value) error {
+		fn(row[0].Int(), row[1].Int())
+		return nil
+	})
+}
+
+// Change returns the change at a position; nil when the log has none there.
+func (tx *Tx) Change(at Seq) (*Change, error) {
+	var found *Change
+	err := tx.Query(logAt, []wire.Value{wire.IntValue(at)}, changeFn(func(c *Change) error {
+		found = c
+		return nil
+	}))
+	return found, err
 }
