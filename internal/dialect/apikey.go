@@ -25,8 +25,14 @@ type (
 func (*CreateAPIKey) statement() {}
 func (*DropAPIKey) statement()   {}
 
-// createAPIKey takes what follows CREATE API KEY.
+var (
+	_ = begins("create", "api", (*parser).createAPIKey)
+	_ = begins("drop", "api", (*parser).dropAPIKey)
+)
+
+// createAPIKey takes what follows CREATE API.
 func (p *parser) createAPIKey(at at) Statement {
+	p.expect("key")
 	s := &CreateAPIKey{at: at, Name: p.keyName(), User: p.forUser()}
 	for {
 		pos := p.pos()
@@ -55,8 +61,9 @@ func (p *parser) createAPIKey(at at) Statement {
 	}
 }
 
-// dropAPIKey takes what follows DROP API KEY.
+// dropAPIKey takes what follows DROP API.
 func (p *parser) dropAPIKey(at at) Statement {
+	p.expect("key")
 	return &DropAPIKey{at: at, IfExists: p.ifExists(), Name: p.keyName(), User: p.forUser()}
 }
 
@@ -99,32 +106,10 @@ func (p *parser) topics() []Name {
 	return list
 }
 
-// apiKey prints the statements on API keys; it reports whether s is one.
-func (p *printer) apiKey(s Statement) bool {
-	var user *Text
-	switch s := s.(type) {
-	case *CreateAPIKey:
-		p.put("CREATE API KEY ")
-		p.userName(s.Name)
-		user = s.User
-		defer p.scopeOf(s)
-	case *DropAPIKey:
-		p.put("DROP API KEY ")
-		p.when(s.IfExists, "IF EXISTS ")
-		p.userName(s.Name)
-		user = s.User
-	default:
-		return false
-	}
-	if user != nil {
-		p.put(" FOR USER ")
-		p.userName(*user)
-	}
-	return true
-}
-
-// scopeOf prints what a key may do.
-func (p *printer) scopeOf(s *CreateAPIKey) {
+func (s *CreateAPIKey) print(p *printer) {
+	p.put("CREATE API KEY ")
+	p.userName(s.Name)
+	p.forUser(s.User)
 	p.when(s.ReadOnly, " READ ONLY")
 	if s.Namespaces != nil {
 		p.put(" NAMESPACES ")
@@ -138,5 +123,19 @@ func (p *printer) scopeOf(s *CreateAPIKey) {
 	if s.ExpiresIn != nil {
 		p.put(" EXPIRES IN ")
 		p.text(*s.ExpiresIn)
+	}
+}
+
+func (s *DropAPIKey) print(p *printer) {
+	p.put("DROP API KEY ")
+	p.when(s.IfExists, "IF EXISTS ")
+	p.userName(s.Name)
+	p.forUser(s.User)
+}
+
+func (p *printer) forUser(user *Text) {
+	if user != nil {
+		p.put(" FOR USER ")
+		p.userName(*user)
 	}
 }

@@ -17,8 +17,6 @@ func (p *parser) create() Statement {
 		return &CreateNamespace{at: at, IfNotExists: p.ifNotExists(), Name: p.namespace()}
 	case p.accept("user"):
 		return p.createUser(at)
-	case p.accept("api", "key"):
-		return p.createAPIKey(at)
 	case p.is("index"), p.is("unique") && p.peek(1).is("index"):
 		return p.createIndex(at)
 	case p.accept("topic"):
@@ -54,8 +52,6 @@ func (p *parser) drop() Statement {
 		return s
 	case p.accept("user"):
 		return p.dropUser(at)
-	case p.accept("api", "key"):
-		return p.dropAPIKey(at)
 	case p.accept("index"):
 		return p.dropIndex(at)
 	case p.accept("topic"):

@@ -12,6 +12,9 @@ func (p *parser) statement() Statement {
 		}
 		p.unexpected("a statement")
 	}
+	if s := p.opened(at); s != nil {
+		return s
+	}
 	switch p.tok.word {
 	case "select", "values":
 		return p.query()

@@ -2,7 +2,7 @@ package dialect
 
 // command prints what neither reads nor writes rows nor defines anything.
 func (p *printer) command(s Statement) {
-	if p.topic(s) || p.apiKey(s) {
+	if p.topic(s) {
 		return
 	}
 	switch s := s.(type) {

@@ -3,6 +3,10 @@ package dialect
 import "strconv"
 
 func (p *printer) statement(s Statement) {
+	if s, ok := s.(printed); ok {
+		s.print(p)
+		return
+	}
 	switch s := s.(type) {
 	case *Insert:
 		p.insert(s)

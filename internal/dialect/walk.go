@@ -13,6 +13,8 @@ func walk(n Node, fn func(Node) bool) {
 		return
 	}
 	switch n := n.(type) {
+	case walked:
+		n.walk(fn)
 	case Expr:
 		walkExpr(n, fn)
 	case *Query:
