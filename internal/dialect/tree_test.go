@@ -252,5 +252,5 @@ var nodeTypes = []reflect.Type{
 	reflect.TypeFor[dialect.ClearTopic](), reflect.TypeFor[dialect.Consume](), reflect.TypeFor[dialect.Ack](),
 	reflect.TypeFor[dialect.ResetGroup](), reflect.TypeFor[dialect.Grant](), reflect.TypeFor[dialect.AddSource](),
 	reflect.TypeFor[dialect.DropSource](), reflect.TypeFor[dialect.SetRetention](),
-	reflect.TypeFor[dialect.CreateAPIKey](), reflect.TypeFor[dialect.DropAPIKey](),
+	reflect.TypeFor[dialect.ShowCreateTable](), reflect.TypeFor[dialect.CreateAPIKey](), reflect.TypeFor[dialect.DropAPIKey](),
 }
