@@ -93,8 +93,9 @@ func (b *Budget) Held() int64 {
 	return b.held.Load()
 }
 
-// Charge counts bytes that the statement is about to hold. The error is a
-// *wire.Error with code RESULT_TOO_LARGE, and nothing is charged.
+// Charge counts bytes that the statement is about to hold. Where only garbage is
+// in the way, it waits until that is collected. The error is a *wire.Error with
+// code RESULT_TOO_LARGE, or ErrStopped, and nothing is charged.
 func (b *Budget) Charge(bytes int) error {
 	if b == nil || b.account == nil || bytes <= 0 {
 		return nil
@@ -103,62 +104,52 @@ func (b *Budget) Charge(bytes int) error {
 	if own > b.account.limit/2 {
 		return tooLarge("the statement holds more values in memory than the server allows (a quarter of limits.max_memory); make or change fewer or smaller values at once")
 	}
-	limit := b.account.limit
+	extra := int64(0)
 	if own <= smallStatement {
-		limit += reserve
+		extra = reserve
 	}
-	if held := b.account.held.Add(int64(bytes)); held > limit || held+b.account.Engine() > limit+b.account.limit {
-		b.account.held.Add(-int64(bytes))
-		return tooLarge("the statements that run hold more values in memory than the server allows (half of limits.max_memory); make or change fewer or smaller values at once, or try again when less is running")
+	for {
+		switch b.account.take(int64(bytes), extra) {
+		case taken:
+			b.held.Add(int64(bytes))
+			return nil
+		case full:
+			return tooLarge("the statements that run hold more values in memory than the server allows (half of limits.max_memory); make or change fewer or smaller values at once, or try again when less is running")
+		}
+		if err := b.look(); err != nil {
+			return err
+		}
+		b.account.Collect()
 	}
-	b.held.Add(int64(bytes))
-	return nil
 }
 
 func tooLarge(message string) error { return wire.NewError(wire.CodeResultTooLarge, message) }
 
-// Release gives back what was charged since Held returned held.
+// Release gives back what was charged since Held returned held. It is garbage
+// from then on, and counts as such until it is collected.
 func (b *Budget) Release(held int64) {
 	if b == nil || b.held.Load() <= held {
 		return
 	}
-	b.account.held.Add(held - b.held.Swap(held))
+	n := b.held.Swap(held) - held
+	b.account.drop(n)
+	b.account.held.Add(-n)
 }
 
-// Refund gives back bytes that were charged.
+// Refund gives back bytes that were charged, as Release does.
 func (b *Budget) Refund(bytes int) {
 	if b != nil && b.account != nil {
 		b.Release(max(0, b.held.Load()-int64(bytes)))
 	}
 }
 
-// Account counts the bytes that all statements of a server hold in Go. It is
-// safe for concurrent use.
-type Account struct {
-	limit  int64
-	engine *atomic.Int64
-	held   atomic.Int64
+// Free gives back bytes that were charged and are free at once: they were not
+// Go's.
+func (b *Budget) Free(bytes int) {
+	if b == nil || b.account == nil {
+		return
+	}
+	n := min(b.held.Load(), int64(bytes))
+	b.held.Add(-n)
+	b.account.held.Add(-n)
 }
-
-// Statements that hold little have a reserve of their own, so that those that
-// hold much do not stop them.
-const (
-	smallStatement = 1 << 20
-	reserve        = 64 << 20
-)
-
-// NewAccount returns an Account that refuses to hold more than limit bytes, twice
-// limit together with what the engine holds, and half of limit for one statement.
-func NewAccount(limit int64, engine *atomic.Int64) *Account {
-	return &Account{limit: limit, engine: engine}
-}
-
-// Engine returns the bytes that the engine holds now.
-func (a *Account) Engine() int64 { return a.engine.Load() }
-
-// Room reports whether the engine may hold so many bytes more beside what Go
-// holds for statements.
-func (a *Account) Room(bytes int64) bool { return a.Engine()+a.Held()+bytes <= 2*a.limit }
-
-// Held returns the bytes that are charged now.
-func (a *Account) Held() int64 { return a.held.Load() }

@@ -71,7 +71,7 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 		o.Topics = topic.New(db, topic.Options{RetainEvery: -1})
 	}
 	definitions := &ddl.Service{DB: db, Users: users, Topics: o.Topics, Quota: o.Quota, Logger: o.Logger}
-	return &Engine{db: db, users: users, options: o, topics: o.Topics, definitions: definitions, memory: NewMemory(o.Memory), plans: otter.Must(&otter.Options[planKey, *plan]{
+	return &Engine{db: db, users: users, options: o, topics: o.Topics, definitions: definitions, memory: NewMemory(o.Memory, db.Account()), plans: otter.Must(&otter.Options[planKey, *plan]{
 		MaximumWeight: uint64(o.PlanBytes),
 		// A plan of tree, bound tree and printed text holds some 25 bytes for each of
 		// its text, but for the constants that were computed when it was bound.

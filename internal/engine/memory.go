@@ -3,6 +3,7 @@ package engine
 import (
 	"sync"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -17,16 +18,17 @@ const (
 // rows until the client has read them. A user may have no more of it than is
 // left for others, so that nobody takes all.
 type Memory struct {
-	limit int64
+	limit   int64
+	account *budget.Account // which knows of it; nil for none
 
 	mu    sync.Mutex
 	used  int64            // mu guards it and the rest
 	users map[string]int64 // what each of them has
 }
 
-// NewMemory makes a Memory of so many bytes.
-func NewMemory(limit int64) *Memory {
-	return &Memory{limit: limit, users: make(map[string]int64)}
+// NewMemory makes a Memory of so many bytes, of which a is told.
+func NewMemory(limit int64, a *budget.Account) *Memory {
+	return &Memory{limit: limit, account: a, users: make(map[string]int64)}
 }
 
 // Hold is what one request of a user holds of a Memory. It is used by one
@@ -67,6 +69,7 @@ func (h *Hold) take(n int64) error {
 	h.taken += n
 	m.used += n
 	m.users[h.user] += n
+	m.account.Beside(n)
 	return nil
 }
 
@@ -94,6 +97,7 @@ func (h *Hold) Release() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.used -= h.taken
+	m.account.Beside(-h.taken)
 	if m.users[h.user] -= h.taken; m.users[h.user] == 0 {
 		delete(m.users, h.user)
 	}

@@ -25,6 +25,32 @@ type Calls struct {
 	Budget *budget.Budget // of the statement that runs
 
 	lets []wire.Value // of letFunction, by their numbers
+	held int64        // bytes of lets that are charged
+}
+
+// Held returns the bytes that are charged for what outlives a call.
+func (c *Calls) Held() int64 { return c.held }
+
+// Reset forgets what the calls of a statement have left behind, when the statement
+// and its Budget end.
+func (c *Calls) Reset() {
+	clear(c.lets)
+	c.Budget, c.held = nil, 0
+}
+
+// keep keeps v under a number, in place of what is there.
+func (c *Calls) keep(n int, v wire.Value) error {
+	for len(c.lets) <= n {
+		c.lets = append(c.lets, wire.Null)
+	}
+	if more := len(v.Raw()) - len(c.lets[n].Raw()); more > smallBytes {
+		if err := c.Budget.Charge(more); err != nil {
+			return err
+		}
+		c.held += int64(more)
+	}
+	c.lets[n] = v
+	return nil
 }
 
 // Functions of the engine that no SQL text can name: they change the form of
@@ -203,12 +229,7 @@ func formFunctions() []Function {
 			return fitTo(a[0], wire.Type{Kind: wire.Embedding, Dim: uint16(a[1].Int())})
 		})},
 		{Name: letFunction, Args: []wire.Type{number, asStored}, Result: boolean, Volatile: true, Eval: func(c *Calls, a []wire.Value) (wire.Value, error) {
-			n := int(a[0].Int())
-			for len(c.lets) <= n {
-				c.lets = append(c.lets, wire.Null)
-			}
-			c.lets[n] = a[1]
-			return wire.BoolValue(true), nil
+			return wire.BoolValue(true), c.keep(int(a[0].Int()), a[1])
 		}},
 		{Name: slotFunction, Args: []wire.Type{number}, Result: asStored, Volatile: true, Eval: func(c *Calls, a []wire.Value) (wire.Value, error) {
 			return c.lets[a[0].Int()], nil

@@ -262,9 +262,13 @@ func (f *function) run(b *budget.Budget, a []wire.Value) (wire.Value, error) {
 		}
 	}
 	v, err := f.call(b, a)
-	b.Release(before)
+	keeps := int64(0)
 	if err == nil && len(v.Raw()) > smallBytes {
-		err = b.Charge(len(v.Raw()))
+		keeps = int64(len(v.Raw()))
+	}
+	b.Release(before + keeps) // never all of it: the result is there already
+	if more := before + keeps - b.Held(); err == nil && more > 0 {
+		err = b.Charge(int(more))
 	}
 	return v, err
 }

@@ -154,7 +154,7 @@ func (c *conn) prepare(s *store.Stmt) (*prepared, error) {
 		if err := c.budget.Charge(parsed); err != nil {
 			return nil, err
 		}
-		defer c.budget.Refund(parsed)
+		defer c.budget.Free(parsed)
 	}
 	st, rest, err := c.sq.PrepareTransient(s.SQL)
 	if err != nil {
@@ -239,7 +239,10 @@ func (c *conn) Query(s *store.Stmt, args []wire.Value, row func([]wire.Value) er
 		cells = make([]wire.Value, len(s.Cols))
 	}
 	cells = cells[:len(s.Cols)]
-	defer func() { c.row = cells }()
+	defer func() {
+		clear(cells) // idle connections hold no values
+		c.row = cells
+	}()
 	for {
 		more, err := c.step(p)
 		if err != nil || !more {
@@ -330,7 +333,7 @@ func (c *conn) Unbound() store.Stop {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ctx = nil
-	c.funcs.call.Budget = nil
+	c.funcs.call.Reset()
 	if c.killed {
 		c.arm()
 	}

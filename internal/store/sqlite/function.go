@@ -119,8 +119,11 @@ func (f *functions) scalar(s expr.Function) error {
 	}
 	call := rowFunc(func(tls *libc.TLS, ctx uintptr, _ int32, args uintptr) {
 		defer f.recovered(tls, ctx, s.Name)
-		held := f.call.Budget.Held()
-		defer func() { f.call.Budget.Release(held) }() // the engine has its own copy
+		held := f.call.Budget.Held() - f.call.Held()
+		defer func() {
+			clear(f.args)
+			f.call.Budget.Release(held + f.call.Held()) // the engine has its own copy
+		}()
 		in, err := f.values(tls, args, s.Args)
 		if err == nil {
 			var out wire.Value
@@ -145,7 +148,10 @@ func (f *functions) aggregate(a expr.Aggregate) error {
 		return pointer(&f.keep, rowFunc(func(tls *libc.TLS, ctx uintptr, _ int32, args uintptr) {
 			defer f.recovered(tls, ctx, a.Name)
 			f.copies = 0
-			defer func() { f.call.Budget.Refund(f.copies) }()
+			defer func() {
+				clear(f.args)
+				f.call.Budget.Refund(f.copies)
+			}()
 			in, err := f.values(tls, args, a.Args)
 			if err == nil {
 				err = to(f.accumulator(tls, ctx, a), in)

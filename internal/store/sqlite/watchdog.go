@@ -56,6 +56,7 @@ func (w *watchdog) wake() {
 // run checks the bounds of the connections until close.
 func (w *watchdog) run() {
 	defer close(w.done)
+	defer w.account.Watch()()
 	held := newMemory()
 	defer held.close()
 	var shed time.Time
@@ -84,6 +85,10 @@ func (w *watchdog) run() {
 	}
 }
 
+// worthEnding is how many bytes a statement holds that is ended for them: to end
+// a small one because of what others hold would free nothing.
+const worthEnding = ownBytes
+
 // check looks at every connection once and reports whether one is bound. With
 // tooMuch it ends the statement that holds most.
 func (w *watchdog) check(tooMuch bool) (bound bool) {
@@ -99,7 +104,7 @@ func (w *watchdog) check(tooMuch bool) (bound bool) {
 			continue
 		}
 		bound = true
-		if holds := c.held.Load() + c.budget.Held(); greedy == nil || holds > most {
+		if holds := c.held.Load() + c.budget.Held(); holds > max(most, worthEnding) {
 			greedy, began, most = c, since, holds
 		}
 	}
