@@ -14,6 +14,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
+	"github.com/kalamdb/kalam-go/internal/node"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 	"github.com/kalamdb/kalam-go/oauth"
 )
@@ -46,6 +47,76 @@ func TestAuthenticationInGo(t *testing.T) {
 		refreshed, err := db.RefreshToken(ctx, login.RefreshToken)
 		if err != nil || refreshed.AccessToken == login.AccessToken {
 			t.Fatalf("%v", err)
+		}
+	})
+
+	t.Run("accounts", func(t *testing.T) {
+		mail := servertest.StartMail(t)
+		url := servertest.Start(t, servertest.Options{Config: func(c *node.Config) {
+			mail.Config(c)
+			c.Auth.Accounts.SignUp, c.Auth.Accounts.Email = "open", "none"
+		}}).URL
+		check := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		db, err := client.New(url, auth.Static(auth.Auth{}), client.Options{})
+		accounts := db.Accounts()
+
+		check(err)
+		defer db.Close()
+		session, err := accounts.SignUp(ctx, client.SignUp{User: "frida", Password: "choose-a-good-one"})
+
+		check(err)
+		if session == nil || session.RefreshToken == "" {
+			t.Errorf("session %v", session)
+		}
+		// With an address the session is nil, and begins with the code from the mail:
+		session, err = accounts.SignUp(ctx, client.SignUp{Email: "frida@example.com", Password: "choose-a-good-one"})
+		if err != nil || session != nil {
+			t.Fatalf("%v, %v", session, err)
+		}
+		code := mail.Wait("frida@example.com", 1).Code()
+		session, err = accounts.RedeemCode(ctx, client.Code{Email: "frida@example.com", Code: code, Purpose: "verify"})
+
+		check(err)
+		me, err := db.Me(ctx)
+		if err != nil || me.ID != session.User.ID || me.Email != "frida@example.com" {
+			t.Errorf("%v, %v", me, err)
+		}
+		sessions, err := db.Sessions(ctx)
+		if err != nil || len(sessions) != 1 {
+			t.Errorf("%v, %v", sessions, err)
+		}
+		err = db.ChangePassword(ctx, "choose-a-good-one", "another-good-one")
+		check(err)
+		err = db.Logout(ctx) // at the server first, then here
+		check(err)
+		if _, err := db.Me(ctx); !errors.Is(err, client.ErrLoginRequired) {
+			t.Errorf("after the logout: %v", err)
+		}
+	})
+
+	t.Run("api key", func(t *testing.T) {
+		db, err := client.New(url, auth.Static(auth.Basic("alice", "Secret123!")), client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		row, err := db.QueryRow(ctx, "CREATE API KEY worker")
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := row.Text("key")
+		worker, err := client.New(url, auth.Static(auth.JWT(key)), client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer worker.Close()
+		if me, err := worker.Me(ctx); err != nil || me.ID != "alice" {
+			t.Errorf("%v, %v", me, err)
 		}
 	})
 

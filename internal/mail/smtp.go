@@ -77,7 +77,21 @@ func (s *server) dial(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, s.clean(err)
 	}
-	if err := client.DialWithContext(ctx); err != nil {
+	dialled := make(chan error, 1)
+	go func() { dialled <- client.DialWithContext(ctx) }()
+	select {
+	case err = <-dialled:
+	case <-ctx.Done():
+		// The library waits for a server that says nothing whatever becomes of ctx,
+		// until its own time is over.
+		go func() {
+			if <-dialled == nil {
+				client.Close()
+			}
+		}()
+		err = ctx.Err()
+	}
+	if err != nil {
 		return nil, s.clean(err)
 	}
 	return &connection{client, s}, nil
