@@ -13,6 +13,13 @@ const hints: Record<string, string> = {
 };
 hints['File'] = hints['Blob']!;
 
+function base64(bytes: Uint8Array): string {
+  const chunk = 0x8000; // as many arguments as every engine takes
+  let text = '';
+  for (let i = 0; i < bytes.length; i += chunk) text += String.fromCharCode(...bytes.subarray(i, i + chunk));
+  return btoa(text);
+}
+
 /** Returns the JSON that binds a value; `name` says in an error which value it is. */
 export function encodeValue(value: unknown, name: string): string {
   const encoder = new Encoder(name);
@@ -45,7 +52,7 @@ class Encoder {
       if (value === undefined) return 'null';
       throw this.refusal('has a toJSON() that returns undefined');
     }
-    if (v instanceof Uint8Array) return `"\\\\x${Array.from(v, (b) => b.toString(16).padStart(2, '0')).join('')}"`;
+    if (v instanceof Uint8Array) return `{"$bytes":"${base64(v)}"}`;
     return typeof v === 'object' && v !== null ? JSON.stringify(this.#json(v)) : this.#scalar(v);
   }
 
