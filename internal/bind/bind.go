@@ -47,6 +47,8 @@ type Binder struct {
 	nodes   int       // of the bound expressions
 	sources int       // how many items of FROM have got a name
 	ctes    *cteScope // the WITH queries in sight
+	refs    []*cte    // the WITH queries that the query being bound names
+	open    bool      // it names one that is not bound yet, since it is inside of that one
 	limits  []limit   // every LIMIT and OFFSET, checked before the statement runs
 }
 

@@ -88,13 +88,15 @@ func (b *Binder) tableRef(t *dialect.TableRef, lv *level) (source, []output, err
 	if len(t.Name) == 1 {
 		if c := b.ctes.find(t.Name[0].Name); c != nil {
 			c.uses++
+			b.refs = append(b.refs, c)
+			b.open = b.open || c.query == nil && c.parts == nil
 			ref := &cteRef{cte: c, sql: b.name("w")}
 			name := c.name
 			if t.As != nil {
 				name = t.As.Name
 			}
 			s, star, err := b.see(ref, ref.sql, name, c.fields, t.Columns, t.Pos(), lv)
-			if err == nil && c.query != nil {
+			if err == nil && c.query != nil && c.staged == nil {
 				for i, n := range c.query.nodes() {
 					star[i].column.Size = sizeOf(n)
 				}

@@ -121,23 +121,32 @@ func (o *order) printDirection(p *expr.Printer) {
 }
 
 func (c *cte) print(p *expr.Printer) {
-	p.Raw(c.sql + "(")
-	for i := range c.fields {
-		if i > 0 {
-			p.Raw(", ")
-		}
-		p.Raw(columnName(i))
-	}
-	p.Raw(") AS ")
+	p.Raw(c.sql)
+	c.printColumns(p)
+	p.Raw(" AS ")
 	if c.uses > 1 && c.parts == nil {
 		// As in PostgreSQL: computed once, and not joined into each place that uses it.
 		p.Raw("MATERIALIZED ")
 	}
 	p.Raw("(")
-	if c.parts != nil {
+	switch {
+	case c.staged != nil:
+		c.printStaged(p)
+	case c.parts != nil:
 		c.parts.print(p, true)
-	} else {
+	default:
 		c.query.print(p, true)
+	}
+	p.Raw(")")
+}
+
+func (c *cte) printColumns(p *expr.Printer) {
+	p.Raw("(")
+	for i := range c.fields {
+		if i > 0 {
+			p.Raw(", ")
+		}
+		p.Raw(columnName(i))
 	}
 	p.Raw(")")
 }

@@ -50,13 +50,17 @@ type limit struct {
 
 // cte is a query of a WITH clause.
 type cte struct {
-	name   string
-	sql    string
-	fields []wire.Field
-	size   int     // of the query
-	query  *Select // nil while the query itself is being bound
-	parts  *setOp  // of a recursive one
-	uses   int     // how often the statement refers to it
+	name       string
+	sql        string
+	number     int // each has a larger one than those that were bound before it
+	fields     []wire.Field
+	size       int         // of the query
+	query      *Select     // nil while the query itself is being bound
+	parts      *setOp      // of a recursive one
+	uses       int         // how often the statement refers to it
+	refs       []*cte      // the WITH queries that it names
+	correlated bool        // it depends on a row of a query around it
+	staged     *expr.Stage // of a query that runs by itself; see stage.go
 }
 
 // cteScope is the WITH queries in sight, the innermost first.
@@ -167,16 +171,27 @@ func (b *Binder) namedOnce(list []dialect.CTE, i int) error {
 // cte binds one query of WITH.
 func (b *Binder) cte(d *dialect.CTE, recursive bool, outer *level) (*cte, error) {
 	c := &cte{name: d.Name.Name, sql: b.name("q")}
+	c.number = b.sources
+	refs, open := b.refs, b.open
+	b.refs, b.open = nil, false
+	defer func() { b.refs, b.open = append(refs, c.refs...), b.open || open }()
 	if recursive && d.Query.With == nil && len(d.Query.OrderBy) == 0 && d.Query.Limit == nil && d.Query.Offset == nil {
 		if op, ok := d.Query.Body.(*dialect.SetOp); ok && op.Op == "UNION" && refers(op.R, c.name) {
-			return c, b.recursive(c, d, op, outer)
+			err := b.recursive(c, d, op, outer)
+			c.refs, b.open, c.correlated = b.refs, false, outer != nil
+			return c, err
 		}
 	}
+	nodes := b.nodes
 	q, err := b.query(d.Query, outer)
 	if err != nil {
 		return nil, err
 	}
-	c.query, c.size = q, q.size
+	c.query, c.size, c.refs = q, q.size, b.refs
+	c.correlate()
+	if !b.open && !c.correlated && c.grows(b.nodes-nodes) {
+		c.staged, c.size = &expr.Stage{}, 1+len(q.fields)
+	}
 	return c, b.nameCTE(c, d, q.fields)
 }
 

@@ -103,7 +103,7 @@ func (ret *returned) ask(tx *store.Tx, env *expr.Env) (asked []wire.Value, err e
 	if ret == nil || ret.asked == nil {
 		return nil, nil
 	}
-	err = tx.Query(ret.asked.Stmt, ret.asked.Values(env), func(row []wire.Value) error {
+	err = ret.asked.Run(tx, env, func(row []wire.Value) error {
 		asked = slices.Clone(row)
 		return nil
 	})

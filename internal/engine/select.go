@@ -37,13 +37,16 @@ func (s *selection) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wir
 	if err != nil {
 		return res, err
 	}
-	err = tx.Query(s.from.Stmt, s.from.Values(env), out.add)
+	err = s.from.Run(tx, env, out.add)
 	return out.end(res, err)
 }
 
 // alone runs it outside of a transaction, which costs a small one half of its
 // time.
 func (s *selection) alone(ctx context.Context, r *run, p *plan, params []wire.Value) (wire.Result, error) {
+	if s.from.staged() {
+		return s.inTransaction(ctx, r, p, params)
+	}
 	if r.budget == nil && s.bound.Computes() {
 		r.budget = r.e.db.Budget(ctx)
 	}
@@ -62,6 +65,18 @@ func (s *selection) alone(ctx context.Context, r *run, p *plan, params []wire.Va
 		return out.add(row)
 	})
 	return out.end(res, err)
+}
+
+// inTransaction runs it and its stages on one snapshot.
+func (s *selection) inTransaction(ctx context.Context, r *run, p *plan, params []wire.Value) (res wire.Result, err error) {
+	if r.budget == nil {
+		r.budget = r.e.db.Budget(ctx)
+	}
+	err = r.share().Read(ctx, func(tx *store.Tx) error {
+		res, err = s.run(r, tx, p, params)
+		return err
+	})
+	return res, err
 }
 
 // begin checks what the statement says once and begins its result.

@@ -84,8 +84,7 @@ func (r *run) readAhead(ctx context.Context, p *plan, params []wire.Value) (*ahe
 		if a.at, err = tx.Newest(); err != nil {
 			return err
 		}
-		q := p.query()
-		return tx.Query(q.Stmt, q.Values(env), list.add)
+		return p.query().Run(tx, env, list.add)
 	})
 	var coded *wire.Error
 	if errors.As(err, &coded) {
@@ -128,8 +127,7 @@ func (r *run) found(tx *store.Tx, p *plan, env *expr.Env, row func([]wire.Value)
 		return err
 	}
 	if !holds {
-		q := p.query()
-		return tx.Query(q.Stmt, q.Values(env), row)
+		return p.query().Run(tx, env, row)
 	}
 	for _, cells := range r.ahead.rows {
 		if err := row(cells); err != nil {

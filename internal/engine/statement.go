@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/dialect"
@@ -109,6 +110,47 @@ func Prepare(q bind.Printed) *Prepared {
 		types[i] = a.Type
 	}
 	return &Prepared{Stmt: &store.Stmt{SQL: q.SQL, Args: types, Cols: q.Cols}, args: q.Args}
+}
+
+// staged reports whether arguments are rows of other queries.
+func (q *Prepared) staged() bool {
+	return slices.ContainsFunc(q.args, func(a expr.Arg) bool { return a.Kind == expr.ArgStage })
+}
+
+// Run runs the queries that the arguments come from, and then the query itself.
+func (q *Prepared) Run(tx *store.Tx, env *expr.Env, row func([]wire.Value) error) error {
+	if err := stage(tx, q.args, env); err != nil {
+		return err
+	}
+	return tx.Query(q.Stmt, q.Values(env), row)
+}
+
+// stage runs the stages among args, and those that they need, unless they have
+// run for this statement.
+func stage(tx *store.Tx, args []expr.Arg, env *expr.Env) error {
+	for _, a := range args {
+		if a.Kind != expr.ArgStage {
+			continue
+		}
+		if _, done := env.Staged[a.Stage]; done {
+			continue
+		}
+		if err := stage(tx, a.Stage.Args, env); err != nil {
+			return err
+		}
+		if env.Staged == nil {
+			env.Staged = make(map[*expr.Stage]wire.Value)
+		}
+		q := Prepare(bind.Printed{SQL: a.Stage.SQL, Args: a.Stage.Args, Cols: []wire.Type{{Kind: wire.Text}}})
+		err := tx.Query(q.Stmt, q.Values(env), func(row []wire.Value) error {
+			env.Staged[a.Stage] = row[0]
+			return env.Budget.Charge(len(row[0].Raw()))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Values resolves the arguments.

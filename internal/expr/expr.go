@@ -40,6 +40,8 @@ type Env struct {
 	// Files are the references of the files that came with the statement, by
 	// the names that FILE("name") calls them.
 	Files map[string]wire.Value
+	// Staged holds the rows of the stages that have run.
+	Staged map[*Stage]wire.Value
 	// Budget bounds what the evaluation may use; nil for nothing.
 	Budget *budget.Budget
 

@@ -29,12 +29,19 @@ const (
 	ArgRows                  // Rows, as they are when the statement starts
 	ArgCell                  // cell N of Env.Row
 	ArgFile                  // the uploaded file that Value names
+	ArgStage                 // the rows of Stage
 )
 
 // RowSource is a table whose rows are in memory. Its values are pointers.
 type RowSource interface {
 	// RowsJSON gives the rows as a JSON array of arrays.
 	RowsJSON() string
+}
+
+// Stage is a query that runs once, before the statement that reads its rows.
+type Stage struct {
+	SQL  string // its only result is a JSON array
+	Args []Arg
 }
 
 // Arg is an argument of a printed statement. Type is the form in which the
@@ -44,6 +51,7 @@ type Arg struct {
 	N     int
 	Value wire.Value
 	Rows  RowSource
+	Stage *Stage
 	Type  wire.Type
 
 	form decimalForm
@@ -78,6 +86,8 @@ func (a Arg) Resolve(env *Env) wire.Value {
 		return wire.TextValue(a.Rows.RowsJSON())
 	case ArgFile:
 		return env.Files[a.Value.Text()]
+	case ArgStage:
+		return env.Staged[a.Stage]
 	}
 	if v.IsNull() {
 		return v
@@ -103,6 +113,9 @@ type Printer struct {
 
 // NewPrinter makes an empty Printer.
 func NewPrinter(Target) *Printer { return &Printer{} }
+
+// Another returns an empty Printer for the same engine.
+func (p *Printer) Another() *Printer { return &Printer{} }
 
 // Raw appends SQL as it is.
 func (p *Printer) Raw(sql string) { p.b.WriteString(sql) }
