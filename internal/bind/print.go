@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,7 +36,7 @@ func (s *Select) Printed(target expr.Target) Printed {
 func (s *Select) Print(p *expr.Printer) { s.print(p, false) }
 
 func (s *Select) print(p *expr.Printer, named bool) {
-	printWith(p, s.with, s.recursive)
+	printWith(p, s.with, s.refs, s.recursive)
 	_, listed := s.body.(*values)
 	if listed = listed && (len(s.order) > 0 || s.limit != nil || s.offset != nil); listed {
 		p.Raw("SELECT * FROM (")
@@ -87,7 +89,11 @@ func (s *Select) printLimit(p *expr.Printer) {
 	}
 }
 
-func printWith(p *expr.Printer, list []*cte, recursive bool) {
+// printWith writes those queries of a WITH clause that the statement needs, which
+// names refs.
+func printWith(p *expr.Printer, list, refs []*cte, recursive bool) {
+	named := needed(refs, math.MaxInt)
+	list = slices.DeleteFunc(slices.Clone(list), func(c *cte) bool { return !slices.Contains(named, c) })
 	for i, c := range list {
 		switch {
 		case i > 0:

@@ -15,6 +15,7 @@ import (
 type Select struct {
 	fields        []wire.Field
 	with          []*cte
+	refs          []*cte // the WITH queries that the body names
 	recursive     bool
 	body          body
 	order         []order
@@ -127,6 +128,9 @@ func (b *Binder) query(q *dialect.Query, outer *level) (*Select, error) {
 			b.ctes = &cteScope{c, b.ctes}
 		}
 	}
+	refs := b.refs
+	b.refs = nil
+	defer func() { b.refs = append(refs, b.refs...) }()
 	var err error
 	var names *level
 	if s.body, s.fields, names, err = b.body(q.Body, outer); err != nil {
@@ -154,6 +158,7 @@ func (b *Binder) query(q *dialect.Query, outer *level) (*Select, error) {
 	if s.offset, err = b.count(q.Offset, "OFFSET"); err != nil {
 		return nil, err
 	}
+	s.refs = b.refs
 	return s, b.measure(s, q.Pos())
 }
 

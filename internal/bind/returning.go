@@ -24,6 +24,7 @@ type Returning struct {
 type Asked struct {
 	items []expr.Node
 	cells []*expr.Column // of the row at hand, that the items refer to
+	refs  []*cte         // the WITH queries that the items name
 	of    *askedOf
 }
 
@@ -64,7 +65,7 @@ func (b *Binder) returning(names *level, list []dialect.SelectItem, of *askedOf)
 // ask adds an item that holds a sub-query. It is bound below the names of the
 // row, so that they tell what it takes of them.
 func (b *Binder) ask(r *Returning, item dialect.SelectItem, names *level, of *askedOf) error {
-	before := len(b.Tables)
+	before, refs := len(b.Tables), len(b.refs)
 	inside := &level{outer: names}
 	_, items, err := b.rowOutputs([]dialect.SelectItem{item}, inside)
 	if err != nil {
@@ -87,6 +88,7 @@ func (b *Binder) ask(r *Returning, item dialect.SelectItem, names *level, of *as
 		}
 	}
 	r.Asked.items = append(r.Asked.items, items[0])
+	r.Asked.refs = append(r.Asked.refs, b.refs[refs:]...)
 	return nil
 }
 
@@ -94,7 +96,7 @@ func (b *Binder) ask(r *Returning, item dialect.SelectItem, names *level, of *as
 // arguments.
 func (a *Asked) Printed(target expr.Target) Printed {
 	p := expr.NewPrinter(target)
-	printWith(p, a.of.with, a.of.recursive)
+	printWith(p, a.of.with, a.refs, a.of.recursive)
 	for i, n := range a.items {
 		if i == 0 {
 			p.Raw("SELECT ")

@@ -28,26 +28,26 @@ func (c *cte) correlate() {
 	}
 }
 
-// needed returns the WITH queries around c that its query names, and those that
-// they name in turn, in the order in which they were bound. A stage needs none:
-// it has its rows.
-func (c *cte) needed() []*cte {
+// needed returns those of refs that were bound before the number, and those that
+// they name in turn, in the order in which they were bound. A stage needs none: it
+// has its rows.
+func needed(refs []*cte, before int) []*cte {
 	seen := make(map[*cte]bool)
 	var out []*cte
-	var add func(of *cte)
-	add = func(of *cte) {
-		for _, r := range of.refs {
-			if r.number >= of.number || seen[r] {
-				continue // it is bound inside of it, or known
+	var add func(refs []*cte, before int)
+	add = func(refs []*cte, before int) {
+		for _, r := range refs {
+			if r.number >= before || seen[r] {
+				continue // it is bound inside, or known
 			}
 			seen[r] = true
 			out = append(out, r)
 			if r.staged == nil {
-				add(r)
+				add(r.refs, r.number)
 			}
 		}
 	}
-	add(c)
+	add(refs, before)
 	slices.SortFunc(out, func(a, b *cte) int { return cmp.Compare(a.number, b.number) })
 	return out
 }
@@ -60,7 +60,7 @@ func (c *cte) prepare(p *expr.Printer) {
 	}
 	s := p.Another()
 	s.Raw("WITH RECURSIVE ")
-	for _, r := range c.needed() {
+	for _, r := range needed(c.refs, c.number) {
 		r.print(s)
 		s.Raw(", ")
 	}

@@ -28,7 +28,8 @@ type Change struct {
 	Set       []Assignment // empty for a DELETE
 	Returning *Returning
 	with      []*cte
-	recursive bool // of with
+	refs      []*cte // the WITH queries that the statement names
+	recursive bool   // of with
 	rel       *relation
 	from      []source       // of UPDATE ... FROM and DELETE ... USING
 	others    []*expr.Column // of from, that RETURNING sees behind the row
@@ -74,6 +75,7 @@ func (b *Binder) with(w *dialect.With) ([]*cte, error) {
 		out = append(out, c)
 		b.ctes = &cteScope{c, b.ctes}
 	}
+	b.refs = nil
 	return out, nil
 }
 
@@ -173,6 +175,7 @@ func (b *Binder) Update(s *dialect.Update) (*Change, error) {
 // changed binds RETURNING of a change. With FROM or USING it sees the columns
 // of the sources too, which stand behind those of the row.
 func (b *Binder) changed(c *Change, list []dialect.SelectItem, names *level) (err error) {
+	c.refs = b.refs
 	if len(c.from) > 0 && len(list) > 0 {
 		all := names.star[len(c.rel.cols):] // with the columns that USING made of two
 		for _, s := range names.sources[1:] {
@@ -316,7 +319,7 @@ func (c *Change) Others() int { return len(c.others) }
 // that are InQuery.
 func (c *Change) Printed(target expr.Target) Printed {
 	p := expr.NewPrinter(target)
-	printWith(p, c.with, c.recursive)
+	printWith(p, c.with, c.refs, c.recursive)
 	p.Raw("SELECT ")
 	var cols []wire.Type
 	for i, o := range c.rel.cols[:c.rel.seq()+1] {
