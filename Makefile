@@ -12,7 +12,8 @@ ISOLATION ?= 1000000
 # CHANGES is how many changes make soak makes.
 CHANGES ?= 1000000
 
-# STATEMENTS is how many random statements make soak compares with PostgreSQL.
+# STATEMENTS is how many random statements, and values through each SDK, make soak
+# compares with PostgreSQL.
 STATEMENTS ?= 100000
 
 .PHONY: help build run test bench soak fuzz ts clean provider
@@ -37,11 +38,13 @@ ts: ## build the TypeScript packages and their WebAssembly module into ts/*/dist
 	@.ci/npm
 	cd ts && node build.mjs
 
-soak: ## a million random changes over bad connections, a server that is killed, a hostile user, snapshots of a million rows
+soak: build ts ## a million random changes over bad connections, a server that is killed, a hostile user, snapshots of a million rows
 	KALAM_DELIVERY_CHANGES=$(CHANGES) go test -count=1 -timeout 3h -v -run TestEveryChangeIsDeliveredOnce ./internal/node
 	KALAM_FILE_CRASH_ROUNDS=100 go test -count=1 -timeout 1h -run TestCrashLeavesNoFileWithoutARow ./internal/node
 	KALAM_SNAPSHOT_ROWS=1000 go test -count=1 -timeout 1h -run TestStalledSnapshots ./internal/server
 	KALAM_COMPARE_STATEMENTS=$(STATEMENTS) .ci/postgres go test -count=1 -timeout 3h -tags postgres -run TestRandomStatementsAnswerAsPostgreSQLDoes ./internal/engine
+	KALAM_COMPARE_VALUES=$(STATEMENTS) .ci/postgres go test -count=1 -timeout 1h -tags postgres -run TestGoValuesAreStoredAsPostgreSQLStoresThem ./client
+	cd ts && KALAM_COMPARE_VALUES=$(STATEMENTS) ../.ci/postgres node --test test/postgres-values.mjs
 	KALAM_HOSTILE_ROUNDS=20000 go test -count=1 -timeout 1h -v -run TestHostileUserEndsNothingOfOthers ./internal/node
 	KALAM_RECONNECTS=10000 go test -count=1 -run TestReconnectsLeaveNothingBehind ./client
 

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -244,11 +245,36 @@ func formatValue(v wire.Value, k wire.Kind) string {
 // while the exponent is at least -4 and below digits.
 func formatFloat(f float64, bits, digits int) string {
 	e := strconv.FormatFloat(f, 'e', -1, bits)
+	for n := 1; halfway(e, f, bits) && n <= 17; n++ {
+		longer := strconv.FormatFloat(f, 'e', n, bits)
+		if back, err := strconv.ParseFloat(longer, bits); err == nil && back == f {
+			e = longer
+		}
+	}
 	exp, err := strconv.Atoi(e[strings.IndexByte(e, 'e')+1:])
 	if err == nil && exp >= -4 && exp < digits {
 		return strconv.FormatFloat(f, 'f', -1, bits)
 	}
 	return e
+}
+
+// halfway reports whether text, which reads back as f, lies halfway between f and
+// its neighbour. PostgreSQL writes more digits then, rather than rely on how a
+// reader rounds. Only large whole numbers have such texts.
+func halfway(text string, f float64, bits int) bool {
+	exact, next := float64(1<<53), math.Nextafter(math.Abs(f), math.Inf(1))
+	if bits == 32 {
+		exact, next = 1<<24, float64(math.Nextafter32(float32(math.Abs(f)), float32(math.Inf(1))))
+	}
+	if f = math.Abs(f); f < exact || f > 1e40 || math.IsInf(next, 1) {
+		return false
+	}
+	off, ok := new(big.Rat).SetString(strings.TrimPrefix(text, "-"))
+	if !ok {
+		return false
+	}
+	off.Sub(off, new(big.Rat).SetFloat64(f)).Abs(off)
+	return off.Cmp(new(big.Rat).SetFloat64((next-f)/2)) == 0
 }
 
 // Coerce turns a parameter, as JSON gave it, into a value of type t. Beside

@@ -219,10 +219,10 @@ func (t *timeText) date() civil {
 func (t *timeText) clock() int64 {
 	h := t.number(1, 2)
 	t.need(':')
-	m := t.number(2, 2)
+	m := t.number(0, 2) // PostgreSQL reads 9: and 9::5 too
 	s, us := 0, int64(0)
 	if t.take(':') {
-		s = t.number(2, 2)
+		s = t.number(0, 2)
 		if t.take('.') {
 			us = t.fraction()
 		}
