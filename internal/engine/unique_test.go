@@ -221,3 +221,19 @@ func TestDroppingAGuardedConstraintLetsRowsIn(t *testing.T) {
 		t.Error("a dropped constraint holds")
 	}
 }
+
+// TestNumericKeyDropsZerosAtItsEnd is a deliberate difference: equal numbers are
+// one key whatever their scale, and the key is stored in the form that compares.
+func TestNumericKeyDropsZerosAtItsEnd(t *testing.T) {
+	e := open(t)
+	do(t, e, root, "CREATE TABLE default.n (k NUMERIC PRIMARY KEY, v NUMERIC UNIQUE, w DECIMAL(5,2))")
+	do(t, e, root, "INSERT INTO default.n VALUES (1.50, 1.50, 1.5)")
+	for _, sql := range []string{"INSERT INTO default.n VALUES (1.5, 2, 2)", "INSERT INTO default.n VALUES (2, 1.500, 2)"} {
+		if err := fails(t, e, root, &wire.Request{SQL: sql}); err.Code != wire.CodeUniqueViolation {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	if got := answerIn(t, e, "SELECT k, v, w FROM default.n"); got != "1.5 | 1.50 | 1.50" {
+		t.Errorf("got %s", got)
+	}
+}
