@@ -202,7 +202,7 @@ func randomValue(r *rand.Rand) sent {
 	if r.IntN(2) == 0 {
 		return sent{c, at, at.Format("15:04:05.999999")}
 	}
-	v := time.Duration(r.Int64N(int64(24*time.Hour))).Truncate(time.Microsecond)
+	v := time.Duration(r.Int64N(int64(24 * time.Hour))).Truncate(time.Microsecond)
 	return sent{c, v, time.Time{}.Add(v).Format("15:04:05.999999")}
 }
 
