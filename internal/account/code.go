@@ -171,23 +171,18 @@ func errInvalidCode() error {
 // take redeems a code: it is gone whatever comes of it. A wrong one costs a try.
 func (s *Service) take(ctx context.Context, address string, purpose mail.Purpose, number string) (*code, error) {
 	key := wire.BytesValue(s.users.AddressKey(address))
-	var c *code
-	err := s.db.Write(ctx, func(tx *store.Tx) (err error) {
+	c, err := store.Write(ctx, s.db, func(tx *store.Tx) (*code, error) {
 		kind := wire.TextValue(string(purpose))
-		if c, err = find(tx, selectCode, key, kind); err != nil || c == nil {
-			return err
-		}
-		if c.tries <= 0 || c.expiresAt <= s.options.Now().UnixMicro() {
-			c = nil
-			return nil
+		c, err := find(tx, selectCode, key, kind)
+		if err != nil || c == nil || c.tries <= 0 || c.expiresAt <= s.options.Now().UnixMicro() {
+			return nil, err
 		}
 		if !hmac.Equal(c.hash, s.codeHash(c, number)) {
-			c = nil
 			_, err = tx.Exec(tryCode, key, kind)
-			return err
+			return nil, err
 		}
 		_, err = tx.Exec(deleteCode, key, kind)
-		return err
+		return c, err
 	})
 	if err == nil && c == nil {
 		err = errInvalidCode()

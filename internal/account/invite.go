@@ -152,14 +152,13 @@ func (s *Service) RevokeInvite(ctx context.Context, who *identity.Principal, id,
 	if !who.IsAdmin() {
 		return false, errNotAdmin()
 	}
-	err = s.users.Write(ctx, func(tx *store.Tx, trail *identity.Trail) error {
+	return identity.Write(ctx, s.users, s.db, func(tx *store.Tx, trail *identity.Trail) (bool, error) {
 		n, err := tx.Exec(deleteInvite, wire.TextValue(id))
-		if revoked = n > 0; revoked {
+		if n > 0 {
 			s.users.Noted(trail, who, addr, "INVITE_REVOKED", "invite:"+id)
 		}
-		return err
+		return n > 0, err
 	})
-	return revoked, err
 }
 
 func errNotAdmin() error {

@@ -54,31 +54,30 @@ func (s *Service) signUp(ctx context.Context, c *code, in SignUp) (settled bool,
 	if c.passwordHash, err = s.pendingHash(ctx, pending, in.Password); err != nil {
 		return false, err
 	}
-	err = s.db.Write(ctx, func(tx *store.Tx) error {
+	return store.Write(ctx, s.db, func(tx *store.Tx) (settled bool, err error) {
 		now, err := s.pending(tx, c.address)
 		if err != nil {
-			return err
+			return false, err
 		}
 		settled = now == nil && pending == nil || now != nil && pending != nil && hmac.Equal(now.link, pending.link)
 		if !settled {
-			return nil
+			return false, nil
 		}
 		owner, err := s.address(tx, c)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if owner != "" {
-			return s.tellOwner(tx, c, owner)
+			return true, s.tellOwner(tx, c, owner)
 		}
 		if pending != nil && pending.passwordHash != c.passwordHash { // also where no further mail is allowed
 			key, kind := wire.BytesValue(pending.addressKey), wire.TextValue(string(pending.purpose))
 			if _, err := tx.Exec(dropPassword, key, kind, wire.TextValue(dropped)); err != nil {
-				return err
+				return false, err
 			}
 		}
-		return s.issue(tx, c, in.Flow, false)
+		return true, s.issue(tx, c, in.Flow, false)
 	})
-	return settled, err
 }
 
 // address looks up the account that signs in with the address of a code, and

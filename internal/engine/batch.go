@@ -212,7 +212,7 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 		_, query := p.stmt.(*dialect.Query)
 		reads = reads && query
 	}
-	var results []wire.Result
+	var results []wire.Result // also of a transaction that is rolled back, so Write cannot return them
 	held := r.hold.held()
 	fn := func(tx *store.Tx) error {
 		defer r.inside(tx)()
@@ -236,7 +236,7 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 	if reads {
 		err = r.share().Read(ctx, fn)
 	} else {
-		err = r.write(ctx, nil, nil, fn)
+		_, err = write(ctx, r, nil, nil, func(tx *store.Tx) (struct{}, error) { return struct{}{}, fn(tx) })
 	}
 	if err != nil && !errors.Is(err, errRollback) {
 		return nil, err

@@ -298,19 +298,18 @@ func (r *run) singleWrite(ctx context.Context, p *plan, params []wire.Value) (wi
 			return wire.Result{}, slowWrite(err)
 		}
 	}
-	var res wire.Result
 	held := r.hold.held()
-	err := r.write(ctx, p, params, func(tx *store.Tx) error {
+	res, err := write(ctx, r, p, params, func(tx *store.Tx) (res wire.Result, err error) {
 		defer r.inside(tx)()
 		r.hold.back(held) // it may run again
 		q, err := r.fresh(ctx, tx, p, params)
 		if err != nil {
-			return err
+			return res, err
 		}
 		if res, err = r.exec(tx, q, params); err != nil {
-			return err
+			return res, err
 		}
-		return r.route(tx)
+		return res, r.route(tx)
 	})
 	if err == nil && defines && d.After != nil {
 		d.After(ctx, &res)

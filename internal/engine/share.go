@@ -21,31 +21,32 @@ func (r *run) share() store.Share { return r.e.db.For(r.who.UserID) }
 // write runs fn in the writer. A write that has to make room for others is tried
 // again; p is its plan if it is one statement, whose query then runs beforehand,
 // where nobody waits for it.
-func (r *run) write(ctx context.Context, p *plan, params []wire.Value, fn func(tx *store.Tx) error) error {
+func write[T any](ctx context.Context, r *run, p *plan, params []wire.Value, fn func(tx *store.Tx) (T, error)) (T, error) {
 	if p != nil && p.once && r.who.IsAdmin() {
-		return slowWrite(r.audited(ctx, p, r.e.db.Write, fn)) // revoking a right waits for no user, and a definition cannot be split
+		result, err := audited(ctx, r, p, r.e.db, fn) // revoking a right waits for no user, and a definition cannot be split
+		return result, slowWrite(err)
 	}
 	for n := 1; ; n++ {
-		err := r.audited(ctx, p, r.share().Write, fn)
+		result, err := audited(ctx, r, p, r.share(), fn)
 		if n == tries || !errors.Is(err, store.ErrYielded) {
-			return slowWrite(err)
+			return result, slowWrite(err)
 		}
 		if p != nil && p.query() != nil {
 			if r.ahead, err = r.readAhead(ctx, p, params); err != nil {
-				return err
+				return result, err
 			}
 		}
 	}
 }
 
-// audited runs fn in a transaction of write, whose trail outlives it where one is
+// audited runs fn in a transaction of db, whose trail outlives it where one is
 // left: by p, or by any of the statements of a transaction, whose p is nil.
-func (r *run) audited(ctx context.Context, p *plan, write func(context.Context, func(*store.Tx) error) error, fn func(tx *store.Tx) error) error {
+func audited[T any](ctx context.Context, r *run, p *plan, db store.Writer, fn func(tx *store.Tx) (T, error)) (T, error) {
 	if p != nil && !p.audited() {
-		return write(ctx, fn)
+		return store.Write(ctx, db, fn)
 	}
 	r.addr = identity.ClientOf(ctx).Addr
-	return r.e.users.WriteIn(ctx, write, func(tx *store.Tx, trail *identity.Trail) error {
+	return identity.Write(ctx, r.e.users, db, func(tx *store.Tx, trail *identity.Trail) (T, error) {
 		r.trail = trail
 		return fn(tx)
 	})

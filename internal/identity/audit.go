@@ -172,40 +172,41 @@ func (t *Trail) add(e event) {
 	t.events = append(t.events, e)
 }
 
-// Write runs fn in a transaction, like store.DB.Write. The trail that fn leaves
+// Write runs fn in a transaction of db, like store.Write. The trail that fn leaves
 // is in the audit log when Write returns, whatever has become of the
 // transaction: with its commit, or in a transaction of its own that says
 // "rolled back". When not even that is possible, the error is about that alone
 // and shows nothing of what fn saw.
-func (s *Service) Write(ctx context.Context, fn func(tx *store.Tx, trail *Trail) error) error {
-	return s.WriteIn(ctx, s.db.Write, fn)
-}
-
-// WriteIn is Write for the transactions of write, which is the Write of a DB or
-// of a Share.
-func (s *Service) WriteIn(ctx context.Context, write func(context.Context, func(*store.Tx) error) error, fn func(tx *store.Tx, trail *Trail) error) error {
+func Write[T any](ctx context.Context, s *Service, db store.Writer, fn func(tx *store.Tx, trail *Trail) (T, error)) (T, error) {
 	var trail Trail
-	err := write(ctx, func(tx *store.Tx) error {
-		trail = Trail{} // fn may run again
-		if err := fn(tx, &trail); err != nil {
-			return err
+	result, err := store.Write(ctx, db, func(tx *store.Tx) (result T, err error) {
+		trail = Trail{} // also known of a transaction that fails, so it cannot be returned
+		if result, err = fn(tx, &trail); err != nil {
+			return result, err
 		}
 		for _, e := range trail.events {
 			if err := s.write(tx, e); err != nil {
-				return err
+				return result, err
 			}
 		}
-		return nil
+		return result, nil
 	})
 	if err == nil || len(trail.events) == 0 {
-		return err
+		return result, err
 	}
 	for i := range trail.events {
 		trail.events[i].outcome = outcomeRolledBack
 	}
 	if lost := s.record(ctx, trail.events...); lost != nil {
-		return lost
+		return result, lost
 	}
+	return result, err
+}
+
+// Write is the function Write for what has no result, in transactions of the
+// server itself.
+func (s *Service) Write(ctx context.Context, fn func(tx *store.Tx, trail *Trail) error) error {
+	_, err := Write(ctx, s, s.db, func(tx *store.Tx, trail *Trail) (struct{}, error) { return struct{}{}, fn(tx, trail) })
 	return err
 }
 

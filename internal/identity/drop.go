@@ -145,14 +145,13 @@ func (s *Service) EraseUser(ctx context.Context, name string) error {
 		return err
 	}
 	for more := true; more; {
-		err := s.db.Write(ctx, func(tx *store.Tx) error {
+		more, err = store.Write(ctx, s.db, func(tx *store.Tx) (bool, error) {
 			n, err := tx.Exec(deleteSessions, wire.TextValue(id), wire.IntValue(500))
-			more = n > 0
-			if err != nil || more {
-				return err
+			if err != nil || n > 0 {
+				return n > 0, err
 			}
 			_, err = tx.Exec(endErasing, wire.TextValue(id), wire.IntValue(s.now()))
-			return err
+			return false, err
 		})
 		if err != nil {
 			return err

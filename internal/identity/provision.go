@@ -125,19 +125,19 @@ func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 	if email, _ := c.all["email"].(string); c.all["email_verified"] == true && checkEmail(email) == nil {
 		u.email = email
 	}
-	err := s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
+	return Write(ctx, s, s.db, func(tx *store.Tx, trail *Trail) (string, error) {
 		known, err := findUserBySubject(tx, c.Issuer, c.Subject)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if known != nil { // another request was faster
-			u = known
-			return nil
+			return known.id, nil
 		}
+		u := *u
 		name, bad := checkName(u.id)
 		taken, err := findUser(tx, u.id)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if bad != nil || name != u.id || taken != nil { // the subject is no name, or looks like another one
 			sum := sha256.Sum256([]byte(c.Subject))
@@ -146,9 +146,8 @@ func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 		u.createdAt = s.now()
 		e := event{action: auditProvisioned, subject: u.id, method: AuthOIDC, addr: ClientOf(ctx).Addr, details: "issuer " + c.Issuer + ", role " + u.role}
 		trail.add(e)
-		return insertUserRow(tx, u)
+		return u.id, insertUserRow(tx, &u)
 	})
-	return u.id, err
 }
 
 // role is the highest role that the groups of a token are mapped to, or the

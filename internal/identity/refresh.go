@@ -121,25 +121,27 @@ func (s *Service) Refresh(ctx context.Context, refreshToken, clientAddr string) 
 	}
 	now := s.now()
 	next := token.successor(s.refreshKey)
-	var (
-		u       *userRow
-		c       *session
-		refused error // after a commit all the same
-	)
-	err := s.Write(ctx, func(tx *store.Tx, trail *Trail) (err error) {
-		refused = nil
-		if c, err = findSession(tx, token.sessionID); err != nil {
-			return err
+	type outcome struct {
+		user    *userRow
+		session *session
+		refused error // the transaction is committed all the same
+	}
+	out, err := Write(ctx, s, s.db, func(tx *store.Tx, trail *Trail) (out outcome, err error) {
+		c, err := findSession(tx, token.sessionID)
+		if err != nil {
+			return out, err
 		}
 		if !c.alive(now, s.options.IdleTTL) {
-			return errInvalid()
+			return out, errInvalid()
 		}
-		if u, err = findUser(tx, c.userID); err != nil {
-			return err
+		u, err := findUser(tx, c.userID)
+		if err != nil {
+			return out, err
 		}
+		out = outcome{user: u, session: c}
 		if !u.active() {
-			refused = errInvalid("User no longer valid")
-			return s.end(tx, c.id)
+			out.refused = errInvalid("User no longer valid")
+			return out, s.end(tx, c.id)
 		}
 		switch c.recognise(token, now, s.options.Grace) {
 		case current:
@@ -147,27 +149,27 @@ func (s *Service) Refresh(ctx context.Context, refreshToken, clientAddr string) 
 			trail.add(event{action: auditRefresh, actor: u.id, method: c.method, addr: clientAddr, session: s.ref(c.id)})
 			_, err = tx.Exec(rotateSession, wire.TextValue(c.id), wire.IntValue(c.generation), wire.BytesValue(next.hash()),
 				wire.BytesValue(token.hash()), wire.IntValue(now), optional(clientAddr))
-			return err
+			return out, err
 		case replayed:
 			if !hmac.Equal(next.hash(), c.tokenHash) {
-				return fmt.Errorf("refresh: the successor of generation %d is not the stored one", token.generation)
+				return out, fmt.Errorf("refresh: the successor of generation %d is not the stored one", token.generation)
 			}
-			return nil
+			return out, nil
 		}
-		refused = errInvalid()
+		out.refused = errInvalid()
 		e := event{action: auditRefreshReused, outcome: outcomeRefused, subject: u.id, addr: clientAddr, session: s.ref(c.id),
 			details: fmt.Sprintf("generation %d of %d; the session has ended", token.generation, c.generation)}
 		trail.add(e)
-		return s.end(tx, c.id)
+		return out, s.end(tx, c.id)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if refused != nil {
-		s.options.Logger.Warn("a session was ended at its refresh", "user", c.userID, "generation", c.generation, "presented", token.generation)
-		return nil, refused
+	if out.refused != nil {
+		s.options.Logger.Warn("a session was ended at its refresh", "user", out.session.userID, "generation", out.session.generation, "presented", token.generation)
+		return nil, out.refused
 	}
-	return s.grant(u, c, next, now)
+	return s.grant(out.user, out.session, next, now)
 }
 
 // What a session makes of one of its refresh tokens.

@@ -265,20 +265,18 @@ const refreshKeyName = "identity.refresh_key"
 // the database and not in a file, since the sessions are worth nothing without
 // it and it nothing without them.
 func loadRefreshKey(ctx context.Context, db *store.DB) ([]byte, error) {
-	var key []byte
-	err := db.Write(ctx, func(tx *store.Tx) error {
-		key = nil
-		err := tx.Query(selectMeta, []wire.Value{wire.TextValue(refreshKeyName)}, func(row []wire.Value) error {
+	key, err := store.Write(ctx, db, func(tx *store.Tx) (key []byte, err error) {
+		err = tx.Query(selectMeta, []wire.Value{wire.TextValue(refreshKeyName)}, func(row []wire.Value) error {
 			key = row[0].Bytes()
 			return nil
 		})
 		if err != nil || len(key) > 0 {
-			return err
+			return key, err
 		}
 		key = make([]byte, 32)
 		rand.Read(key)
 		_, err = tx.Exec(insertMeta, wire.TextValue(refreshKeyName), wire.BytesValue(key))
-		return err
+		return key, err
 	})
 	if err == nil && len(key) != 32 {
 		err = errors.New("the stored key is damaged")

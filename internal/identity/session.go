@@ -154,34 +154,38 @@ func (s *Service) Login(ctx context.Context, user, password, clientAddr string) 
 // who is called in. method is how the user has proved who they are.
 func (s *Service) Begin(ctx context.Context, method, clientAddr string, who func(tx *store.Tx, trail *Trail) (userID string, err error)) (*Grant, error) {
 	now := s.now()
-	c := &session{
+	begun := session{
 		id: rand.Text(), method: method, clientAddr: clientAddr,
 		rotatedAt: now, createdAt: now, lastSeenAt: now, expiresAt: now + s.options.AbsoluteTTL.Microseconds(),
 	}
-	token := firstRefresh(c.id)
-	c.tokenHash = token.hash()
-	var u *userRow
-	err := s.Write(ctx, func(tx *store.Tx, trail *Trail) (err error) {
-		if c.userID, err = who(tx, trail); err != nil {
-			return err
+	token := firstRefresh(begun.id)
+	begun.tokenHash = token.hash()
+	u, err := Write(ctx, s, s.db, func(tx *store.Tx, trail *Trail) (*userRow, error) {
+		id, err := who(tx, trail)
+		if err != nil {
+			return nil, err
 		}
-		if u, err = findUser(tx, c.userID); err != nil {
-			return err
+		u, err := findUser(tx, id)
+		if err != nil {
+			return nil, err
 		}
 		if !u.active() {
-			return errInvalid()
+			return nil, errInvalid()
 		}
 		if _, err := tx.Exec(updateLogin, wire.TextValue(u.id), wire.IntValue(now)); err != nil {
-			return err
+			return nil, err
 		}
-		trail.add(event{action: auditLogin, actor: u.id, method: method, addr: clientAddr, session: s.ref(c.id)})
-		return s.insertSession(tx, c)
+		trail.add(event{action: auditLogin, actor: u.id, method: method, addr: clientAddr, session: s.ref(begun.id)})
+		c := begun
+		c.userID = u.id
+		return u, s.insertSession(tx, &c)
 	})
 	if err != nil {
 		return nil, err
 	}
 	u.lastLoginAt = now
-	return s.grant(u, c, token, now)
+	begun.userID = u.id
+	return s.grant(u, &begun, token, now)
 }
 
 // checkLogin returns the user that the password belongs to, and the hash to

@@ -97,43 +97,35 @@ func (s *Service) Sessions(ctx context.Context, p *Principal) ([]Session, error)
 // EndSession ends the session that is called id: one's own, or for an
 // administrator anybody's. It reports whether it was open.
 func (s *Service) EndSession(ctx context.Context, p *Principal, id string) (ended bool, err error) {
-	err = s.Write(ctx, func(tx *store.Tx, trail *Trail) error {
-		ended = false
+	return Write(ctx, s, s.db, func(tx *store.Tx, trail *Trail) (bool, error) {
 		var key, owner string
 		err := tx.Query(selectSessionByRef, []wire.Value{wire.TextValue(id)}, func(row []wire.Value) error {
 			key, owner = row[0].Text(), row[1].Text()
 			return nil
 		})
 		if err != nil || key == "" {
-			return err
+			return false, err
 		}
 		e := event{action: auditSessionEnded, target: "session:" + id}
 		if owner != p.UserID {
 			if _, err := managed(tx, p, owner, "end the sessions of"); err != nil {
-				return nil // as if there were none
+				return false, nil // as if there were none
 			}
 			e.subject = owner
 		}
-		ended = true
 		trail.add(s.by(p, ClientOf(ctx).Addr, e))
-		return s.end(tx, key)
+		return true, s.end(tx, key)
 	})
-	return ended, err
 }
 
 // EndOtherSessions ends all sessions of a principal's user but its own, and
 // refuses the tokens without a session that were made until now. It returns how
 // many sessions ended.
 func (s *Service) EndOtherSessions(ctx context.Context, p *Principal) (int, error) {
-	n := 0
-	err := s.Write(ctx, func(tx *store.Tx, trail *Trail) (err error) {
-		if n, err = s.endSessions(tx, p.UserID, p.SessionID); err != nil {
-			return err
-		}
+	return Write(ctx, s, s.db, func(tx *store.Tx, trail *Trail) (int, error) {
 		trail.add(s.by(p, ClientOf(ctx).Addr, event{action: auditSessionEnded, details: "all other sessions"}))
-		return nil
+		return s.endSessions(tx, p.UserID, p.SessionID)
 	})
-	return n, err
 }
 
 // end ends a session with the commit of tx.

@@ -331,11 +331,9 @@ func (s *Service) sendAll(ctx context.Context, list []queued) error {
 				return s.postpone(ctx, list[i:], err)
 			}
 		}
-		taken := false
-		err := s.db.Write(ctx, func(tx *store.Tx) error {
+		taken, err := store.Write(ctx, s.db, func(tx *store.Tx) (bool, error) {
 			n, err := tx.Exec(beginMail, wire.IntValue(m.id))
-			taken = n == 1
-			return err
+			return n == 1, err
 		})
 		if err != nil {
 			return err

@@ -25,11 +25,18 @@ type write struct {
 	// first: what has begun is waited for, and what was left never begins.
 	state atomic.Int32
 
+	did work // in the transaction that is open
+}
+
+// work is what a member of a transaction has done so far. It is one value, so that
+// a savepoint keeps it and puts it back whole.
+type work struct {
 	changes  []*Change
 	after    []func()
 	defined  []catalog.Definition // how it changed the catalog
 	files    map[int64]bool       // whose references it changed
 	released []*File              // that it ended
+	logged   int64                // bytes that it has added to the change log
 }
 
 // The states of a write.
@@ -38,6 +45,23 @@ const (
 	begun
 	left
 )
+
+// transaction is what the writer has open.
+type transaction struct {
+	session Session
+	members []*write
+	ran     int   // how many of them have begun
+	logged  int64 // bytes that members who have not failed have added to the log
+	over    bool  // its members are answered, or belong to another one
+}
+
+// last is the member that runs, or was the last to run.
+func (t *transaction) last() *write { return t.members[t.ran-1] }
+
+// without returns the members but the last one that has run.
+func (t *transaction) without() []*write {
+	return slices.Concat(t.members[:t.ran-1], t.members[t.ran:])
+}
 
 // begin reports whether w may run, for the first time or again.
 func (w *write) begin() bool {
@@ -52,19 +76,44 @@ func (w *write) user() string {
 	return w.sender.user
 }
 
-// Write runs fn in a transaction and returns when it is committed and on disk.
-// When fn or the commit fails, nothing of it remains. Writes of several callers
-// share a commit; each sees those before it. fn may run more than once, so it
-// changes nothing but the database. When ctx ends before fn has begun, Write
-// returns at once and fn never runs; later it returns what became of it.
-//
-// It is for the server itself and goes before the writes of users, which come
-// through For.
-func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
-	return db.write(ctx, "", fn)
+// Writer runs writes: a DB, or a user's Share of one.
+type Writer interface {
+	submit(ctx context.Context, fn func(tx *Tx) error) error
 }
 
-func (db *DB) write(ctx context.Context, user string, fn func(tx *Tx) error) error {
+// Write runs fn in a transaction and returns its result when that is committed
+// and on disk. When fn or the commit fails, nothing of it remains. Writes of
+// several callers share a commit; each sees those before it. fn may run more than
+// once, so it changes nothing but the database, and what it finds out it returns.
+// When ctx ends before fn has begun, Write returns at once and fn never runs;
+// later it returns what became of it. Inside a write it fails.
+func Write[T any](ctx context.Context, db Writer, fn func(tx *Tx) (T, error)) (T, error) {
+	var result, none T
+	err := db.submit(ctx, func(tx *Tx) (err error) {
+		result, err = fn(tx)
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	return result, nil
+}
+
+// Write is the function Write for what has no result. It is for the server
+// itself and goes before the writes of users, which come through For.
+func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.submit(ctx, fn)
+}
+
+func (db *DB) submit(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.enqueue(ctx, "", fn)
+}
+
+// enqueue queues fn for user and waits for its outcome.
+func (db *DB) enqueue(ctx context.Context, user string, fn func(tx *Tx) error) error {
+	if g := goroutine(); g != 0 && g == db.writing.Load() {
+		return errNested
+	}
 	w := &write{ctx: ctx, fn: fn, done: make(chan error, 1)}
 	if err := db.writes.add(w, user); err != nil {
 		return err
@@ -82,14 +131,22 @@ func (db *DB) write(ctx context.Context, user string, fn func(tx *Tx) error) err
 	}
 }
 
-// writer is the one goroutine that changes the database.
+// writer is the one goroutine that changes the database. When the function of a
+// write ends it, another one goes on.
 func (db *DB) writer() {
+	db.writing.Store(goroutine())
+	over := false
+	defer func() {
+		if !over {
+			db.done.Go(db.writer)
+		}
+	}()
 	for {
 		if w := db.writes.take(nil); w != nil {
 			db.commit(w)
 			continue
 		}
-		if db.writes.over() {
+		if over = db.writes.over(); over {
 			return
 		}
 		db.writes.awaited.Store(1)
@@ -106,41 +163,49 @@ func (db *DB) writer() {
 func (db *DB) commit(first *write) {
 	db.pace.begin()
 	db.await(1)
-	session, err := db.driver.Begin(context.Background(), Write, first.user())
-	if err != nil {
-		first.done <- db.engineError(first.ctx, fmt.Errorf("begin: %w", err), StopNone)
+	t := db.begin([]*write{first})
+	if t == nil {
 		return
 	}
-	total := db.logTotal
-	batch := []*write{first}
+	defer db.exited(t)
 	began, mixed := time.Now(), false
-	ok := db.run(session, first, false, false)
-	for ok && len(batch) < db.options.BatchLimit && session.Budget().Held() < maxBatchBytes && len(batch[len(batch)-1].defined) == 0 {
+	ok := db.run(t, false, false)
+	for ok && len(t.members) < db.options.BatchLimit && t.session.Budget().Held() < maxBatchBytes && len(t.last().did.defined) == 0 {
 		if mixed && time.Since(began) > longestShared {
 			break
 		}
-		w := db.next(batch)
+		w := db.next(t.members)
 		if w == nil {
 			break
 		}
-		batch = append(batch, w)
+		t.members = append(t.members, w)
 		mixed = mixed || w.sender != first.sender
-		ok = db.run(session, w, mixed, false)
+		ok = db.run(t, mixed, false)
 	}
 	if ok {
-		db.end(session, batch, total)
+		db.end(t)
 		return
 	}
-	session.End(false)
-	db.logTotal = total
-	last := batch[len(batch)-1]
-	if len(batch) == 1 || errors.Is(last.err, ErrYielded) {
+	t.session.End(false)
+	t.over = true
+	if last := t.last(); len(t.members) == 1 || errors.Is(last.err, ErrYielded) {
 		last.done <- last.err // it would make the others wait once more
-		batch = batch[:len(batch)-1]
+		db.again(t.without())
+		return
 	}
-	if len(batch) > 0 {
-		db.again(batch)
+	db.again(t.members)
+}
+
+// begin opens a transaction for members, or answers them when it cannot.
+func (db *DB) begin(members []*write) *transaction {
+	session, err := db.driver.Begin(context.Background(), Writing, members[0].user())
+	if err == nil {
+		return &transaction{session: session, members: members}
 	}
+	for _, w := range members {
+		w.done <- db.engineError(w.ctx, fmt.Errorf("begin: %w", err), StopNone)
+	}
+	return nil
 }
 
 // longestShared is for how long members of several senders run before they are
@@ -193,48 +258,60 @@ func (db *DB) await(members int) bool {
 // again runs members in savepoints of their own and commits those that do not
 // fail. An engine may drop the whole transaction when one fails: then the
 // others start again without it.
-func (db *DB) again(batch []*write) {
-	session, err := db.driver.Begin(context.Background(), Write, batch[0].user())
-	if err != nil {
-		for _, w := range batch {
-			w.done <- db.engineError(w.ctx, fmt.Errorf("begin: %w", err), StopNone)
-		}
+func (db *DB) again(members []*write) {
+	if len(members) == 0 {
 		return
 	}
-	total := db.logTotal
-	mixed := slices.ContainsFunc(batch, func(w *write) bool { return w.sender != batch[0].sender })
-	for i, w := range batch {
-		if db.run(session, w, mixed, true) {
+	t := db.begin(members)
+	if t == nil {
+		return
+	}
+	defer db.exited(t)
+	mixed := slices.ContainsFunc(members, func(w *write) bool { return w.sender != members[0].sender })
+	for _, w := range members {
+		if db.run(t, mixed, true) {
 			continue
 		}
-		session.End(false)
-		db.logTotal = total
+		t.session.End(false)
+		t.over = true
 		w.done <- w.err
-		if rest := append(batch[:i:i], batch[i+1:]...); len(rest) > 0 {
-			db.again(rest)
-		}
+		db.again(t.without())
 		return
 	}
-	db.end(session, batch, total)
+	db.end(t)
+}
+
+// exited does what is left to do when the last member has ended the writer's
+// goroutine (runtime.Goexit, as a test that fails inside a write does): its
+// neighbours are committed without it. Another writer takes this one's place.
+func (db *DB) exited(t *transaction) {
+	if t.over {
+		return
+	}
+	t.session.Unbound()
+	db.writes.ended()
+	t.session.End(false)
+	t.over = true
+	t.last().done <- errExited
+	db.again(t.without())
 }
 
 // end commits the transaction, hands on what it changed and answers everybody.
-// total is the size of the log before the transaction.
-func (db *DB) end(session Session, batch []*write, total int64) {
+func (db *DB) end(t *transaction) {
+	t.over = true
 	var defined []catalog.Definition
 	var changes []*Change
-	for _, w := range batch {
+	for _, w := range t.members {
 		if w.err == nil {
-			defined = append(defined, w.defined...)
-			changes = append(changes, w.changes...)
+			defined = append(defined, w.did.defined...)
+			changes = append(changes, w.did.changes...)
 		}
 	}
 	began := time.Now()
-	err := session.End(true)
-	db.pace.ended(time.Since(began), len(batch)+int(db.writes.able.Load()))
+	err := t.session.End(true)
+	db.pace.ended(time.Since(began), len(t.members)+int(db.writes.able.Load()))
 	if err != nil {
-		db.logTotal = total
-		for _, w := range batch {
+		for _, w := range t.members {
 			if w.err == nil {
 				w.err = db.engineError(w.ctx, fmt.Errorf("commit: %w", err), StopNone)
 			}
@@ -242,20 +319,26 @@ func (db *DB) end(session Session, batch []*write, total int64) {
 		}
 		return
 	}
+	db.logged += t.logged
 	if len(defined) > 0 {
 		db.useCatalog(db.Catalog().With(defined))
 	}
 	db.ring.publish(changes)
-	for _, w := range batch {
+	for _, w := range t.members {
 		if w.err == nil {
-			for _, fn := range w.after {
+			for _, fn := range w.did.after {
 				fn()
 			}
-			db.releases.add(w.released)
+			db.releases.add(w.did.released)
 		}
 		w.done <- w.err
 	}
 }
+
+var (
+	errExited = errors.New("store: the function of a write has ended the goroutine that runs it")
+	errNested = errors.New("store: Write was called inside a write, where it would wait for itself; use the Tx that is open")
+)
 
 var errEnded = errors.New("store: the engine has dropped the transaction")
 
@@ -266,13 +349,14 @@ const slice = 100 * time.Millisecond
 // othersWait reports whether the write that runs has to make room.
 func (db *DB) othersWait() bool { return db.writes.othersWaited() > slice }
 
-// run executes one member inside the open transaction and leaves its outcome in
-// w. With guard it does so in a savepoint, and a failed member leaves nothing
+// run executes the next member of the open transaction and leaves its outcome in
+// it. With guard it does so in a savepoint, and a failed member leaves nothing
 // behind. others is true when members of other senders wait for the commit. It
 // reports whether the transaction is still good.
-func (db *DB) run(session Session, w *write, others, guard bool) bool {
-	w.err, w.changes, w.after, w.defined = nil, nil, nil, nil
-	w.files, w.released = nil, nil
+func (db *DB) run(t *transaction, others, guard bool) bool {
+	t.ran++
+	w, session := t.last(), t.session
+	w.err, w.did = nil, work{}
 	if !w.begin() {
 		w.err = context.Cause(w.ctx)
 		return true
@@ -283,10 +367,9 @@ func (db *DB) run(session Session, w *write, others, guard bool) bool {
 			return false
 		}
 	}
-	total := db.logTotal
 	db.writes.begin(w, others)
 	session.Bound(w.ctx, db.options.WriteTimeout, db.yield)
-	err := call(w.fn, &Tx{db: db, session: session, write: w})
+	err := call(w.fn, &Tx{db: db, session: session, write: w, logged: db.logged + t.logged})
 	stop := session.Unbound()
 	db.writes.ended()
 	if err != nil {
@@ -298,11 +381,13 @@ func (db *DB) run(session Session, w *write, others, guard bool) bool {
 		}
 		return false
 	}
+	if w.err == nil {
+		t.logged += w.did.logged
+	}
 	if !guard {
 		return w.err == nil
 	}
 	if w.err != nil {
-		db.logTotal = total
 		if _, err := session.Exec(rollbackSavepoint, nil); err != nil {
 			return false
 		}
@@ -317,7 +402,7 @@ func (db *DB) run(session Session, w *write, others, guard bool) bool {
 }
 
 // call runs fn and turns a panic into an error, so that one caller's bug does
-// not end the writer.
+// not end the writer. What ends the goroutine without a panic is exited's.
 func call(fn func(*Tx) error, tx *Tx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

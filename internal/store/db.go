@@ -69,8 +69,9 @@ type DB struct {
 	once    sync.Once
 
 	opened   time.Time
-	logTotal int64 // bytes ever written to the change log; the writer's
-	pace     pace  // the writer's
+	logged   int64          // bytes ever written to the change log and committed; the writer's
+	writing  atomic.Uintptr // the goroutine of the writer
+	pace     pace           // the writer's
 	releases releases
 }
 
@@ -153,7 +154,7 @@ func (db *DB) start(ctx context.Context) error {
 		if newest, err = tx.Newest(); err != nil {
 			return err
 		}
-		if db.logTotal, err = tx.logTotal(); err != nil {
+		if db.logged, err = tx.logTotal(); err != nil {
 			return err
 		}
 		next, err := db.readCatalog(tx)
@@ -279,7 +280,11 @@ type Share struct {
 // Write is DB.Write. When others wait for it for too long, it fails with
 // ErrYielded, and what the user writes next waits for a while.
 func (s Share) Write(ctx context.Context, fn func(tx *Tx) error) error {
-	return s.db.write(ctx, s.user, fn)
+	return s.submit(ctx, fn)
+}
+
+func (s Share) submit(ctx context.Context, fn func(tx *Tx) error) error {
+	return s.db.enqueue(ctx, s.user, fn)
 }
 
 // Read is DB.Read.
@@ -293,7 +298,7 @@ func (s Share) Query(ctx context.Context, st *Stmt, args []wire.Value, row func(
 }
 
 func (db *DB) read(ctx context.Context, user string, fn func(tx *Tx) error) error {
-	session, err := db.driver.Begin(ctx, Read, user)
+	session, err := db.driver.Begin(ctx, Reading, user)
 	if err != nil {
 		return db.engineError(ctx, err, StopNone)
 	}
@@ -308,7 +313,7 @@ func (db *DB) read(ctx context.Context, user string, fn func(tx *Tx) error) erro
 }
 
 func (db *DB) query(ctx context.Context, user string, s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
-	session, err := db.driver.Begin(ctx, Read, user)
+	session, err := db.driver.Begin(ctx, Reading, user)
 	if err != nil {
 		return db.engineError(ctx, err, StopNone)
 	}

@@ -47,11 +47,11 @@ type Driver interface {
 // Mode is what a session is for.
 type Mode uint8
 
-// The modes of a session. Read is a snapshot of the newest commit or a later
-// one. There is one Write session at a time.
+// The modes of a session. Reading is a snapshot of the newest commit or a later
+// one. There is one Writing session at a time.
 const (
-	Read Mode = iota
-	Write
+	Reading Mode = iota
+	Writing
 )
 
 // Session is one transaction of an engine. It is used by one goroutine.

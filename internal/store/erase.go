@@ -69,13 +69,11 @@ func (db *DB) eraseRows(ctx context.Context, t *catalog.Table, user string) erro
 		Args: types(wire.Text, wire.BigInt),
 	}
 	for {
-		n := int64(0)
-		err := db.Write(ctx, func(tx *Tx) (err error) {
-			n = 0
-			if tx.Catalog().TableByID(t.ID) != nil { // else its rows are gone with it
-				n, err = tx.Exec(some, wire.TextValue(user), wire.IntValue(eraseRows))
+		n, err := Write(ctx, db, func(tx *Tx) (int64, error) {
+			if tx.Catalog().TableByID(t.ID) == nil {
+				return 0, nil // its rows are gone with it
 			}
-			return err
+			return tx.Exec(some, wire.TextValue(user), wire.IntValue(eraseRows))
 		})
 		if err != nil || n < eraseRows {
 			return err

@@ -55,11 +55,10 @@ var errEnough = errors.New("store: enough for one write")
 
 // expire is one step for one table.
 func (db *DB) expire(ctx context.Context, table int64) (more bool, err error) {
-	err = db.Write(ctx, func(tx *Tx) error {
-		more = false
+	return Write(ctx, db, func(tx *Tx) (more bool, err error) {
 		t := tx.Catalog().TableByID(table)
 		if t == nil || t.Kind != catalog.Stream || t.TTL == 0 {
-			return nil
+			return false, nil
 		}
 		type row struct {
 			user  string
@@ -70,7 +69,7 @@ func (db *DB) expire(ctx context.Context, table int64) (more bool, err error) {
 		bytes := 0
 		n := len(t.Columns)
 		args := []wire.Value{wire.IntValue(Ended(t, db.Now())), wire.IntValue(expireRows + 1)}
-		err := tx.Query(endedStmt(t), args, func(cells []wire.Value) error {
+		err = tx.Query(endedStmt(t), args, func(cells []wire.Value) error {
 			if len(rows) == expireRows || bytes > expireBytes {
 				more = true
 				return errEnough
@@ -82,16 +81,15 @@ func (db *DB) expire(ctx context.Context, table int64) (more bool, err error) {
 			return nil
 		})
 		if err != nil && !errors.Is(err, errEnough) {
-			return err
+			return false, err
 		}
 		for _, r := range rows {
 			if err := tx.Delete(t, r.user, r.seq, r.cells); err != nil {
-				return err
+				return false, err
 			}
 		}
-		return nil
+		return more, nil
 	})
-	return more, err
 }
 
 // oldestStmt asks for a row whose version is below ?1.

@@ -145,10 +145,10 @@ func (tx *Tx) FileBytes(owner string) (n int64, err error) {
 }
 
 func (tx *Tx) touchFile(id int64) {
-	if tx.write.files == nil {
-		tx.write.files = make(map[int64]bool)
+	if tx.write.did.files == nil {
+		tx.write.did.files = make(map[int64]bool)
 	}
-	tx.write.files[id] = true
+	tx.write.did.files[id] = true
 }
 
 // countFiles counts the references of a row that has changed; nil is no row.
@@ -233,7 +233,7 @@ func (tx *Tx) dropFilesOf(t *catalog.Table) error {
 // releaseFiles ends the files that no row refers to any more. It is the last
 // step of a writing transaction.
 func (tx *Tx) releaseFiles() error {
-	for id := range tx.write.files {
+	for id := range tx.write.did.files {
 		n := wire.IntValue(id)
 		if _, err := tx.Exec(refsEnded, n); err != nil {
 			return err
@@ -250,7 +250,7 @@ func (tx *Tx) releaseFiles() error {
 			if _, err := tx.Exec(fileCount, wire.TextValue(f.Owner), wire.IntValue(-f.Size)); err != nil {
 				return err
 			}
-			tx.write.released = append(tx.write.released, f)
+			tx.write.did.released = append(tx.write.did.released, f)
 		}
 	}
 	return nil

@@ -112,7 +112,7 @@ func (db *DB) enforceUnique(ctx context.Context) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	session, err := db.driver.Begin(ctx, Write, "")
+	session, err := db.driver.Begin(ctx, Writing, "")
 	if err != nil {
 		return err
 	}

@@ -89,15 +89,15 @@ func (tx *Tx) log(c *Change) error {
 	if err := tx.Budget().Charge(n); err != nil {
 		return err
 	}
-	tx.db.logTotal += int64(n)
+	tx.write.did.logged += int64(n)
 	_, err := tx.exec(logInsert, []wire.Value{
 		wire.IntValue(c.Seq), wire.IntValue(c.Table), wire.TextValue(c.User), wire.IntValue(int64(c.Version)),
-		wire.IntValue(int64(c.Op)), wire.IntValue(c.OldSeq), old, new, wire.IntValue(tx.db.logTotal),
+		wire.IntValue(int64(c.Op)), wire.IntValue(c.OldSeq), old, new, wire.IntValue(tx.logged + tx.write.did.logged),
 	})
 	if err != nil {
 		return err
 	}
-	tx.write.changes = append(tx.write.changes, c)
+	tx.write.did.changes = append(tx.write.did.changes, c)
 	return nil
 }
 

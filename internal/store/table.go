@@ -262,7 +262,7 @@ func (tx *Tx) define(s *Stmt, t *catalog.Table) error {
 const keptVersions = 100
 
 // defined adds a step to the next catalog.
-func (tx *Tx) defined(d catalog.Definition) { tx.write.defined = append(tx.write.defined, d) }
+func (tx *Tx) defined(d catalog.Definition) { tx.write.did.defined = append(tx.write.did.defined, d) }
 
 // DropTable removes a table and its rows. Its changes stay in the log until
 // they are trimmed.

@@ -66,7 +66,7 @@ func readTopics(tx *Tx) ([]*catalog.Topic, error) {
 
 // Written returns what the transaction has changed so far, in order. What a
 // savepoint took back is not among it. The changes must not be changed.
-func (tx *Tx) Written() []*Change { return tx.write.changes }
+func (tx *Tx) Written() []*Change { return tx.write.did.changes }
 
 // topicTables are the tables of system about topics.
 func topicTables() []*catalog.Table {

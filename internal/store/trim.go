@@ -26,25 +26,22 @@ var (
 // Trim removes changes that are too old or too many, some thousands at most,
 // and reports whether there are more. The server calls it by itself.
 func (db *DB) Trim(ctx context.Context) (more bool, err error) {
-	err = db.Write(ctx, func(tx *Tx) error {
-		more = false
+	return Write(ctx, db, func(tx *Tx) (more bool, err error) {
 		before := SeqAt(db.Now().Add(-db.options.LogMaxAge))
-		args := []wire.Value{wire.IntValue(trimChunk), wire.IntValue(before), wire.IntValue(db.logTotal - db.options.LogMaxSize)}
+		args := []wire.Value{wire.IntValue(trimChunk), wire.IntValue(before), wire.IntValue(tx.logged - db.options.LogMaxSize)}
 		var upTo Seq
-		err := tx.Query(trimUpTo, args, func(row []wire.Value) error {
+		err = tx.Query(trimUpTo, args, func(row []wire.Value) error {
 			upTo = row[0].Int()
 			return nil
 		})
 		if err != nil || upTo == 0 {
-			return err
+			return false, err
 		}
 		n, err := tx.Exec(trimDelete, wire.IntValue(upTo))
 		if err != nil {
-			return err
+			return false, err
 		}
-		more = n == trimChunk
 		_, err = tx.Exec(trimFloor, wire.BytesValue(appendRow(nil, []wire.Value{wire.IntValue(upTo)})))
-		return err
+		return n == trimChunk, err
 	})
-	return more, err
 }

@@ -12,6 +12,7 @@ type Tx struct {
 	db      *DB
 	session Session
 	write   *write // nil when reading
+	logged  int64  // bytes ever written to the change log before the write
 }
 
 // Query runs s and calls row for each row; the slice is reused for the next.
@@ -56,7 +57,7 @@ func (tx *Tx) open() error {
 // AfterCommit calls fn once the transaction is on disk and before its caller is
 // answered. fn is quick and waits for nothing.
 func (tx *Tx) AfterCommit(fn func()) {
-	tx.write.after = append(tx.write.after, fn)
+	tx.write.did.after = append(tx.write.did.after, fn)
 }
 
 // Budget bounds what the caller evaluates in the transaction.
@@ -70,7 +71,7 @@ func (tx *Tx) Savepoint(fn func() error) error {
 	if _, err := tx.exec(innerSavepoint, nil); err != nil {
 		return err
 	}
-	changes, after, defined, total := len(tx.write.changes), len(tx.write.after), len(tx.write.defined), tx.db.logTotal
+	before := tx.write.did
 	err := fn()
 	if err == nil {
 		_, err = tx.exec(releaseInner, nil)
@@ -80,8 +81,7 @@ func (tx *Tx) Savepoint(fn func() error) error {
 		tx.session.Exec(rollbackInner, nil)
 		tx.session.Exec(releaseInner, nil)
 	}
-	tx.write.changes, tx.write.after = tx.write.changes[:changes], tx.write.after[:after]
-	tx.write.defined, tx.db.logTotal = tx.write.defined[:defined], total
+	tx.write.did = before
 	return err
 }
 

@@ -122,10 +122,10 @@ func (s *Service) attempt(ctx context.Context, db store.Share, t *catalog.Topic,
 	if r.Peek {
 		return s.peek(ctx, db, t, r)
 	}
-	var l *Lease
 	begin := int(s.turn.Add(1))
 	if len(acks) == 0 {
 		// A look costs less than a write, and most who ask find nothing.
+		var l *Lease
 		err := db.Read(ctx, func(tx *store.Tx) error {
 			var err error
 			l, err = s.look(tx, t, r, begin, false)
@@ -135,13 +135,11 @@ func (s *Service) attempt(ctx context.Context, db store.Share, t *catalog.Topic,
 			return l, err
 		}
 	}
-	err := db.Write(ctx, func(tx *store.Tx) error {
+	l, err := store.Write(ctx, db, func(tx *store.Tx) (*Lease, error) {
 		if err := s.ackAll(tx, t, r, acks); err != nil {
-			return err
+			return nil, err
 		}
-		var err error
-		l, err = s.look(tx, t, r, begin, true)
-		return err
+		return s.look(tx, t, r, begin, true)
 	})
 	if err != nil {
 		return nil, err

@@ -118,23 +118,20 @@ func (s *Service) retainPart(ctx context.Context, p stored) error {
 		return nil // the writer is not bothered
 	}
 	for {
-		removed := int64(0)
-		err := s.db.Write(ctx, func(tx *store.Tx) error {
-			removed = 0
+		removed, err := store.Write(ctx, s.db, func(tx *store.Tx) (int64, error) {
 			if t == nil && tx.Catalog().TopicByID(p.topic) != nil {
-				return nil // it is new, and was not in the catalog yet
+				return 0, nil // it is new, and was not in the catalog yet
 			}
-			var err error
-			removed, err = tx.Exec(removeBelow, wire.IntValue(p.topic), wire.IntValue(p.part), wire.IntValue(floor), wire.IntValue(removeChunk))
+			removed, err := tx.Exec(removeBelow, wire.IntValue(p.topic), wire.IntValue(p.part), wire.IntValue(floor), wire.IntValue(removeChunk))
 			if err != nil || t != nil || removed == removeChunk {
-				return err
+				return removed, err
 			}
 			for _, st := range forget {
 				if _, err := tx.Exec(st, wire.IntValue(p.topic), wire.IntValue(p.part)); err != nil {
-					return err
+					return 0, err
 				}
 			}
-			return nil
+			return removed, nil
 		})
 		if err != nil || removed < removeChunk {
 			return err
@@ -206,11 +203,7 @@ func (s *Service) expired(ctx context.Context, t *catalog.Topic, part int, floor
 // raise moves the floor of a partition and says which groups lose messages that
 // they have not acknowledged.
 func (s *Service) raise(ctx context.Context, t *catalog.Topic, part int, floor int64) error {
-	lost := make(map[string]int64)
-	err := s.db.Write(ctx, func(tx *store.Tx) error {
-		clear(lost)
-		return s.raiseIn(tx, t, part, floor, lost)
-	})
+	lost, err := store.Write(ctx, s.db, func(tx *store.Tx) (map[string]int64, error) { return s.raiseIn(tx, t, part, floor) })
 	if err != nil {
 		return err
 	}
@@ -221,32 +214,35 @@ func (s *Service) raise(ctx context.Context, t *catalog.Topic, part int, floor i
 	return nil
 }
 
-func (s *Service) raiseIn(tx *store.Tx, t *catalog.Topic, part int, floor int64, lost map[string]int64) error {
+// raiseIn is raise in a transaction. It returns how many messages each group
+// loses.
+func (s *Service) raiseIn(tx *store.Tx, t *catalog.Topic, part int, floor int64) (lost map[string]int64, err error) {
 	id := []wire.Value{wire.IntValue(t.ID), wire.IntValue(int64(part))}
 	if _, err := tx.Exec(partFloor, append(id, wire.IntValue(floor))...); err != nil {
-		return err
+		return nil, err
 	}
 	var groups []string
-	err := tx.Query(groupsOf, id, func(row []wire.Value) error {
+	err = tx.Query(groupsOf, id, func(row []wire.Value) error {
 		groups = append(groups, row[0].Text())
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	lost = make(map[string]int64)
 	for _, name := range groups {
 		m, err := open(tx, t, name, part) // which clips it
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if n := m.dropped - m.was.dropped; n > 0 {
 			lost[name] = n
 		}
 		if err := m.save(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return lost, nil
 }
 
 // Clear drops all messages of a topic; the numbering goes on.
@@ -256,7 +252,7 @@ func (s *Service) Clear(tx *store.Tx, t *catalog.Topic) error {
 		if err != nil {
 			return err
 		}
-		if err := s.raiseIn(tx, t, part, head, make(map[string]int64)); err != nil {
+		if _, err := s.raiseIn(tx, t, part, head); err != nil {
 			return err
 		}
 	}

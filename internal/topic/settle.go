@@ -23,12 +23,7 @@ const (
 
 // Settle acknowledges, gives back or extends what a consumer has, who is user.
 func (s *Service) Settle(ctx context.Context, user string, t *catalog.Topic, r *wire.AckRequest, kind Settle) (*wire.AckResponse, error) {
-	resp := &wire.AckResponse{}
-	err := s.db.For(user).Write(ctx, func(tx *store.Tx) error {
-		var err error
-		resp, err = s.settle(tx, t, r, kind)
-		return err
-	})
+	resp, err := store.Write(ctx, s.db.For(user), func(tx *store.Tx) (*wire.AckResponse, error) { return s.settle(tx, t, r, kind) })
 	if err != nil {
 		return nil, err
 	}

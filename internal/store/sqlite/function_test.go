@@ -23,7 +23,7 @@ func TestFunctionsOfOurs(t *testing.T) {
 	if err := d.Migrate(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	s, err := d.Begin(context.Background(), store.Read, "")
+	s, err := d.Begin(context.Background(), store.Reading, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func large(i, size int) *store.Stmt {
 
 func TestLargeStatementsAreNotKept(t *testing.T) {
 	d := migrated(t)
-	s := begin(t, d, store.Read, "mallory")
+	s := begin(t, d, store.Reading, "mallory")
 	defer s.End(false)
 	for i := range 5 {
 		if err := s.Query(large(i, 150_000), nil, ignore); err != nil {
@@ -80,7 +80,7 @@ func TestLargeStatementsAreNotKept(t *testing.T) {
 
 func TestKeptStatementsAreBoundedByBytes(t *testing.T) {
 	d := migrated(t)
-	s := begin(t, d, store.Read, "mallory")
+	s := begin(t, d, store.Reading, "mallory")
 	defer s.End(false)
 	for i := range 400 {
 		if err := s.Query(large(i, 8_000), nil, ignore); err != nil {
@@ -139,7 +139,7 @@ func TestTheOneThatHoldsMostIsEnded(t *testing.T) {
 
 func TestPanicInAFunctionIsAnErrorOfItsStatement(t *testing.T) {
 	d := migrated(t)
-	s := begin(t, d, store.Read, "alice")
+	s := begin(t, d, store.Reading, "alice")
 	defer s.End(false)
 	if err := sqlite.AddFunction(s, "breaks", func() { panic("it broke") }); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestPanicInAFunctionIsAnErrorOfItsStatement(t *testing.T) {
 // TestPanicInTheEngineEndsItsConnection lets the engine itself panic in a
 // statement, in the writing connection and in a reading one.
 func TestPanicInTheEngineEndsItsConnection(t *testing.T) {
-	for _, mode := range []store.Mode{store.Read, store.Write} {
+	for _, mode := range []store.Mode{store.Reading, store.Writing} {
 		d := migrated(t)
 		func() {
 			s := begin(t, d, mode, "mallory")
@@ -164,7 +164,7 @@ func TestPanicInTheEngineEndsItsConnection(t *testing.T) {
 				if recover() == nil {
 					t.Error("there was no panic")
 				}
-				if s.Active() && mode == store.Write {
+				if s.Active() && mode == store.Writing {
 					t.Error("its transaction goes on")
 				}
 				s.End(false)
@@ -179,7 +179,7 @@ func TestPanicInTheEngineEndsItsConnection(t *testing.T) {
 			if err := s.Query(one, nil, ignore); err != nil {
 				t.Errorf("after a panic in mode %d: %v", mode, err)
 			}
-			if err := s.End(mode == store.Write); err != nil {
+			if err := s.End(mode == store.Writing); err != nil {
 				t.Errorf("the end of a transaction after a panic: %v", err)
 			}
 		}
@@ -196,7 +196,7 @@ func TestSlowStatementsTakeTurns(t *testing.T) {
 	defer stop()
 	for range 12 {
 		slow.Go(func() {
-			s, err := d.Begin(ctx, store.Read, "mallory")
+			s, err := d.Begin(ctx, store.Reading, "mallory")
 			if err != nil {
 				return
 			}
@@ -207,7 +207,7 @@ func TestSlowStatementsTakeTurns(t *testing.T) {
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for most := 0; most < 10; { // waits until the others stand still
-		s := begin(t, d, store.Read, "alice")
+		s := begin(t, d, store.Reading, "alice")
 		if err := s.Query(one, nil, ignore); err != nil {
 			t.Fatal(err)
 		}

@@ -59,7 +59,7 @@ func TestStatementThatHoldsTooMuch(t *testing.T) {
 // would hold too much, and small statements run on.
 func TestEngineAndGoShareOneLimit(t *testing.T) {
 	driver, db := limited(t, 100<<20)
-	s, err := driver.Begin(t.Context(), store.Read, "mallory") // without a bound, which the watchdog would look after
+	s, err := driver.Begin(t.Context(), store.Reading, "mallory") // without a bound, which the watchdog would look after
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ var (
 // database is closed.
 func (d *Driver) Scrub(ctx context.Context) error {
 	for first, more := int64(1), true; more; first += scrubPages {
-		session, err := d.Begin(ctx, store.Write, "")
+		session, err := d.Begin(ctx, store.Writing, "")
 		if err != nil {
 			return err
 		}

@@ -176,7 +176,7 @@ func (d *Driver) Begin(ctx context.Context, mode store.Mode, user string) (store
 		return nil, store.ErrClosed
 	default:
 	}
-	if mode == store.Read {
+	if mode == store.Reading {
 		c, err := d.pool.take(ctx, user, d.closed)
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,9 @@ func (s suite) commit(t *testing.T) {
 		testCase{"CancelledWhileRunning", cancelledRunning},
 		testCase{"AfterCommitOnlyAfterTheCommit", afterCommit},
 		testCase{"BatchesAreBounded", batchesBounded},
+		testCase{"WriteReturnsTheLastRun", returnsLastRun},
+		testCase{"WriteInsideWriteFails", nestedWrite},
+		testCase{"WriterOutlivesAGoroutineThatEnds", goexit},
 	)
 }
 
@@ -48,7 +52,7 @@ type hookedSession struct {
 // Begin wraps the engine's session.
 func (h *hooks) Begin(ctx context.Context, mode store.Mode, user string) (store.Session, error) {
 	s, err := h.Driver.Begin(ctx, mode, user)
-	if err != nil || mode != store.Write {
+	if err != nil || mode != store.Writing {
 		return s, err
 	}
 	return &hookedSession{s, h}, nil
@@ -365,4 +369,85 @@ func batchesBounded(t *testing.T, h *harness) {
 		t.Errorf("%d commits for twelve writes in batches of four, want 3", n)
 	}
 	h.wantIDs(tbl, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+}
+
+func returnsLastRun(t *testing.T, h *harness) {
+	tbl := h.shared("t")
+	var r results
+	release := h.held(&r)
+	runs := 0
+	counted := make(chan []int64, 1)
+	r.wg.Go(func() {
+		ids, err := store.Write(t.Context(), h.DB, func(tx *store.Tx) (ids []int64, err error) {
+			runs++
+			for i := range int64(3) {
+				ids = append(ids, i)
+				if err := insert(tbl, "", pair(i, "x"))(tx); err != nil {
+					return nil, err
+				}
+			}
+			return ids, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		counted <- ids
+	})
+	synctest.Wait()
+	h.queue(&r, t.Context(), "bad", func(*store.Tx) error { return errMember })
+	release()
+	if ids := <-counted; len(ids) != 3 || runs < 2 {
+		t.Errorf("after %d runs the result is %v, want three numbers after two", runs, ids)
+	}
+	n, err := store.Write(t.Context(), h.For("alice"), func(*store.Tx) (int, error) { return 7, errMember })
+	if n != 0 || !errors.Is(err, errMember) {
+		t.Errorf("a write that failed returned %d, %v", n, err)
+	}
+}
+
+func nestedWrite(t *testing.T, h *harness) {
+	tbl := h.shared("t")
+	for name, inner := range map[string]func() error{
+		"of the server": func() error { return h.Write(t.Context(), insert(tbl, "", pair(1, "x"))) },
+		"of a user":     func() error { return h.For("alice").Write(t.Context(), insert(tbl, "", pair(1, "x"))) },
+	} {
+		err := h.Write(t.Context(), func(*store.Tx) error { return inner() })
+		if err == nil || !strings.Contains(err.Error(), "inside a write") {
+			t.Errorf("a write %s inside a write: %v", name, err)
+		}
+	}
+	h.wantIDs(tbl)
+	h.write(insert(tbl, "", pair(2, "x")))
+	h.wantIDs(tbl, 2)
+}
+
+func goexit(t *testing.T, h *harness) {
+	tbl := h.shared("t")
+	exit := func(tx *store.Tx) error {
+		_ = insert(tbl, "", pair(9, "x"))(tx)
+		runtime.Goexit()
+		return nil
+	}
+	if err := h.Write(t.Context(), exit); err == nil {
+		t.Error("a write that ended the writer's goroutine was acknowledged")
+	}
+	var r results
+	release := h.held(&r)
+	h.queue(&r, t.Context(), "a", insert(tbl, "", pair(1, "x")))
+	h.queue(&r, t.Context(), "exit", exit)
+	h.queue(&r, t.Context(), "bad", func(*store.Tx) error { return errMember }) // the others run in savepoints
+	h.queue(&r, t.Context(), "b", insert(tbl, "", pair(2, "x")))
+	release()
+	if err := r.of("exit"); err == nil {
+		t.Error("a member that ended the writer's goroutine was acknowledged")
+	}
+	if err := r.of("bad"); !errors.Is(err, errMember) {
+		t.Errorf("the member after it got %v", err)
+	}
+	if err := errors.Join(r.of("a"), r.of("b")); err != nil {
+		t.Errorf("a neighbour got %v", err)
+	}
+	h.write(insert(tbl, "", pair(3, "x")))
+	h.wantIDs(tbl, 1, 2, 3)
+	h.agree(tbl, "")
 }
