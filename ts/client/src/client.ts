@@ -14,6 +14,7 @@ import { KalamChange, KalamRow, wrapRows } from './row.js';
 import type { SeqId } from './seqid.js';
 import { Session, type AuthStateEvent, type ClientEvents } from './session.js';
 import { Subscriptions, type SubscriptionCallback, type SubscriptionInfo, type Unsubscribe } from './subscriptions.js';
+import { absolute } from './url.js';
 import { Upload, type UploadProgress } from './upload.js';
 
 /**
@@ -35,8 +36,8 @@ export class KalamDBClient {
   constructor(options: ClientOptions) {
     if (typeof options?.url !== 'string' || options.url === '') throw invalid('KalamDBClient: url is required');
     if (typeof options.authProvider !== 'function') throw invalid('KalamDBClient: authProvider is required');
-    this.#options = options;
-    this.#session = new Session(options);
+    this.#options = { ...options, url: absolute(options.url) };
+    this.#session = new Session(this.#options);
     this.#subscriptions = new Subscriptions(this.#session);
     register(this, () => this.#session.start());
   }
@@ -387,7 +388,7 @@ export class KalamDBClient {
   async #sign(path: string, expiresIn: number | undefined): Promise<string> {
     const { wasm } = await this.#session.start();
     const url = await this.#session.call<string>((id) => wasm.sign(id, path, expiresIn ?? 0));
-    return this.#options.url.replace(/\/+$/, '') + url;
+    return this.#options.url + url;
   }
 
   #context(tableName: string): FileRefContext {

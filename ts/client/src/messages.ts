@@ -122,6 +122,12 @@ export interface LoginUserInfo {
   id: string;
   role: Role;
   email: string | null;
+  /** Whether the owner has proved the address. */
+  email_verified?: boolean;
+  /** For people to see. */
+  name?: string;
+  /** An account without a name yet. */
+  anonymous?: boolean;
   created_at: string;
   updated_at: string;
 }

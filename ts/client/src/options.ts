@@ -11,7 +11,7 @@ export type OnSendCallback = (message: string) => void;
 
 /** What a client is made with. */
 export interface ClientOptions {
-  /** The server, as `http://localhost:8080`. */
+  /** The server, as `http://localhost:8080`, or a path of the page's own origin, as `/db`. */
   url: string;
   /** Says who the user is, whenever that is needed. */
   authProvider: AuthProvider;

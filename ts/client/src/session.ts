@@ -2,6 +2,7 @@ import type { AuthCredentials } from './auth.js';
 import { browser } from './browser.js';
 import { Calls, loadCore, type Core, type WasmKalamClient } from './core.js';
 import { KalamError, retrace, toKalamError, type Failure } from './errors.js';
+import type { KalamAuth } from './kalamauth.js';
 import { Log, LogLevel } from './log.js';
 import type {
   ClientOptions, OnConnectCallback, OnDisconnectCallback, OnErrorCallback, OnReceiveCallback, OnSendCallback,
@@ -242,7 +243,18 @@ export class Session {
       abort.abort();
       throw toKalamError(wasm.failure);
     }
-    return { core, calls, wasm, log: this.log, stopWaking: onWake(() => core.crash ?? wasm.wake()) };
+    const wake = () => core.crash ?? wasm.wake();
+    const offs = [onWake(wake), this.#onSignIn(wake)];
+    return { core, calls, wasm, log: this.log, stopWaking: () => offs.forEach((off) => off()) };
+  }
+
+  /** Calls a function when somebody signs in at a provider that tells, as kalamAuth does: what waits for a retry goes on. */
+  #onSignIn(wake: () => void): () => void {
+    const provider = this.#options.authProvider as Partial<Pick<KalamAuth, 'subscribe'>>;
+    if (typeof provider.subscribe !== 'function') return () => {};
+    return provider.subscribe((state) => {
+      if (state === 'signed-in') wake();
+    });
   }
 
   /** Tells the handlers what the socket does. */
