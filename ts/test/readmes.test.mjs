@@ -74,11 +74,20 @@ test('docs/authentication.md', async () => {
   const out = compile('authentication', {
     'supplied.ts': supplied,
     'main.ts': `import { same, whoami } from './supplied.js';
+const kept = new Map<string, string>();
+const yourStorage = {
+  getItem: async (key: string) => kept.get(key) ?? null,
+  setItem: async (key: string, value: string) => { kept.set(key, value); },
+  removeItem: async (key: string) => { kept.delete(key); },
+};
 ${blocks(document('docs/authentication.md')).join('\n')}
 same([login.user.id, refreshed.user.id], ['alice', 'alice']);
 const other = createClient({ url: 'http://localhost:8080', authProvider });
 same(await whoami(other), 'alice');
+same([userId, auth.user?.id, kept.size], ['alice', 'alice', 1]);
 await other.shutdown();
+await client.shutdown();
+auth.close();
 await db.shutdown();
 `,
   });

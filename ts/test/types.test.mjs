@@ -8,8 +8,15 @@ import { after, before, test } from 'node:test';
 import { root } from './support/server.mjs';
 
 const app = `import standard, { createClient, Auth, KalamDBClient, type ClientOptions, type Param, type WasmSource } from '@kalamdb/client';
+import { kalamAuth, type AuthStorage, type KalamAuthState } from '@kalamdb/client/auth';
+import { verifySession } from '@kalamdb/client/server';
 import { createConsumerClient } from '@kalamdb/consumer';
 
+const storage: AuthStorage = { getItem: () => null, setItem: () => {}, removeItem: () => {} };
+const auth = kalamAuth({ url: '/db', storage });
+export const states: KalamAuthState[] = [auth.state];
+export const withAuth = createClient({ url: '/db', authProvider: auth });
+export const who: Promise<string | null> = verifySession({ headers: { authorization: 'Bearer x' } }, { jwksUrl: 'http://localhost:8080/.well-known/jwks.json' });
 const options: ClientOptions = { url: 'http://localhost:8080', authProvider: async () => Auth.basic('alice', 'Secret123!') };
 const client: KalamDBClient = createClient(options);
 const values: Param[] = [1n, new Date(), new Float32Array(3), new ArrayBuffer(3), { toJSON: () => 1 }, { a: [1] }, undefined];
