@@ -38,3 +38,27 @@ func TestAnErrorWithoutACodeIsLeftAlone(t *testing.T) {
 		t.Errorf("nothing became %v", err)
 	}
 }
+
+// TestOneCodeReachesEachFamilyInItsWay reads some of the table of answers.
+func TestOneCodeReachesEachFamilyInItsWay(t *testing.T) {
+	for _, c := range []struct {
+		family fault.Family
+		code   wire.Code
+		want   fault.Answer
+	}{
+		{fault.SQL, wire.CodePermissionDenied, fault.Answer{Status: 403, Code: wire.CodePermissionDenied}},
+		{fault.Topic, wire.CodePermissionDenied, fault.Answer{Status: 403, Code: wire.CodeTopicForbidden}},
+		{fault.Auth, wire.CodePermissionDenied, fault.Answer{Status: 403, Code: "forbidden"}},
+		{fault.Subscribe, wire.CodePermissionDenied, fault.Answer{Status: 400, Code: wire.CodeUnauthorized}},
+		{fault.SQL, wire.CodeTableNotFound, fault.Answer{Status: 400, Code: wire.CodeTableNotFound}},
+		{fault.Topic, wire.CodeTopicNotFound, fault.Answer{Status: 404, Code: wire.CodeNotFound}},
+		{fault.File, wire.CodeFileNotFound, fault.Answer{Status: 404, Code: wire.CodeFileNotFound}},
+		{fault.Live, wire.CodeDivisionByZero, fault.Answer{Status: 400, Code: wire.CodeConversionError}},
+		{fault.Live, wire.CodeStatementTimeout, fault.Answer{Status: 400, Code: wire.CodeLiveQueryTooCostly}},
+		{fault.Auth, wire.CodeTypeMismatch, fault.Answer{Status: 400, Code: "invalid_request"}},
+	} {
+		if got := fault.AnswerOf(c.family, c.code); got != c.want {
+			t.Errorf("%s in family %d: got %v, want %v", c.code, c.family, got, c.want)
+		}
+	}
+}

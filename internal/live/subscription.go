@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/watch"
@@ -119,16 +120,7 @@ func subscribeError(err error) error {
 	if !errors.As(err, &e) {
 		return &wire.Error{Code: wire.CodeSubscriptionFailed, Message: "the subscription failed"}
 	}
-	out := *e
-	switch e.Code {
-	case wire.CodeTableNotFound, wire.CodeNamespaceNotFound:
-		out.Code = wire.CodeNotFound
-	case wire.CodePermissionDenied:
-		out.Code = wire.CodeUnauthorized
-	default:
-		out.Code = wire.CodeInvalidSQL
-	}
-	return &out
+	return fault.Change(err, func(e *wire.Error) { e.Code = fault.AnswerOf(fault.Subscribe, e.Code).Code })
 }
 
 func asError(err error) *wire.Error {
@@ -380,15 +372,7 @@ func (s *Subscription) push(frames []*Frame) (room bool, failed *wire.Error) {
 }
 
 // evaluationCode is the code of an error in evaluating a live query.
-func evaluationCode(e *wire.Error) wire.Code {
-	switch e.Code {
-	case wire.CodeInternal:
-		return e.Code
-	case wire.CodeLiveQueryTooCostly, wire.CodeStatementTimeout, wire.CodeResultTooLarge, wire.CodeStatementTooLarge:
-		return wire.CodeLiveQueryTooCostly
-	}
-	return wire.CodeConversionError
-}
+func evaluationCode(e *wire.Error) wire.Code { return fault.AnswerOf(fault.Live, e.Code).Code }
 
 // fail tells the client that the subscription has ended.
 func (s *Subscription) fail(e *wire.Error, code wire.Code) {

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/kalamdb/kalam-go/internal/account"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -236,40 +236,17 @@ func (s *Server) writeAuthFailure(w http.ResponseWriter, err error) {
 		writeAuthError(w, http.StatusInternalServerError, "internal_error", "Authentication failed")
 		return
 	}
-	switch e.Code {
-	case wire.CodeMissingAuthorization, wire.CodeTokenExpired, wire.CodeInvalidCredentials, wire.CodeUserNotFound:
-		message := "Invalid credentials"
-		if e.Code == wire.CodeMissingAuthorization || e.Code == wire.CodeInvalidCredentials {
-			message = e.Message
-		}
-		if e.Code != wire.CodeMissingAuthorization {
-			w.Header()["Www-Authenticate"] = challengeInvalid
-		}
-		writeAuthError(w, http.StatusUnauthorized, "unauthorized", message)
-	case wire.CodeSetupRequired:
-		writeAuthError(w, http.StatusPreconditionRequired, "setup_required", "Server requires initial setup: run kalam setup on its machine")
-	case wire.CodeWeakPassword:
-		writeAuthError(w, http.StatusBadRequest, "weak_password", e.Message)
-	case identity.CodeInvalidUser:
-		writeAuthError(w, http.StatusBadRequest, "invalid_user", e.Message)
-	case identity.CodeUserExists:
-		writeAuthError(w, http.StatusConflict, "user_exists", e.Message)
-	case identity.CodeAlreadyConfigured:
-		writeAuthError(w, http.StatusConflict, "already_configured", e.Message)
-	case wire.CodePermissionDenied:
-		writeAuthError(w, http.StatusForbidden, "forbidden", e.Message)
-	case account.CodeSignUpClosed:
-		writeAuthError(w, http.StatusForbidden, "signup_closed", e.Message)
-	case account.CodeInvalidCode:
-		writeAuthError(w, http.StatusBadRequest, "invalid_code", e.Message)
-	case account.CodeAddressTaken:
-		writeAuthError(w, http.StatusConflict, "address_taken", e.Message)
-	case account.CodeNoMail:
-		writeAuthError(w, http.StatusServiceUnavailable, "mail_not_configured", e.Message)
-	case wire.CodeUnavailable:
+	as, message := fault.AnswerOf(fault.Auth, e.Code), e.Message
+	switch {
+	case e.Code == wire.CodeSetupRequired:
+		message = "Server requires initial setup: run kalam setup on its machine"
+	case e.Code == wire.CodeUnavailable:
 		w.Header().Set("Retry-After", "1")
-		writeAuthError(w, http.StatusServiceUnavailable, "busy", e.Message)
-	default:
-		writeAuthError(w, http.StatusBadRequest, "invalid_request", e.Message)
+	case as.Status == http.StatusUnauthorized && e.Code != wire.CodeMissingAuthorization:
+		w.Header()["Www-Authenticate"] = challengeInvalid
+		if e.Code != wire.CodeInvalidCredentials {
+			message = "Invalid credentials"
+		}
 	}
+	writeAuthError(w, as.Status, string(as.Code), message)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
@@ -183,14 +184,15 @@ func showsInPage(media string) bool {
 // writeFileError answers a failed request for a file.
 func writeFileError(w http.ResponseWriter, e *wire.Error) {
 	w.Header()["Cache-Control"] = noStore
-	if e.Code == wire.CodeFileNotFound {
-		writeJSON(w, http.StatusNotFound, wire.AppendTopicError(nil, e))
+	as := fault.AnswerOf(fault.File, e.Code)
+	if as.Status == http.StatusNotFound {
+		writeJSON(w, as.Status, wire.AppendTopicError(nil, e))
 		return
 	}
 	if e.Code == wire.CodeRateLimited {
 		w.Header().Set("Retry-After", "1")
 	}
-	writeJSON(w, statusOf(e), wire.AppendResponse(nil, &wire.Response{Err: e}))
+	writeJSON(w, as.Status, wire.AppendResponse(nil, &wire.Response{Err: e}))
 }
 
 // The life of a signed URL.

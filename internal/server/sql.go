@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -109,9 +110,9 @@ func hideTable(who *identity.Principal, e *wire.Error) *wire.Error {
 	if e.Code != wire.CodeTableNotFound || who.IsAdmin() {
 		return e
 	}
-	hidden := *e // the error may be somebody else's too
-	hidden.Message = "Requested table is not available: it does not exist or you may not use it"
-	return &hidden
+	return asWireError(fault.Change(e, func(e *wire.Error) {
+		e.Message = "Requested table is not available: it does not exist or you may not use it"
+	}))
 }
 
 // statusOf is the HTTP status of an answer of the SQL route.
@@ -119,19 +120,5 @@ func statusOf(e *wire.Error) int {
 	if e == nil {
 		return http.StatusOK
 	}
-	switch e.Code {
-	case wire.CodePermissionDenied:
-		return http.StatusForbidden
-	case wire.CodeInvalidCredentials: // ended while the request was read
-		return http.StatusUnauthorized
-	case wire.CodeBodyTooLarge:
-		return http.StatusRequestEntityTooLarge
-	case wire.CodeRateLimited:
-		return http.StatusTooManyRequests
-	case wire.CodeInternal:
-		return http.StatusInternalServerError
-	case wire.CodeUnavailable, wire.CodeDatabaseUnavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusBadRequest
+	return fault.AnswerOf(fault.SQL, e.Code).Status
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/topic"
 	"github.com/kalamdb/kalam-go/wire"
@@ -122,21 +123,12 @@ func (s *Server) topicBody(w http.ResponseWriter, r *http.Request) (who *identit
 // writeTopicError answers in the family of the topic routes (protocol 1.0.8).
 func (s *Server) writeTopicError(w http.ResponseWriter, err error) {
 	e := *asWireError(err)
-	status := http.StatusBadRequest
-	switch e.Code {
-	case wire.CodePermissionDenied:
-		e.Code, status = wire.CodeTopicForbidden, http.StatusForbidden
-	case wire.CodeTopicNotFound, wire.CodeGroupNotFound:
-		e.Code, status = wire.CodeNotFound, http.StatusNotFound
-	case wire.CodeNotDelivered:
-		status = http.StatusConflict
-	case wire.CodeRateLimited, wire.CodeInternal, wire.CodeUnavailable, wire.CodeDatabaseUnavailable:
-		status = statusOf(&e)
-	}
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+	as := fault.AnswerOf(fault.Topic, e.Code)
+	e.Code = as.Code
+	if as.Busy() {
 		w.Header().Set("Retry-After", "1")
 	}
-	writeJSON(w, status, wire.AppendTopicError(nil, &e))
+	writeJSON(w, as.Status, wire.AppendTopicError(nil, &e))
 }
 
 func isTopicRoute(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, topicRoute) }
