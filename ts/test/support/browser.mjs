@@ -74,7 +74,7 @@ export async function serveFiles(routes, { headers = {} } = {}) {
 export const plainPage = (script) => `<!doctype html>
 <title>test</title>
 <script type="importmap">
-{ "imports": { "@kalamdb/client": "/packages/client/dist/index.js", "@kalamdb/client/core": "/packages/client/dist/core.js", "@kalamdb/consumer": "/packages/consumer/dist/index.js" } }
+{ "imports": { "@kalamdb/client": "/packages/client/dist/index.js", "@kalamdb/client/auth": "/packages/client/dist/kalamauth.js", "@kalamdb/client/core": "/packages/client/dist/core.js", "@kalamdb/consumer": "/packages/consumer/dist/index.js" } }
 </script>
 <script type="module">
 addEventListener('unhandledrejection', (event) => { window.unhandled = String(event.reason); });
