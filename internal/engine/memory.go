@@ -14,8 +14,8 @@ const (
 	holdStep  = 256 << 10
 )
 
-// Memory is what the requests of a server may hold together: their bodies, and
-// rows until the client has read them. A user may have no more of it than is
+// Memory is what the requests and sockets of a server may hold together: bodies,
+// and rows and frames until the client has read them. A user may have no more of it than is
 // left for others, so that nobody takes all.
 type Memory struct {
 	limit   int64
@@ -31,7 +31,7 @@ func NewMemory(limit int64, a *budget.Account) *Memory {
 	return &Memory{limit: limit, account: a, users: make(map[string]int64)}
 }
 
-// Hold is what one request of a user holds of a Memory. It is used by one
+// Hold is what one request or socket of a user holds of a Memory. It is used by one
 // goroutine at a time; nil and the zero value count nothing.
 type Hold struct {
 	memory *Memory
@@ -73,6 +73,26 @@ func (h *Hold) take(n int64) error {
 	return nil
 }
 
+// Set counts n bytes in place of what was counted so far. It fails as Add does,
+// and nothing changes then; less never fails.
+func (h *Hold) Set(n int) error {
+	if h == nil || h.memory == nil {
+		return nil
+	}
+	before := h.bytes
+	if more := int64(n) - before; more > 0 {
+		err := h.Add(int(more))
+		if err != nil {
+			h.bytes = before
+		}
+		return err
+	}
+	if h.bytes = int64(n); h.taken > 0 && h.bytes <= max(smallHold, h.taken-2*holdStep) {
+		h.give(h.taken - max(0, h.bytes-smallHold))
+	}
+	return nil
+}
+
 // back lets go of all but so many bytes: what ran is to run again.
 func (h *Hold) back(bytes int64) {
 	if h != nil {
@@ -90,16 +110,22 @@ func (h *Hold) held() int64 {
 
 // Release ends the count: the request holds nothing any more.
 func (h *Hold) Release() {
-	if h.taken == 0 {
+	h.give(h.taken)
+	h.bytes = 0
+}
+
+// give gives n of the bytes that are taken back.
+func (h *Hold) give(n int64) {
+	if n == 0 {
 		return
 	}
 	m := h.memory
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.used -= h.taken
-	m.account.Beside(-h.taken)
-	if m.users[h.user] -= h.taken; m.users[h.user] == 0 {
+	h.taken -= n
+	m.used -= n
+	m.account.Beside(-n)
+	if m.users[h.user] -= n; m.users[h.user] == 0 {
 		delete(m.users, h.user)
 	}
-	h.bytes, h.taken = 0, 0
 }

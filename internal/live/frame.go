@@ -12,6 +12,9 @@ import (
 type Frame struct {
 	JSON []byte
 	Made time.Time
+	// Shared is how many subscriptions of several users it is made for; 0 when it
+	// is for one user.
+	Shared int
 
 	sent [Forms]struct {
 		once sync.Once

@@ -36,6 +36,17 @@ type bunch struct {
 	subs []*Subscription
 }
 
+// shared returns how many subscriptions of several users the bunch has, or 0. The
+// caller holds the hub's mu.
+func (b *bunch) shared() int {
+	for _, sub := range b.subs {
+		if sub.account != b.subs[0].account {
+			return len(b.subs)
+		}
+	}
+	return 0
+}
+
 // pendingBytes is how much may wait for the worker of a group. What is beyond it
 // is read from disk.
 const pendingBytes = 1 << 20
@@ -282,6 +293,7 @@ func (h *Hub) push(c *store.Change, bunches []*bunch, frames []*Frame) {
 	defer h.mu.Unlock()
 	var slow []*Subscription
 	for i, b := range bunches {
+		frames[i].Shared = b.shared()
 		for _, sub := range b.subs {
 			if c.Seq <= sub.position || sub.unknown(c) {
 				continue

@@ -125,7 +125,7 @@ type LimitsConfig struct {
 	MaxRows          int   `toml:"max_rows" default:"100000" doc:"rows of one result"`
 	MaxResultBytes   int   `toml:"max_result_bytes" default:"67108864" doc:"bytes of one result in memory"`
 	MaxMemory        int64 `toml:"max_memory" default:"536870912" doc:"bytes that the statements that run may hold together for sorting, grouping and joining"`
-	MaxRequestMemory int64 `toml:"max_request_memory" default:"268435456" doc:"bytes that requests may hold together: their bodies, and rows until the client has read them; one user may have half of it"`
+	MaxRequestMemory int64 `toml:"max_request_memory" default:"268435456" doc:"bytes that requests and sockets may hold together: bodies, and rows and frames until the client has read them; one user may have half of it"`
 	StatementTimeout int   `toml:"statement_timeout" default:"30" doc:"seconds a statement that reads may take"`
 	WriteTimeout     int   `toml:"write_timeout" default:"5" doc:"seconds a transaction that writes may take"`
 

@@ -59,6 +59,50 @@ func TestUnreadAnswersCountForTheirUserUntilTheServerGivesUp(t *testing.T) {
 	wait(t, func() bool { return !refused() }) // the server has disconnected those who do not read
 }
 
+// TestUnreadFramesCountForTheirUser has a user watch on many sockets and read
+// none, far below what each of them may queue.
+func TestUnreadFramesCountForTheirUser(t *testing.T) {
+	t.Parallel()
+	s := startEdgeWith(t, store.Options{}, live.Options{}, server.Options{MaxQueue: 256 << 20}, identity.Options{}, engine.Options{Memory: 64 << 20})
+	mallory, alice := mint(t, "alice"), mint(t, "admin")
+	const n = 16
+	var unread []*sock
+	for i := range n {
+		k := dial(t, s.Server, "?compress=false", "Authorization", "Bearer "+mallory)
+		k.want("auth_success")
+		k.subscribe(fmt.Sprint(i), "SELECT * FROM chat.messages", "{}")
+		k.snapshot(fmt.Sprint(i))
+		unread = append(unread, k)
+	}
+	other := open(t, s.Server, "admin")
+	other.subscribe("a", "SELECT id FROM chat.messages", "{}")
+	other.snapshot("a")
+	for range 80 { // together 128 MB
+		run(t, s.Server, mallory, "INSERT INTO chat.messages (body) VALUES (repeat('x', 100000))")
+	}
+	wait(t, func() bool { return s.hub.Len() < n/2 })
+	if a := query(t, s.Server, alice, largeAnswer); a.status != 200 {
+		t.Errorf("another user: %d %.200s", a.status, a.body)
+	}
+	run(t, s.Server, alice, "INSERT INTO chat.messages (id, body) VALUES (1, 'x')")
+	other.wantChange("a", "insert")
+	slow := false
+	for _, k := range unread {
+		for changes := 0; !slow && changes < 80; changes++ {
+			f, err := k.read()
+			if err != nil {
+				break // it was disconnected meanwhile
+			}
+			slow = f.Type == "error" && f.Code == "SLOW_CONSUMER"
+		}
+		k.c.CloseNow()
+	}
+	if !slow {
+		t.Error("nobody was told")
+	}
+	wait(t, func() bool { return query(t, s.Server, mallory, largeAnswer).status == 200 })
+}
+
 func TestLargeAnswersArriveWhole(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -3,11 +3,14 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/live"
+	"github.com/kalamdb/kalam-go/internal/watch"
 )
 
 const (
@@ -23,6 +26,10 @@ const (
 )
 
 var errSocketClosed = errors.New("the socket is closed")
+
+// errUnread means that what the user's sockets have not read takes as much memory
+// as there is for one user.
+var errUnread = fmt.Errorf("frames that nobody reads: %w", watch.ErrTooSlow)
 
 // frame is something to write to a socket.
 type frame struct {
@@ -41,6 +48,15 @@ func (f *frame) cost() int {
 		n += len(f.msg.JSON)
 	}
 	return n
+}
+
+// held is what a frame takes of the memory of its user. Sockets of several users
+// that are sent the same frame share it.
+func (f *frame) held() int {
+	if f.msg == nil {
+		return f.cost()
+	}
+	return frameCost + len(f.msg.JSON)/max(1, f.msg.Shared)
 }
 
 type frameOp uint8
@@ -69,6 +85,8 @@ type queue struct {
 	frames  []frame         // mu guards this and the rest
 	bytes   int             // cost of frames and of the frame being written
 	pushed  int             // the part of bytes that is not paced
+	held    int             // what of the frames is counted in hold
+	hold    engine.Hold     // of the user who has signed in; nobody counts the little before
 	writing bool            // the writer runs
 	current frame           // what it writes
 	closed  bool            // nothing more is taken
@@ -77,8 +95,9 @@ type queue struct {
 	taken   bool            // somebody has the turn
 }
 
-// put adds a frame unless the queue, or the share of its subscription, is full
-// or closed. One frame always fits.
+// put adds a frame unless the queue, the share of its subscription or that of its
+// user in the server's memory is full, or the queue closed. One frame always fits
+// the first two.
 func (q *queue) put(f frame) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -88,8 +107,18 @@ func (q *queue) put(f frame) bool {
 	if f.sub != nil && f.sub.Queued > 0 && f.sub.Queued+f.cost() > q.limit/shares {
 		return false
 	}
+	if q.hold.Set(q.held+f.held()) != nil {
+		return false
+	}
 	q.add(f)
 	return true
+}
+
+// countFor counts what waits for a user from now on.
+func (q *queue) countFor(h engine.Hold) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.hold = h
 }
 
 // last adds a frame that ends something, however full the queue is, unless it
@@ -115,6 +144,7 @@ func (q *queue) over() bool {
 func (q *queue) add(f frame) {
 	q.frames = append(q.frames, f)
 	q.bytes += f.cost()
+	q.held += f.held()
 	if !f.paced {
 		q.pushed += f.cost()
 		if f.sub != nil {
@@ -134,6 +164,8 @@ func (q *queue) add(f frame) {
 // leave takes the cost of a frame that is gone off. The caller holds mu.
 func (q *queue) leave(f frame) {
 	q.bytes -= f.cost()
+	q.held -= f.held()
+	q.hold.Set(q.held)
 	if !f.paced {
 		q.pushed -= f.cost()
 		if f.sub != nil {
@@ -205,6 +237,9 @@ func (q *queue) pass(f frame) error {
 	defer q.mu.Unlock()
 	if q.closed {
 		return errSocketClosed
+	}
+	if q.hold.Set(q.held+f.held()) != nil {
+		return errUnread
 	}
 	q.add(f)
 	return nil

@@ -52,6 +52,7 @@ func (k *socket) authenticate(token string, proto wire.Protocol, failed error) {
 	}
 	k.who = who
 	if before == nil {
+		k.queue.countFor(k.s.engine.Memory().Hold(who.UserID))
 		k.proto = wire.Protocol{Serialization: "json", Compression: "gzip", Renew: proto.Renew}
 		if proto.Serialization == "msgpack" {
 			k.proto.Serialization = "msgpack"

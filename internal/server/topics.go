@@ -61,7 +61,13 @@ func (s *Server) consume(w http.ResponseWriter, r *http.Request) {
 	default:
 		buf := buffers.Get().(*buffer)
 		defer buf.release()
+		buf.hold = s.engine.Memory().Hold(who.UserID)
 		buf.out = wire.AppendConsumeResponse(buf.out[:0], resp)
+		if err := buf.hold.Add(cap(buf.out)); err != nil {
+			s.writeTopicError(w, err) // what was leased comes again
+			return
+		}
+		resp = nil // the client may read slowly
 		writeJSON(w, http.StatusOK, buf.out)
 	}
 }
