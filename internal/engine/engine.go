@@ -35,7 +35,7 @@ type Options struct {
 	MaxBytes      int            // of one result in memory; default 64 MiB
 	PlanBytes     int            // of the plans that are kept, roughly; default 32 MiB
 	Quota         ddl.Quota      // of what a user may define
-	Memory        int64          // bytes that requests may hold together; default 256 MiB
+	Memory        int64          // bytes that requests and sockets may hold together; default 256 MiB
 	Topics        *topic.Service // keeps the messages; default: one that removes none
 	Logger        *slog.Logger
 }
