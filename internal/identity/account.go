@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/redact"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -23,7 +24,7 @@ const (
 
 // NewAccount is an account that its owner makes.
 type NewAccount struct {
-	redacted
+	redact.Redacted
 
 	ID           string
 	Role         string

@@ -6,13 +6,14 @@ import (
 
 	jose "github.com/go-jose/go-jose/v4"
 
+	"github.com/kalamdb/kalam-go/internal/redact"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 // UserChange is a change of a user, as the statement has it.
 type UserChange struct {
-	redacted
+	redact.Redacted
 
 	Name   string
 	Action string // PASSWORD, ROLE, EMAIL, DISABLE or ENABLE
@@ -22,7 +23,7 @@ type UserChange struct {
 // PreparedChange is a change that may be made: checked, with the password
 // hashed.
 type PreparedChange struct {
-	redacted
+	redact.Redacted
 
 	actor  Principal
 	name   string

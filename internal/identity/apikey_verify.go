@@ -4,13 +4,14 @@ import (
 	"context"
 	"crypto/subtle"
 
+	"github.com/kalamdb/kalam-go/internal/redact"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 // keyRow is a row of the table api_keys.
 type keyRow struct {
-	redacted
+	redact.Redacted
 	prefix, userID    string
 	hash              []byte
 	scope             Scope

@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/kalamdb/kalam-go/internal/redact"
 )
 
 // A password hash takes a core for tens of milliseconds and 19 MiB, and Go's
@@ -20,13 +22,13 @@ import (
 
 // hashRequest asks for a new hash of a password, or with Hash whether it is its.
 type hashRequest struct {
-	redacted
+	redact.Redacted
 	hash     string
 	password string
 }
 
 type hashAnswer struct {
-	redacted
+	redact.Redacted
 	hash            string
 	match, outdated bool
 }

@@ -83,7 +83,7 @@ func checkIssuer(o *IssuerOptions) error {
 	switch {
 	case err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return fmt.Errorf("issuer %q is no https URL", o.Issuer)
-	case o.Alias == "" || o.Alias == Issuer || strings.ContainsFunc(o.Alias, func(r rune) bool {
+	case o.Alias == "" || strings.ContainsFunc(o.Alias, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_')
 	}):
 		return fmt.Errorf("issuer %s: the alias %q needs lower-case letters, digits, - and _", o.Issuer, o.Alias)
@@ -102,26 +102,6 @@ func checkIssuer(o *IssuerOptions) error {
 			return fmt.Errorf("issuer %s: algorithm %q is none of %s", o.Issuer, alg, strings.Join(known, ", "))
 		}
 	}
-	if o.Role == "" {
-		o.Role = RoleUser
-	}
-	role := func(word string) (string, error) {
-		role, ok := ParseRole(word)
-		if !ok || role == RoleSystem {
-			return "", fmt.Errorf("issuer %s: %q is no role that users of another issuer may have", o.Issuer, word)
-		}
-		return role, nil
-	}
-	if o.Role, err = role(o.Role); err != nil {
-		return err
-	}
-	roles := make(map[string]string, len(o.Roles))
-	for group, word := range o.Roles {
-		if roles[group], err = role(word); err != nil {
-			return err
-		}
-	}
-	o.Roles = roles
 	return nil
 }
 
@@ -170,6 +150,13 @@ func dialControl(allowPrivate bool) func(network, address string, _ syscall.RawC
 	}
 }
 
+// Reasons why an issuer has no key for a token.
+var (
+	errKeyID    = errors.New("the issuer has no key of that id")
+	errNoKeyID  = errors.New("the token names no key, and its issuer has several")
+	errReplaced = errors.New("the issuer has no other key of that id")
+)
+
 // errIssuerAway is no refusal: nobody can say whether the token is good.
 func errIssuerAway() error {
 	return wire.NewError(wire.CodeUnavailable, "the issuer of the token cannot be reached, try again in a moment")
@@ -181,7 +168,7 @@ func errIssuerAway() error {
 // configured issuer.
 func (i *issuer) key(ctx context.Context, kid, alg string, not any) (any, error) {
 	if len(kid) > maxKeyIDBytes {
-		return nil, refuse(reasonKeyID)
+		return nil, errKeyID
 	}
 	for {
 		i.mu.Lock()
@@ -211,11 +198,11 @@ func (i *issuer) key(ctx context.Context, kid, alg string, not any) (any, error)
 		case flight == nil && !good:
 			return nil, errIssuerAway()
 		case flight == nil && not != nil:
-			return nil, refuse(reasonSignature)
+			return nil, errReplaced
 		case flight == nil && kid == "":
-			return nil, refuse(reasonNoKeyID)
+			return nil, errNoKeyID
 		case flight == nil:
-			return nil, refuse(reasonKeyID)
+			return nil, errKeyID
 		}
 		select {
 		case <-flight:

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/kalamdb/kalam-go/internal/redact"
 )
 
 const minSecretBytes = 32
@@ -35,7 +37,7 @@ type ring struct {
 
 // signingKey is a key, or the secret of HS256 mode.
 type signingKey struct {
-	redacted
+	redact.Redacted
 	id     string    // kid; "" fits every kid
 	from   time.Time // it signs from here on, until the next one does
 	until  time.Time // it verifies until here; zero: no end
@@ -68,6 +70,15 @@ func (k *keys) current(now time.Time) *signingKey {
 	}
 	return list[0]
 }
+
+// newest returns the key that signs last.
+func (k *keys) newest() *signingKey {
+	list := k.ring.Load().list
+	return list[len(list)-1]
+}
+
+// public returns the JWK set.
+func (k *keys) public() []byte { return k.ring.Load().public }
 
 // secretKeys makes the keys of HS256 mode, in which an app that knows the
 // secret mints tokens too.

@@ -111,7 +111,7 @@ func readRing(dir string, life time.Duration, log *slog.Logger) (*ring, error) {
 	set := jose.JSONWebKeySet{}
 	for i, key := range r.list {
 		if i+1 < len(r.list) {
-			key.until = r.list[i+1].from.Add(life + clockSkew)
+			key.until = r.list[i+1].from.Add(life)
 		}
 		set.Keys = append(set.Keys, key.jwk)
 	}

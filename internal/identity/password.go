@@ -6,9 +6,11 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -44,7 +46,9 @@ type hasher struct {
 	pool    *hashPool // nil: hashes are made here
 }
 
-func newHasher(o *Options) *hasher {
+// newHasher makes a hasher. command, which may be empty, starts a process that
+// calls ServeHashes; patience is how long such a process may take for a hash.
+func newHasher(command []string, patience time.Duration, log *slog.Logger) *hasher {
 	salt, key := make([]byte, argonSaltLen), make([]byte, argonKeyLen)
 	rand.Read(salt)
 	rand.Read(key)
@@ -52,8 +56,8 @@ func newHasher(o *Options) *hasher {
 		slots: make(chan struct{}, min(max(runtime.NumCPU(), 2), 4)),
 		dummy: phc{argonMemory, argonTime, argonThreads, salt, key}.String(),
 	}
-	if len(o.HashCommand) > 0 {
-		h.pool = &hashPool{command: o.HashCommand, patience: o.HashPatience, log: o.Logger}
+	if len(command) > 0 {
+		h.pool = &hashPool{command: command, patience: patience, log: log}
 	}
 	return h
 }

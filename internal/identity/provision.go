@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -18,9 +19,9 @@ import (
 
 const maxSubjectBytes = 255 // OpenID Connect Core 1.0, section 2
 
-// open checks a token of another issuer: the signature with that issuer's own
+// openOther checks a token of another issuer: the signature with that issuer's own
 // keys and algorithms, the audience, and that it is an access token.
-func (i *issuer) open(ctx context.Context, token string, parsed *jwt.JSONWebToken) (*received, error) {
+func openOther(ctx context.Context, i *issuer, token string, parsed *jwt.JSONWebToken) (*received, error) {
 	header := parsed.Headers[0]
 	known := false
 	for _, alg := range i.algs {
@@ -31,7 +32,7 @@ func (i *issuer) open(ctx context.Context, token string, parsed *jwt.JSONWebToke
 	}
 	key, err := i.key(ctx, header.KeyID, header.Algorithm, nil)
 	if err != nil {
-		return nil, err
+		return nil, refuseKey(err)
 	}
 	c := &received{other: i, sum: tokenSum(token)}
 	var more struct {
@@ -40,7 +41,7 @@ func (i *issuer) open(ctx context.Context, token string, parsed *jwt.JSONWebToke
 	err = parsed.Claims(key, c, &more, &c.all)
 	if errors.Is(err, jose.ErrCryptoFailure) { // the issuer may have put another key under that id
 		if key, err = i.key(ctx, header.KeyID, header.Algorithm, key); err != nil {
-			return nil, err
+			return nil, refuseKey(err)
 		}
 		err = parsed.Claims(key, c, &more, &c.all)
 	}
@@ -63,6 +64,20 @@ func (i *issuer) open(ctx context.Context, token string, parsed *jwt.JSONWebToke
 		return nil, refuse(reasonType)
 	}
 	return c, nil
+}
+
+// refuseKey refuses a token whose issuer has no key for it. Other errors stay as
+// they are.
+func refuseKey(err error) error {
+	switch err {
+	case errKeyID:
+		return refuse(reasonKeyID)
+	case errNoKeyID:
+		return refuse(reasonNoKeyID)
+	case errReplaced:
+		return refuse(reasonSignature)
+	}
+	return err
 }
 
 // isAccess tells an access token from an ID token, a refresh token and the
@@ -120,7 +135,7 @@ func findUserBySubject(tx *store.Tx, issuer, subject string) (*userRow, error) {
 // their id, <alias>:<subject>.
 func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 	u := &userRow{
-		id: c.other.o.Alias + ":" + c.Subject, authType: AuthOIDC, authData: authData(c.Issuer, c.Subject), role: c.other.role(c.all),
+		id: c.other.o.Alias + ":" + c.Subject, authType: AuthOIDC, authData: authData(c.Issuer, c.Subject), role: roleOf(c.other, c.all),
 	}
 	if email, _ := c.all["email"].(string); c.all["email_verified"] == true && checkEmail(email) == nil {
 		u.email = email
@@ -150,9 +165,9 @@ func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 	})
 }
 
-// role is the highest role that the groups of a token are mapped to, or the
+// roleOf returns the highest role that the groups of a token are mapped to, or the
 // issuer's default.
-func (i *issuer) role(claims map[string]any) string {
+func roleOf(i *issuer, claims map[string]any) string {
 	best := i.o.Role
 	if i.o.RoleClaim == "" {
 		return best
@@ -187,6 +202,32 @@ func (i *issuer) role(claims map[string]any) string {
 		}
 	}
 	return best
+}
+
+// checkRoles completes the roles that an issuer's users may get, and refuses
+// those that they may not have.
+func checkRoles(o *IssuerOptions) (err error) {
+	if o.Role == "" {
+		o.Role = RoleUser
+	}
+	role := func(word string) (string, error) {
+		role, ok := ParseRole(word)
+		if !ok || role == RoleSystem {
+			return "", fmt.Errorf("issuer %s: %q is no role that users of another issuer may have", o.Issuer, word)
+		}
+		return role, nil
+	}
+	if o.Role, err = role(o.Role); err != nil {
+		return err
+	}
+	roles := make(map[string]string, len(o.Roles))
+	for group, word := range o.Roles {
+		if roles[group], err = role(word); err != nil {
+			return err
+		}
+	}
+	o.Roles = roles
+	return nil
 }
 
 // Option is a way to sign in that a server offers.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/redact"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -26,7 +27,7 @@ import (
 // from one that somebody made up: only the former can end a session by being
 // too old.
 type refreshToken struct {
-	redacted
+	redact.Redacted
 	sessionID  string
 	generation int64
 	secret     [sha256.Size]byte

@@ -25,6 +25,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/maypok86/otter/v2"
 
+	"github.com/kalamdb/kalam-go/internal/redact"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -39,7 +40,7 @@ const (
 // Options configure a Service. Either KeyDir or JWTSecret is needed; the zero
 // value of every other field works.
 type Options struct {
-	redacted
+	redact.Redacted
 
 	KeyDir            string          // folder of the key pair that signs tokens, made on first start
 	JWTSecret         string          // sign and verify with HS256 and this secret instead; apps that know it mint tokens
@@ -102,7 +103,7 @@ func (o *Options) setDefaults() {
 
 // Service answers who is asking. It is safe for concurrent use.
 type Service struct {
-	redacted
+	redact.Redacted
 	db         *store.DB
 	options    Options
 	keys       *keys
@@ -127,12 +128,12 @@ type Service struct {
 // New opens the service on a database, whose first start gets the user root.
 func New(db *store.DB, o Options) (*Service, error) {
 	o.setDefaults()
-	s := &Service{db: db, options: o, hasher: newHasher(&o), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), refusals: newRefusals(), pending: make(chan event, maxPending)}
+	s := &Service{db: db, options: o, hasher: newHasher(o.HashCommand, o.HashPatience, o.Logger), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), refusals: newRefusals(), pending: make(chan event, maxPending)}
 	var err error
 	if o.JWTSecret != "" {
 		s.keys, err = secretKeys(o.JWTSecret)
 	} else {
-		s.keys, err = loadKeys(o.KeyDir, o.AccessTTL, o.Logger)
+		s.keys, err = loadKeys(o.KeyDir, o.AccessTTL+clockSkew, o.Logger)
 	}
 	if err != nil {
 		return nil, err
@@ -173,6 +174,12 @@ func (s *Service) trust(run func(func(context.Context))) error {
 	s.algorithms = []jose.SignatureAlgorithm{s.keys.alg}
 	aliases := make(map[string]bool)
 	for _, o := range s.options.Issuers {
+		if o.Alias == Issuer {
+			return fmt.Errorf("issuer %s: the alias %q is this server's own", o.Issuer, o.Alias)
+		}
+		if err := checkRoles(&o); err != nil {
+			return err
+		}
 		i, err := newIssuer(o, s.options.Now, s.options.Logger, run)
 		if err != nil {
 			return err
@@ -219,8 +226,7 @@ func (s *Service) ReloadKeys(ctx context.Context) error {
 		cut[i] = signingKeyKey(id)
 	}
 	s.registry.cut(cut...)
-	list := s.keys.ring.Load().list
-	newest := list[len(list)-1]
+	newest := s.keys.newest()
 	s.options.Logger.Info("the signing keys have changed", "newest", newest.id, "signs_from", newest.from, "removed", len(gone))
 	s.record(ctx, event{action: auditKeyChanged, target: "key:" + newest.id, method: "operator",
 		details: fmt.Sprintf("signs from %s; %d removed", newest.from.UTC().Format(time.RFC3339), len(gone))})
@@ -239,7 +245,7 @@ func (s *Service) Close() error {
 
 // JWKS returns the public keys that verify access tokens, as a JWK set. In
 // HS256 mode it is empty.
-func (s *Service) JWKS() []byte { return s.keys.ring.Load().public }
+func (s *Service) JWKS() []byte { return s.keys.public() }
 
 // Watch returns a channel that is closed when a principal may have become
 // invalid. Who keeps principals takes the channel first, then asks Valid of

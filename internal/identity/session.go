@@ -5,13 +5,14 @@ import (
 	"crypto/rand"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/redact"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 // Grant is what a login or a refresh gives.
 type Grant struct {
-	redacted
+	redact.Redacted
 
 	User             *User
 	SessionID        string
@@ -23,7 +24,7 @@ type Grant struct {
 
 // session is a row of the table sessions. Times are microseconds since 1970.
 type session struct {
-	redacted
+	redact.Redacted
 	id, userID, method                          string
 	generation                                  int64
 	tokenHash, previousHash                     []byte
@@ -262,7 +263,7 @@ func (s *Service) grant(u *userRow, c *session, token refreshToken, now int64) (
 	if u.email != "" {
 		said.Email = &u.email
 	}
-	access, err := s.keys.sign(said, s.options.Now())
+	access, err := s.sign(said)
 	if err != nil {
 		return nil, err
 	}

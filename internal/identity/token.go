@@ -47,9 +47,9 @@ type claims struct {
 }
 
 // sign makes an access token.
-func (k *keys) sign(c claims, now time.Time) (string, error) {
+func (s *Service) sign(c claims) (string, error) {
 	c.Issuer, c.TokenType, c.ID = Issuer, typeAccess, rand.Text()
-	token, err := jwt.Signed(k.current(now).signer).Claims(c).Serialize()
+	token, err := jwt.Signed(s.keys.current(s.options.Now()).signer).Claims(c).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -97,16 +97,16 @@ func (s *Service) open(ctx context.Context, token string) (*received, error) {
 		return nil, refuse(reasonNoJWT)
 	}
 	if said.Issuer == Issuer {
-		return s.keys.open(token, parsed, s.options.Now())
+		return openOwn(s.keys, token, parsed, s.options.Now())
 	}
 	if i := s.issuers[said.Issuer]; i != nil {
-		return i.open(ctx, token, parsed)
+		return openOther(ctx, i, token, parsed)
 	}
 	return nil, refuse(reasonIssuer)
 }
 
-// open checks a token of the server's own.
-func (k *keys) open(token string, parsed *jwt.JSONWebToken, now time.Time) (*received, error) {
+// openOwn checks a token of the server's own.
+func openOwn(k *keys, token string, parsed *jwt.JSONWebToken, now time.Time) (*received, error) {
 	header := parsed.Headers[0]
 	if header.Algorithm != string(k.alg) {
 		return nil, refuse(reasonAlgorithm)

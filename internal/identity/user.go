@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/kalamdb/kalam-go/internal/redact"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -45,7 +46,7 @@ type User struct {
 
 // userRow is a row of the table users. Times are microseconds since 1970.
 type userRow struct {
-	redacted
+	redact.Redacted
 	id, passwordHash, role, email string
 	name, authType, authData      string
 	verified                      bool // email
@@ -196,7 +197,7 @@ func RoleOf(tx *store.Tx, id string) (string, error) {
 
 // NewUser is a user to create, as the statement has it.
 type NewUser struct {
-	redacted
+	redact.Redacted
 
 	Name   string
 	Auth   string // PASSWORD, OIDC or INTERNAL
@@ -208,7 +209,7 @@ type NewUser struct {
 // PreparedUser is a user that may be created: checked, with the password
 // hashed.
 type PreparedUser struct {
-	redacted
+	redact.Redacted
 	actor Principal
 	row   userRow
 	event event
