@@ -31,7 +31,7 @@ func (c *keysListCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	list, err := identity.Keys(filepath.Join(config.Storage.DataPath, "keys"), time.Now())
+	list, err := identity.ListKeys(filepath.Join(config.Storage.DataPath, "keys"), time.Now())
 	if err != nil {
 		return err
 	}

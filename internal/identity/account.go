@@ -43,13 +43,13 @@ func (s *Service) CheckPassword(password string, names ...string) error {
 // HashPassword hashes a password, which takes a while: call it before the
 // transaction.
 func (s *Service) HashPassword(ctx context.Context, password string) (string, error) {
-	return s.hasher.hash(ctx, password)
+	return s.hasher.Hash(ctx, password)
 }
 
 // IsPassword reports whether a hash is that of a password. It takes as long as
 // HashPassword.
 func (s *Service) IsPassword(ctx context.Context, hash, password string) (bool, error) {
-	ok, _, err := s.hasher.verify(ctx, hash, password, func() error { return nil })
+	ok, _, err := s.hasher.Verify(ctx, hash, password, func() error { return nil })
 	return ok, err
 }
 

@@ -83,11 +83,11 @@ func (s *Service) preparePassword(ctx context.Context, name, password string) (h
 		return "", false, err
 	}
 	if known != nil && known.passwordHash != "" {
-		if same, _, err = s.hasher.verify(ctx, known.passwordHash, password, nil); same || err != nil {
+		if same, _, err = s.hasher.Verify(ctx, known.passwordHash, password, nil); same || err != nil {
 			return known.passwordHash, same, err
 		}
 	}
-	hash, err = s.hasher.hash(ctx, password)
+	hash, err = s.hasher.Hash(ctx, password)
 	return hash, false, err
 }
 
@@ -205,7 +205,7 @@ func (s *Service) mayLose(tx *store.Tx, actor *Principal, u *userRow, action, ro
 		return errDenied("permission denied: administrators cannot be ", what, " by themselves; another one can do it")
 	}
 	minted := wire.IntValue(0)
-	if s.keys.alg == jose.HS256 {
+	if s.keys.Alg == jose.HS256 {
 		minted = wire.IntValue(1)
 	}
 	others := int64(0)

@@ -7,10 +7,10 @@ import (
 	"github.com/trustelem/zxcvbn/frequency"
 )
 
-// commonPasswords are the passwords that guessers try first, in lower case:
+// Common are the passwords that guessers try first, in lower case:
 // those that were found most often in leaked lists, and some of this product's
 // own.
-var commonPasswords = sync.OnceValue(func() map[string]bool {
+var Common = sync.OnceValue(func() map[string]bool {
 	set := make(map[string]bool, 1<<15)
 	for _, word := range frequency.FrequencyLists["passwords"] {
 		set[word] = true

@@ -16,7 +16,7 @@ func (s *Service) Anchors() int {
 }
 
 // CommonPasswords counts the passwords that are refused as common.
-func CommonPasswords() int { return len(commonPasswords()) }
+func CommonPasswords() int { return len(Common()) }
 
 // BeginSession begins a session without a password, for tests of many.
 func (s *Service) BeginSession(ctx context.Context, user string) (*Grant, error) {

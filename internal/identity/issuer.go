@@ -60,14 +60,14 @@ const (
 	maxKeyIDBytes  = 256
 )
 
-// issuer verifies the tokens of one provider. Its keys are its own.
-type issuer struct {
-	o      IssuerOptions
-	algs   []jose.SignatureAlgorithm
-	client *http.Client
-	now    func() time.Time
-	log    *slog.Logger
-	run    func(func(context.Context)) // in the background, until the service ends
+// TrustedIssuer verifies the tokens of one provider. Its keys are its own.
+type TrustedIssuer struct {
+	Options IssuerOptions
+	Algs    []jose.SignatureAlgorithm
+	client  *http.Client
+	now     func() time.Time
+	log     *slog.Logger
+	run     func(func(context.Context)) // in the background, until the service ends
 
 	mu      sync.Mutex
 	keys    []jose.JSONWebKey // mu guards it and the rest
@@ -105,7 +105,7 @@ func checkIssuer(o *IssuerOptions) error {
 	return nil
 }
 
-func newIssuer(o IssuerOptions, now func() time.Time, log *slog.Logger, run func(func(context.Context))) (*issuer, error) {
+func NewIssuer(o IssuerOptions, now func() time.Time, log *slog.Logger, run func(func(context.Context))) (*TrustedIssuer, error) {
 	if err := checkIssuer(&o); err != nil {
 		return nil, err
 	}
@@ -124,12 +124,12 @@ func newIssuer(o IssuerOptions, now func() time.Time, log *slog.Logger, run func
 			return nil, fmt.Errorf("issuer %s: %s holds no certificate", o.Issuer, o.CAFile)
 		}
 	}
-	i := &issuer{o: o, now: now, log: log, run: run, client: &http.Client{
+	i := &TrustedIssuer{Options: o, now: now, log: log, run: run, client: &http.Client{
 		Transport: transport, Timeout: fetchTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	for _, alg := range o.Algorithms {
-		i.algs = append(i.algs, jose.SignatureAlgorithm(alg))
+		i.Algs = append(i.Algs, jose.SignatureAlgorithm(alg))
 	}
 	return i, nil
 }
@@ -152,9 +152,9 @@ func dialControl(allowPrivate bool) func(network, address string, _ syscall.RawC
 
 // Reasons why an issuer has no key for a token.
 var (
-	errKeyID    = errors.New("the issuer has no key of that id")
-	errNoKeyID  = errors.New("the token names no key, and its issuer has several")
-	errReplaced = errors.New("the issuer has no other key of that id")
+	ErrKeyID    = errors.New("the issuer has no key of that id")
+	ErrNoKeyID  = errors.New("the token names no key, and its issuer has several")
+	ErrReplaced = errors.New("the issuer has no other key of that id")
 )
 
 // errIssuerAway is no refusal: nobody can say whether the token is good.
@@ -162,13 +162,13 @@ func errIssuerAway() error {
 	return wire.NewError(wire.CodeUnavailable, "the issuer of the token cannot be reached, try again in a moment")
 }
 
-// key returns the key of that id for that algorithm, but not one that is known
+// Key returns the key of that id for that algorithm, but not one that is known
 // not to be it any more. What a token says chooses among keys that are there; it
 // leads to a fetch at most every missPause, and never to another place than the
 // configured issuer.
-func (i *issuer) key(ctx context.Context, kid, alg string, not any) (any, error) {
+func (i *TrustedIssuer) Key(ctx context.Context, kid, alg string, not any) (any, error) {
 	if len(kid) > maxKeyIDBytes {
-		return nil, errKeyID
+		return nil, ErrKeyID
 	}
 	for {
 		i.mu.Lock()
@@ -198,11 +198,11 @@ func (i *issuer) key(ctx context.Context, kid, alg string, not any) (any, error)
 		case flight == nil && !good:
 			return nil, errIssuerAway()
 		case flight == nil && not != nil:
-			return nil, errReplaced
+			return nil, ErrReplaced
 		case flight == nil && kid == "":
-			return nil, errNoKeyID
+			return nil, ErrNoKeyID
 		case flight == nil:
-			return nil, errKeyID
+			return nil, ErrKeyID
 		}
 		select {
 		case <-flight:
@@ -258,7 +258,7 @@ func equalKeys(a, b any) bool {
 }
 
 // start begins a fetch. The caller holds mu.
-func (i *issuer) start(now time.Time) {
+func (i *TrustedIssuer) start(now time.Time) {
 	done := make(chan struct{})
 	i.flight, i.tried = done, now
 	uri := i.jwksURI
@@ -271,7 +271,7 @@ func (i *issuer) start(now time.Time) {
 		i.jwksURI = uri
 		if err != nil {
 			i.jwksURI = "" // it may have moved
-			i.log.Warn("the keys of an issuer could not be fetched", "issuer", i.o.Issuer, "error", err)
+			i.log.Warn("the keys of an issuer could not be fetched", "issuer", i.Options.Issuer, "error", err)
 		} else {
 			i.keys, i.fetched = keys, i.now()
 		}
@@ -281,16 +281,16 @@ func (i *issuer) start(now time.Time) {
 }
 
 // fetch reads the key set, and before that where it is unless that is known.
-func (i *issuer) fetch(ctx context.Context, uri string) ([]jose.JSONWebKey, string, error) {
+func (i *TrustedIssuer) fetch(ctx context.Context, uri string) ([]jose.JSONWebKey, string, error) {
 	if uri == "" {
 		var meta struct {
 			Issuer  string `json:"issuer"`
 			JWKSURI string `json:"jwks_uri"`
 		}
-		if err := i.get(ctx, strings.TrimSuffix(i.o.Issuer, "/")+"/.well-known/openid-configuration", &meta); err != nil {
+		if err := i.get(ctx, strings.TrimSuffix(i.Options.Issuer, "/")+"/.well-known/openid-configuration", &meta); err != nil {
 			return nil, "", err
 		}
-		if meta.Issuer != i.o.Issuer {
+		if meta.Issuer != i.Options.Issuer {
 			return nil, "", fmt.Errorf("the metadata is of issuer %q", meta.Issuer)
 		}
 		if u, err := url.Parse(meta.JWKSURI); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
@@ -325,7 +325,7 @@ func usable(k jose.JSONWebKey) bool {
 	return !ok || rsaKey.N.BitLen() >= minRSABits
 }
 
-func (i *issuer) get(ctx context.Context, url string, out any) error {
+func (i *TrustedIssuer) get(ctx context.Context, url string, out any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

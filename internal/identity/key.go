@@ -17,13 +17,13 @@ import (
 
 const minSecretBytes = 32
 
-// keys sign and verify the server's own access tokens, with the one algorithm
+// KeySet sign and verify the server's own access tokens, with the one algorithm
 // that the configuration chose.
-type keys struct {
-	alg  jose.SignatureAlgorithm
+type KeySet struct {
+	Alg  jose.SignatureAlgorithm
 	life time.Duration // of a token: how long a replaced key goes on verifying
 
-	dir     string // of the key files; "" in HS256 mode
+	Dir     string // of the key files; "" in HS256 mode
 	mu      sync.Mutex
 	changed time.Time // of dir, when it was read; mu guards it
 	ring    atomic.Pointer[ring]
@@ -31,18 +31,18 @@ type keys struct {
 
 // ring is the keys at one time. It is immutable.
 type ring struct {
-	list   []*signingKey // by the time from which they sign
-	public []byte        // JWK set
+	list   []*Key // by the time from which they sign
+	public []byte // JWK set
 }
 
-// signingKey is a key, or the secret of HS256 mode.
-type signingKey struct {
+// Key is a key, or the secret of HS256 mode.
+type Key struct {
 	redact.Redacted
-	id     string    // kid; "" fits every kid
-	from   time.Time // it signs from here on, until the next one does
+	Id     string    // kid; "" fits every kid
+	From   time.Time // it signs from here on, until the next one does
 	until  time.Time // it verifies until here; zero: no end
-	verify any
-	signer jose.Signer
+	Verify any
+	Signer jose.Signer
 	jwk    jose.JSONWebKey
 	file   string
 }
@@ -50,39 +50,39 @@ type signingKey struct {
 // errKey is all that a caller learns of a token whose key is not ours.
 var errKey = errors.New("unknown key")
 
-// byID returns the key that verifies tokens of that kid.
-func (k *keys) byID(kid string, now time.Time) (*signingKey, error) {
+// ByID returns the key that verifies tokens of that kid.
+func (k *KeySet) ByID(kid string, now time.Time) (*Key, error) {
 	for _, key := range k.ring.Load().list {
-		if (key.id == "" || key.id == kid) && (key.until.IsZero() || now.Before(key.until)) {
+		if (key.Id == "" || key.Id == kid) && (key.until.IsZero() || now.Before(key.until)) {
 			return key, nil
 		}
 	}
 	return nil, errKey
 }
 
-// current is the key that signs.
-func (k *keys) current(now time.Time) *signingKey {
+// Current is the key that signs.
+func (k *KeySet) Current(now time.Time) *Key {
 	list := k.ring.Load().list
 	for i := len(list) - 1; i > 0; i-- {
-		if !list[i].from.After(now) {
+		if !list[i].From.After(now) {
 			return list[i]
 		}
 	}
 	return list[0]
 }
 
-// newest returns the key that signs last.
-func (k *keys) newest() *signingKey {
+// Newest returns the key that signs last.
+func (k *KeySet) Newest() *Key {
 	list := k.ring.Load().list
 	return list[len(list)-1]
 }
 
-// public returns the JWK set.
-func (k *keys) public() []byte { return k.ring.Load().public }
+// Public returns the JWK set.
+func (k *KeySet) Public() []byte { return k.ring.Load().public }
 
-// secretKeys makes the keys of HS256 mode, in which an app that knows the
+// SecretKeys makes the keys of HS256 mode, in which an app that knows the
 // secret mints tokens too.
-func secretKeys(secret string) (*keys, error) {
+func SecretKeys(secret string) (*KeySet, error) {
 	if err := checkSecret(secret); err != nil {
 		return nil, err
 	}
@@ -91,8 +91,8 @@ func secretKeys(secret string) (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make signer: %w", err)
 	}
-	k := &keys{alg: jose.HS256}
-	k.ring.Store(&ring{list: []*signingKey{{verify: key, signer: signer}}, public: []byte(`{"keys":[]}`)})
+	k := &KeySet{Alg: jose.HS256}
+	k.ring.Store(&ring{list: []*Key{{Verify: key, Signer: signer}}, public: []byte(`{"keys":[]}`)})
 	return k, nil
 }
 

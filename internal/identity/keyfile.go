@@ -35,8 +35,8 @@ const (
 // keeps the key set knows it in time.
 const KeyLead = 10 * time.Minute
 
-// loadKeys reads the keys of a folder, or makes the first when there is none.
-func loadKeys(dir string, life time.Duration, log *slog.Logger) (*keys, error) {
+// LoadKeys reads the keys of a folder, or makes the first when there is none.
+func LoadKeys(dir string, life time.Duration, log *slog.Logger) (*KeySet, error) {
 	if dir == "" {
 		return nil, errors.New("neither a key folder nor a token secret is configured")
 	}
@@ -49,8 +49,8 @@ func loadKeys(dir string, life time.Duration, log *slog.Logger) (*keys, error) {
 			return nil, err
 		}
 	}
-	k := &keys{alg: jose.EdDSA, life: life, dir: dir}
-	if _, _, err := k.load(log); err != nil {
+	k := &KeySet{Alg: jose.EdDSA, life: life, Dir: dir}
+	if _, _, err := k.Reload(log); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -60,19 +60,19 @@ func loadKeys(dir string, life time.Duration, log *slog.Logger) (*keys, error) {
 // shows every further one.
 const settled = 2 * time.Second
 
-// load reads the folder when it has changed since. It reports whether the keys
+// Reload reads the folder when it has changed since. It reports whether the keys
 // are others now, and the ids of those that are gone.
-func (k *keys) load(log *slog.Logger) (changed bool, gone []string, err error) {
+func (k *KeySet) Reload(log *slog.Logger) (changed bool, gone []string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	info, err := os.Stat(k.dir)
+	info, err := os.Stat(k.Dir)
 	if err != nil {
 		return false, nil, fmt.Errorf("read key folder: %w", err)
 	}
 	if info.ModTime().Equal(k.changed) {
 		return false, nil, nil
 	}
-	next, err := readRing(k.dir, k.life, log)
+	next, err := readRing(k.Dir, k.life, log)
 	if err != nil {
 		return false, nil, err
 	}
@@ -83,8 +83,8 @@ func (k *keys) load(log *slog.Logger) (changed bool, gone []string, err error) {
 	before := k.ring.Swap(next)
 	if before != nil {
 		for _, key := range before.list {
-			if !slices.ContainsFunc(next.list, func(n *signingKey) bool { return n.id == key.id }) {
-				gone = append(gone, key.id)
+			if !slices.ContainsFunc(next.list, func(n *Key) bool { return n.Id == key.Id }) {
+				gone = append(gone, key.Id)
 			}
 		}
 	}
@@ -107,11 +107,11 @@ func readRing(dir string, life time.Duration, log *slog.Logger) (*ring, error) {
 		}
 		r.list = append(r.list, key)
 	}
-	slices.SortFunc(r.list, func(a, b *signingKey) int { return cmp.Or(a.from.Compare(b.from), strings.Compare(a.file, b.file)) })
+	slices.SortFunc(r.list, func(a, b *Key) int { return cmp.Or(a.From.Compare(b.From), strings.Compare(a.file, b.file)) })
 	set := jose.JSONWebKeySet{}
 	for i, key := range r.list {
 		if i+1 < len(r.list) {
-			key.until = r.list[i+1].from.Add(life)
+			key.until = r.list[i+1].From.Add(life)
 		}
 		set.Keys = append(set.Keys, key.jwk)
 	}
@@ -119,7 +119,7 @@ func readRing(dir string, life time.Duration, log *slog.Logger) (*ring, error) {
 	return r, err
 }
 
-func readKey(path string, log *slog.Logger) (*signingKey, error) {
+func readKey(path string, log *slog.Logger) (*Key, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func readKey(path string, log *slog.Logger) (*signingKey, error) {
 	}
 	key.file = path
 	if at, ok := block.Headers[signsFrom]; ok {
-		if key.from, err = time.Parse(time.RFC3339, at); err != nil {
+		if key.From, err = time.Parse(time.RFC3339, at); err != nil {
 			return nil, fmt.Errorf("%s: the header %s is no time", path, signsFrom)
 		}
 	}
@@ -156,23 +156,23 @@ func readKey(path string, log *slog.Logger) (*signingKey, error) {
 }
 
 // newKey names a key by its thumbprint (RFC 7638).
-func newKey(private ed25519.PrivateKey) (*signingKey, error) {
-	key := &signingKey{verify: private.Public(), jwk: jose.JSONWebKey{Key: private.Public(), Algorithm: string(jose.EdDSA), Use: "sig"}}
+func newKey(private ed25519.PrivateKey) (*Key, error) {
+	key := &Key{Verify: private.Public(), jwk: jose.JSONWebKey{Key: private.Public(), Algorithm: string(jose.EdDSA), Use: "sig"}}
 	print, err := key.jwk.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("name key: %w", err)
 	}
-	key.id = base64.RawURLEncoding.EncodeToString(print)
-	key.jwk.KeyID = key.id
-	signing := jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: key.id}}
-	if key.signer, err = jose.NewSigner(signing, signerOptions()); err != nil {
+	key.Id = base64.RawURLEncoding.EncodeToString(print)
+	key.jwk.KeyID = key.Id
+	signing := jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: private, KeyID: key.Id}}
+	if key.Signer, err = jose.NewSigner(signing, signerOptions()); err != nil {
 		return nil, fmt.Errorf("make signer: %w", err)
 	}
 	return key, nil
 }
 
 // makeKey makes a key that signs from a time on; zero: at once.
-func makeKey(path string, from time.Time) (*signingKey, error) {
+func makeKey(path string, from time.Time) (*Key, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make signing key: %w", err)
@@ -193,7 +193,7 @@ func makeKey(path string, from time.Time) (*signingKey, error) {
 	}
 	key, err := newKey(private)
 	if err == nil {
-		key.file, key.from = path, from
+		key.file, key.From = path, from
 	}
 	return key, err
 }
@@ -205,18 +205,18 @@ type KeyInfo struct {
 	Current   bool
 }
 
-// Keys lists the keys of a folder, the one that signs last at the end.
-func Keys(dir string, now time.Time) ([]KeyInfo, error) {
+// ListKeys lists the keys of a folder, the one that signs last at the end.
+func ListKeys(dir string, now time.Time) ([]KeyInfo, error) {
 	r, err := readRing(dir, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
-	k := &keys{}
+	k := &KeySet{}
 	k.ring.Store(r)
-	signs := k.current(now)
+	signs := k.Current(now)
 	out := make([]KeyInfo, len(r.list))
 	for i, key := range r.list {
-		out[i] = KeyInfo{ID: key.id, SignsFrom: key.from, Current: key == signs}
+		out[i] = KeyInfo{ID: key.Id, SignsFrom: key.From, Current: key == signs}
 	}
 	return out, nil
 }
@@ -234,8 +234,8 @@ func RotateKeys(dir string, now time.Time, revoke bool) (KeyInfo, error) {
 	if revoke {
 		from = now
 	}
-	if last := r.list[len(r.list)-1]; !revoke && last.from.After(now) {
-		return KeyInfo{}, fmt.Errorf("key %s is about to sign from %s on; rotate again after that", last.id, last.from.Format(time.RFC3339))
+	if last := r.list[len(r.list)-1]; !revoke && last.From.After(now) {
+		return KeyInfo{}, fmt.Errorf("key %s is about to sign from %s on; rotate again after that", last.Id, last.From.Format(time.RFC3339))
 	}
 	path := filepath.Join(dir, "signing-key-"+from.UTC().Format("20060102T150405.000Z")+".pem")
 	key, err := makeKey(path, from.Truncate(time.Second))
@@ -243,7 +243,7 @@ func RotateKeys(dir string, now time.Time, revoke bool) (KeyInfo, error) {
 		return KeyInfo{}, err
 	}
 	for i, old := range r.list {
-		over := i+1 < len(r.list) && now.Sub(r.list[i+1].from) > keepOldKeys
+		over := i+1 < len(r.list) && now.Sub(r.list[i+1].From) > keepOldKeys
 		if !revoke && !over {
 			continue
 		}
@@ -251,5 +251,5 @@ func RotateKeys(dir string, now time.Time, revoke bool) (KeyInfo, error) {
 			return KeyInfo{}, fmt.Errorf("remove a key that is over: %w", err)
 		}
 	}
-	return KeyInfo{ID: key.id, SignsFrom: key.from, Current: revoke}, nil
+	return KeyInfo{ID: key.Id, SignsFrom: key.From, Current: revoke}, nil
 }

@@ -31,28 +31,28 @@ const (
 )
 
 const (
-	shortestPassword = 8 // characters, unless the operator says another number
-	maxPasswordBytes = 256
-	maxBcryptBytes   = 72 // bcrypt ignores what follows
-	maxHashWaiting   = 128
+	MinLength      = 8 // characters, unless the operator says another number
+	MaxBytes       = 256
+	maxBcryptBytes = 72 // bcrypt ignores what follows
+	maxHashWaiting = 128
 )
 
-// hasher makes and checks password hashes, a few at a time: each one takes a
+// Hasher makes and checks password hashes, a few at a time: each one takes a
 // core for tens of milliseconds and 19 MiB.
-type hasher struct {
+type Hasher struct {
 	slots   chan struct{} // holds one element per hash at work
 	waiting atomic.Int32
 	dummy   string    // a hash that no password has, to work on when there is no user
 	pool    *hashPool // nil: hashes are made here
 }
 
-// newHasher makes a hasher. command, which may be empty, starts a process that
+// NewHasher makes a hasher. command, which may be empty, starts a process that
 // calls ServeHashes; patience is how long such a process may take for a hash.
-func newHasher(command []string, patience time.Duration, log *slog.Logger) *hasher {
+func NewHasher(command []string, patience time.Duration, log *slog.Logger) *Hasher {
 	salt, key := make([]byte, argonSaltLen), make([]byte, argonKeyLen)
 	rand.Read(salt)
 	rand.Read(key)
-	h := &hasher{
+	h := &Hasher{
 		slots: make(chan struct{}, min(max(runtime.NumCPU(), 2), 4)),
 		dummy: phc{argonMemory, argonTime, argonThreads, salt, key}.String(),
 	}
@@ -62,14 +62,14 @@ func newHasher(command []string, patience time.Duration, log *slog.Logger) *hash
 	return h
 }
 
-func (h *hasher) compute(r hashRequest) hashAnswer {
+func (h *Hasher) compute(r hashRequest) hashAnswer {
 	if h.pool != nil {
 		return h.pool.do(r)
 	}
 	return r.compute()
 }
 
-func (h *hasher) close() {
+func (h *Hasher) Close() {
 	if h.pool != nil {
 		h.pool.close()
 	}
@@ -78,7 +78,7 @@ func (h *hasher) close() {
 // run calls f when a slot is free, unless gate, which may be nil, then objects.
 // When too many wait it fails at once, so that a flood of logins cannot pile up
 // requests.
-func (h *hasher) run(ctx context.Context, gate func() error, f func()) error {
+func (h *Hasher) run(ctx context.Context, gate func() error, f func()) error {
 	if h.waiting.Add(1) > maxHashWaiting {
 		h.waiting.Add(-1)
 		return wire.NewError(wire.CodeUnavailable, "Too many logins at once, try again in a moment")
@@ -99,17 +99,17 @@ func (h *hasher) run(ctx context.Context, gate func() error, f func()) error {
 	return nil
 }
 
-// hash makes the hash of a password in PHC form.
-func (h *hasher) hash(ctx context.Context, password string) (string, error) {
+// Hash makes the hash of a password in PHC form.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	var out string
 	err := h.run(ctx, nil, func() { out = h.compute(hashRequest{password: password}).hash })
 	return out, err
 }
 
-// verify reports whether the hash is the password's, and whether it was made
+// Verify reports whether the hash is the password's, and whether it was made
 // with other parameters than new ones are. An empty hash belongs to nobody and
 // costs the same work. gate is asked again when it is this password's turn.
-func (h *hasher) verify(ctx context.Context, hash, password string, gate func() error) (match, outdated bool, err error) {
+func (h *Hasher) Verify(ctx context.Context, hash, password string, gate func() error) (match, outdated bool, err error) {
 	known := hash != ""
 	if !known {
 		hash = h.dummy
@@ -186,43 +186,43 @@ func parsePHC(s string) (phc, bool) {
 	return p, ok
 }
 
-// passwordRules are what a new password must be like.
-type passwordRules struct {
-	minLength int  // in characters
-	common    bool // passwords that guessers try first are good
+// Rules are what a new password must be like.
+type Rules struct {
+	MinLength int  // in characters
+	Common    bool // passwords that guessers try first are good
 }
 
 // The keys of the configuration that permit a password.
 const (
-	permitLength = "auth.min_password_length"
-	permitCommon = "auth.disable_common_password_check"
+	PermitLength = "auth.min_password_length"
+	PermitCommon = "auth.disable_common_password_check"
 )
 
-// check refuses a new password that is too short, too long or among the first
+// Check refuses a new password that is too short, too long or among the first
 // that a guesser tries: a common one, or one of the names given, as a whole.
 // There are no rules about the kinds of its characters. permit is the key of the
 // configuration that an operator could permit it with, "" for none.
-func (r passwordRules) check(password string, names ...string) (permit string, err error) {
+func (r Rules) Check(password string, names ...string) (permit string, err error) {
 	weak := func(permit, text string) (string, error) { return permit, wire.NewError(wire.CodeWeakPassword, text) }
 	if !utf8.ValidString(password) {
 		return weak("", "the password is not valid UTF-8")
 	}
-	if n := utf8.RuneCountInString(password); n < r.minLength {
+	if n := utf8.RuneCountInString(password); n < r.MinLength {
 		if n == 0 {
 			return weak("", "the password is empty")
 		}
-		return weak(permitLength, fmt.Sprintf("the password must have at least %d characters", r.minLength))
+		return weak(PermitLength, fmt.Sprintf("the password must have at least %d characters", r.MinLength))
 	}
-	if len(password) > maxPasswordBytes {
-		return weak("", fmt.Sprintf("the password must have at most %d bytes", maxPasswordBytes))
+	if len(password) > MaxBytes {
+		return weak("", fmt.Sprintf("the password must have at most %d bytes", MaxBytes))
 	}
 	folded := strings.ToLower(norm.NFKC.String(password))
-	if commonPasswords()[folded] && !r.common {
-		return weak(permitCommon, "the password is too common")
+	if Common()[folded] && !r.Common {
+		return weak(PermitCommon, "the password is too common")
 	}
 	for _, name := range productNames {
-		if rest := strings.ReplaceAll(folded, name, ""); strings.Trim(rest, "0123456789!") == "" && !r.common {
-			return weak(permitCommon, "the password must not be the name of the product")
+		if rest := strings.ReplaceAll(folded, name, ""); strings.Trim(rest, "0123456789!") == "" && !r.Common {
+			return weak(PermitCommon, "the password must not be the name of the product")
 		}
 	}
 	for _, name := range names {

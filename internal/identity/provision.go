@@ -21,16 +21,16 @@ const maxSubjectBytes = 255 // OpenID Connect Core 1.0, section 2
 
 // openOther checks a token of another issuer: the signature with that issuer's own
 // keys and algorithms, the audience, and that it is an access token.
-func openOther(ctx context.Context, i *issuer, token string, parsed *jwt.JSONWebToken) (*received, error) {
+func openOther(ctx context.Context, i *TrustedIssuer, token string, parsed *jwt.JSONWebToken) (*received, error) {
 	header := parsed.Headers[0]
 	known := false
-	for _, alg := range i.algs {
+	for _, alg := range i.Algs {
 		known = known || header.Algorithm == string(alg)
 	}
 	if !known {
 		return nil, refuse(reasonAlgorithm)
 	}
-	key, err := i.key(ctx, header.KeyID, header.Algorithm, nil)
+	key, err := i.Key(ctx, header.KeyID, header.Algorithm, nil)
 	if err != nil {
 		return nil, refuseKey(err)
 	}
@@ -40,7 +40,7 @@ func openOther(ctx context.Context, i *issuer, token string, parsed *jwt.JSONWeb
 	}
 	err = parsed.Claims(key, c, &more, &c.all)
 	if errors.Is(err, jose.ErrCryptoFailure) { // the issuer may have put another key under that id
-		if key, err = i.key(ctx, header.KeyID, header.Algorithm, key); err != nil {
+		if key, err = i.Key(ctx, header.KeyID, header.Algorithm, key); err != nil {
 			return nil, refuseKey(err)
 		}
 		err = parsed.Claims(key, c, &more, &c.all)
@@ -49,18 +49,18 @@ func openOther(ctx context.Context, i *issuer, token string, parsed *jwt.JSONWeb
 		return nil, refuse(badClaims(err))
 	}
 	c.SessionID, c.Role = "", nil // these claims are ours only
-	if c.Issuer != i.o.Issuer || c.Subject == "" || len(c.Subject) > maxSubjectBytes || !utf8.ValidString(c.Subject) || c.ExpiresAt == nil {
+	if c.Issuer != i.Options.Issuer || c.Subject == "" || len(c.Subject) > maxSubjectBytes || !utf8.ValidString(c.Subject) || c.ExpiresAt == nil {
 		return nil, refuse(reasonClaims)
 	}
 	meant := false
-	for _, audience := range i.o.Audience {
+	for _, audience := range i.Options.Audience {
 		meant = meant || more.Audience.Contains(audience)
 	}
 	if !meant {
 		return nil, refuse(reasonAudience)
 	}
 	typ, _ := header.ExtraHeaders["typ"].(string)
-	if !i.o.AcceptIDTokens && !isAccess(typ, c.all) || strings.Contains(strings.ToLower(typ), "refresh") {
+	if !i.Options.AcceptIDTokens && !isAccess(typ, c.all) || strings.Contains(strings.ToLower(typ), "refresh") {
 		return nil, refuse(reasonType)
 	}
 	return c, nil
@@ -70,11 +70,11 @@ func openOther(ctx context.Context, i *issuer, token string, parsed *jwt.JSONWeb
 // they are.
 func refuseKey(err error) error {
 	switch err {
-	case errKeyID:
+	case ErrKeyID:
 		return refuse(reasonKeyID)
-	case errNoKeyID:
+	case ErrNoKeyID:
 		return refuse(reasonNoKeyID)
-	case errReplaced:
+	case ErrReplaced:
 		return refuse(reasonSignature)
 	}
 	return err
@@ -135,7 +135,7 @@ func findUserBySubject(tx *store.Tx, issuer, subject string) (*userRow, error) {
 // their id, <alias>:<subject>.
 func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 	u := &userRow{
-		id: c.other.o.Alias + ":" + c.Subject, authType: AuthOIDC, authData: authData(c.Issuer, c.Subject), role: roleOf(c.other, c.all),
+		id: c.other.Options.Alias + ":" + c.Subject, authType: AuthOIDC, authData: authData(c.Issuer, c.Subject), role: roleOf(c.other, c.all),
 	}
 	if email, _ := c.all["email"].(string); c.all["email_verified"] == true && checkEmail(email) == nil {
 		u.email = email
@@ -156,7 +156,7 @@ func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 		}
 		if bad != nil || name != u.id || taken != nil { // the subject is no name, or looks like another one
 			sum := sha256.Sum256([]byte(c.Subject))
-			u.id = c.other.o.Alias + ":sha256-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:20]))
+			u.id = c.other.Options.Alias + ":sha256-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:20]))
 		}
 		u.createdAt = s.now()
 		e := event{action: auditProvisioned, subject: u.id, method: AuthOIDC, addr: ClientOf(ctx).Addr, details: "issuer " + c.Issuer + ", role " + u.role}
@@ -167,17 +167,17 @@ func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 
 // roleOf returns the highest role that the groups of a token are mapped to, or the
 // issuer's default.
-func roleOf(i *issuer, claims map[string]any) string {
-	best := i.o.Role
-	if i.o.RoleClaim == "" {
+func roleOf(i *TrustedIssuer, claims map[string]any) string {
+	best := i.Options.Role
+	if i.Options.RoleClaim == "" {
 		return best
 	}
 	var at any = claims
-	for _, name := range strings.Split(i.o.RoleClaim, ".") {
+	for _, name := range strings.Split(i.Options.RoleClaim, ".") {
 		inner, _ := at.(map[string]any)
 		at = inner[name]
 	}
-	if whole, ok := claims[i.o.RoleClaim]; ok { // names like https://example.com/roles
+	if whole, ok := claims[i.Options.RoleClaim]; ok { // names like https://example.com/roles
 		at = whole
 	}
 	var groups []string
@@ -197,7 +197,7 @@ func roleOf(i *issuer, claims map[string]any) string {
 	}
 	rank := map[string]int{RoleUser: 0, RoleService: 1, RoleDBA: 2}
 	for _, g := range groups {
-		if role, ok := i.o.Roles[g]; ok && rank[role] > rank[best] {
+		if role, ok := i.Options.Roles[g]; ok && rank[role] > rank[best] {
 			best = role
 		}
 	}
@@ -239,7 +239,7 @@ type Option struct {
 // SignIn says how one can sign in: whether with a password, and the issuers.
 func (s *Service) SignIn() (password bool, others []Option) {
 	for _, o := range s.options.Issuers {
-		i := s.issuers[o.Issuer].o
+		i := s.issuers[o.Issuer].Options
 		others = append(others, Option{i.Alias, i.Name, i.Issuer, i.ClientID, i.Audience, i.Algorithms})
 	}
 	return !s.options.NoPasswordLogin, others

@@ -80,7 +80,7 @@ func (o *Options) setDefaults() {
 		}
 	}
 	if o.MinPasswordLength <= 0 {
-		o.MinPasswordLength = shortestPassword
+		o.MinPasswordLength = MinLength
 	}
 	if o.AuditTTL == 0 {
 		o.AuditTTL = 90 * 24 * time.Hour
@@ -106,12 +106,12 @@ type Service struct {
 	redact.Redacted
 	db         *store.DB
 	options    Options
-	keys       *keys
-	hasher     *hasher
+	keys       *KeySet
+	hasher     *Hasher
 	refreshKey []byte // derives and authenticates refresh tokens
 	cache      *otter.Cache[[32]byte, *Principal]
 	registry   *registry
-	issuers    map[string]*issuer        // by the claim iss
+	issuers    map[string]*TrustedIssuer // by the claim iss
 	algorithms []jose.SignatureAlgorithm // that any of ours and theirs may have
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -128,12 +128,12 @@ type Service struct {
 // New opens the service on a database, whose first start gets the user root.
 func New(db *store.DB, o Options) (*Service, error) {
 	o.setDefaults()
-	s := &Service{db: db, options: o, hasher: newHasher(o.HashCommand, o.HashPatience, o.Logger), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), refusals: newRefusals(), pending: make(chan event, maxPending)}
+	s := &Service{db: db, options: o, hasher: NewHasher(o.HashCommand, o.HashPatience, o.Logger), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), refusals: newRefusals(), pending: make(chan event, maxPending)}
 	var err error
 	if o.JWTSecret != "" {
-		s.keys, err = secretKeys(o.JWTSecret)
+		s.keys, err = SecretKeys(o.JWTSecret)
 	} else {
-		s.keys, err = loadKeys(o.KeyDir, o.AccessTTL+clockSkew, o.Logger)
+		s.keys, err = LoadKeys(o.KeyDir, o.AccessTTL+clockSkew, o.Logger)
 	}
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func New(db *store.DB, o Options) (*Service, error) {
 	run(s.recordAttempts)
 	run(s.eraseRest)
 	run(s.recordUses)
-	if s.keys.dir != "" {
+	if s.keys.Dir != "" {
 		run(s.watchKeys)
 	}
 	return s, nil
@@ -170,8 +170,8 @@ func New(db *store.DB, o Options) (*Service, error) {
 
 // trust takes up the configured issuers.
 func (s *Service) trust(run func(func(context.Context))) error {
-	s.issuers = make(map[string]*issuer)
-	s.algorithms = []jose.SignatureAlgorithm{s.keys.alg}
+	s.issuers = make(map[string]*TrustedIssuer)
+	s.algorithms = []jose.SignatureAlgorithm{s.keys.Alg}
 	aliases := make(map[string]bool)
 	for _, o := range s.options.Issuers {
 		if o.Alias == Issuer {
@@ -180,7 +180,7 @@ func (s *Service) trust(run func(func(context.Context))) error {
 		if err := checkRoles(&o); err != nil {
 			return err
 		}
-		i, err := newIssuer(o, s.options.Now, s.options.Logger, run)
+		i, err := NewIssuer(o, s.options.Now, s.options.Logger, run)
 		if err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ func (s *Service) trust(run func(func(context.Context))) error {
 			return fmt.Errorf("issuer %s: its URL or its alias %q is configured twice", o.Issuer, o.Alias)
 		}
 		s.issuers[o.Issuer], aliases[o.Alias] = i, true
-		for _, alg := range i.algs {
+		for _, alg := range i.Algs {
 			if !slices.Contains(s.algorithms, alg) {
 				s.algorithms = append(s.algorithms, alg)
 			}
@@ -217,7 +217,7 @@ func (s *Service) watchKeys(ctx context.Context) {
 // ReloadKeys reads the key folder if it has changed. Tokens of keys that are
 // gone are void when it returns. It happens by itself every second.
 func (s *Service) ReloadKeys(ctx context.Context) error {
-	changed, gone, err := s.keys.load(s.options.Logger)
+	changed, gone, err := s.keys.Reload(s.options.Logger)
 	if err != nil || !changed {
 		return err
 	}
@@ -226,10 +226,10 @@ func (s *Service) ReloadKeys(ctx context.Context) error {
 		cut[i] = signingKeyKey(id)
 	}
 	s.registry.cut(cut...)
-	newest := s.keys.newest()
-	s.options.Logger.Info("the signing keys have changed", "newest", newest.id, "signs_from", newest.from, "removed", len(gone))
-	s.record(ctx, event{action: auditKeyChanged, target: "key:" + newest.id, method: "operator",
-		details: fmt.Sprintf("signs from %s; %d removed", newest.from.UTC().Format(time.RFC3339), len(gone))})
+	newest := s.keys.Newest()
+	s.options.Logger.Info("the signing keys have changed", "newest", newest.Id, "signs_from", newest.From, "removed", len(gone))
+	s.record(ctx, event{action: auditKeyChanged, target: "key:" + newest.Id, method: "operator",
+		details: fmt.Sprintf("signs from %s; %d removed", newest.From.UTC().Format(time.RFC3339), len(gone))})
 	return nil
 }
 
@@ -237,7 +237,7 @@ func (s *Service) ReloadKeys(ctx context.Context) error {
 func (s *Service) Close() error {
 	s.stop()
 	s.background.Wait()
-	s.hasher.close()
+	s.hasher.Close()
 	s.cache.InvalidateAll()
 	s.cache.StopAllGoroutines()
 	return nil
@@ -245,7 +245,7 @@ func (s *Service) Close() error {
 
 // JWKS returns the public keys that verify access tokens, as a JWK set. In
 // HS256 mode it is empty.
-func (s *Service) JWKS() []byte { return s.keys.public() }
+func (s *Service) JWKS() []byte { return s.keys.Public() }
 
 // Watch returns a channel that is closed when a principal may have become
 // invalid. Who keeps principals takes the channel first, then asks Valid of

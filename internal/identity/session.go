@@ -223,12 +223,12 @@ func (s *Service) checkLogin(ctx context.Context, name, password, clientAddr, ac
 		return nil, "", err
 	}
 	hash := ""
-	if u.active() && u.authType != AuthOIDC && !s.options.NoPasswordLogin && password != "" && len(password) <= maxPasswordBytes {
+	if u.active() && u.authType != AuthOIDC && !s.options.NoPasswordLogin && password != "" && len(password) <= MaxBytes {
 		hash = u.passwordHash
 	} else {
 		password = "" // of any length, and nobody's
 	}
-	match, outdated, err := s.hasher.verify(ctx, hash, password, gate)
+	match, outdated, err := s.hasher.Verify(ctx, hash, password, gate)
 	if err != nil {
 		return nil, "", err
 	}
@@ -239,7 +239,7 @@ func (s *Service) checkLogin(ctx context.Context, name, password, clientAddr, ac
 	}
 	s.throttle.succeed(account, network)
 	if outdated {
-		hash, err = s.hasher.hash(ctx, password)
+		hash, err = s.hasher.Hash(ctx, password)
 	}
 	return u, hash, err
 }

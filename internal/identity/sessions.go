@@ -233,7 +233,7 @@ func (s *Service) ChangePassword(ctx context.Context, p *Principal, current, nex
 	if err := s.checkPassword(next, u.id, u.email); err != nil {
 		return err
 	}
-	hash, err := s.hasher.hash(ctx, next)
+	hash, err := s.hasher.Hash(ctx, next)
 	if err != nil {
 		return err
 	}

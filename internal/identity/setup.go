@@ -48,7 +48,7 @@ func (s *Service) makeRoot(ctx context.Context) error {
 	}
 	hash, weak := "", ""
 	if s.options.RootPassword != "" && (root == nil || root.passwordHash == "") {
-		permit, err := s.rules().check(s.options.RootPassword, Root, rootEmail)
+		permit, err := s.rules().Check(s.options.RootPassword, Root, rootEmail)
 		switch {
 		case err == nil:
 		case permit == "":
@@ -59,7 +59,7 @@ func (s *Service) makeRoot(ctx context.Context) error {
 			s.options.Logger.Warn("root has a weak password, which is accepted because only this machine reaches the server", "problem", err.Error(), "permitted_elsewhere_by", permit)
 			weak = permit
 		}
-		if hash, err = s.hasher.hash(ctx, s.options.RootPassword); err != nil {
+		if hash, err = s.hasher.Hash(ctx, s.options.RootPassword); err != nil {
 			return err
 		}
 	}
@@ -99,7 +99,7 @@ func (s *Service) checkWeakRoot(ctx context.Context, root *userRow) error {
 	if err != nil || hash == "" || hash != root.passwordHash {
 		return err
 	}
-	if permit == permitCommon && s.options.CommonPasswords || permit == permitLength && s.options.MinPasswordLength < shortestPassword {
+	if permit == PermitCommon && s.options.CommonPasswords || permit == PermitLength && s.options.MinPasswordLength < MinLength {
 		return nil
 	}
 	return fmt.Errorf("root has a weak password, which it got while only this machine reached the server: change it with kalam user set-password root, or permit it with %s", permit)
@@ -150,10 +150,10 @@ func (s *Service) Setup(ctx context.Context, user, password, rootPassword, email
 		return nil, err
 	}
 	row := &userRow{id: name, role: RoleDBA, email: email, authType: AuthPassword, createdAt: s.now()}
-	if row.passwordHash, err = s.hasher.hash(ctx, password); err != nil {
+	if row.passwordHash, err = s.hasher.Hash(ctx, password); err != nil {
 		return nil, err
 	}
-	rootHash, err := s.hasher.hash(ctx, rootPassword)
+	rootHash, err := s.hasher.Hash(ctx, rootPassword)
 	if err != nil {
 		return nil, err
 	}
@@ -204,10 +204,10 @@ func (s *Service) checkSetupPasswords(user, password, rootPassword, email string
 }
 
 func (s *Service) checkPassword(password string, names ...string) error {
-	_, err := s.rules().check(password, names...)
+	_, err := s.rules().Check(password, names...)
 	return err
 }
 
-func (s *Service) rules() passwordRules {
-	return passwordRules{minLength: s.options.MinPasswordLength, common: s.options.CommonPasswords}
+func (s *Service) rules() Rules {
+	return Rules{MinLength: s.options.MinPasswordLength, Common: s.options.CommonPasswords}
 }

@@ -49,7 +49,7 @@ type claims struct {
 // sign makes an access token.
 func (s *Service) sign(c claims) (string, error) {
 	c.Issuer, c.TokenType, c.ID = Issuer, typeAccess, rand.Text()
-	token, err := jwt.Signed(s.keys.current(s.options.Now()).signer).Claims(c).Serialize()
+	token, err := jwt.Signed(s.keys.Current(s.options.Now()).Signer).Claims(c).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -70,7 +70,7 @@ type received struct {
 
 	sum   [sha256.Size]byte // of the whole token, which names it where there is no session
 	keyID string            // of the own key that signed it
-	other *issuer           // that made it; nil: we or an app that has our secret
+	other *TrustedIssuer    // that made it; nil: we or an app that has our secret
 	all   map[string]any    // the claims of a token of another issuer
 }
 
@@ -106,17 +106,17 @@ func (s *Service) open(ctx context.Context, token string) (*received, error) {
 }
 
 // openOwn checks a token of the server's own.
-func openOwn(k *keys, token string, parsed *jwt.JSONWebToken, now time.Time) (*received, error) {
+func openOwn(k *KeySet, token string, parsed *jwt.JSONWebToken, now time.Time) (*received, error) {
 	header := parsed.Headers[0]
-	if header.Algorithm != string(k.alg) {
+	if header.Algorithm != string(k.Alg) {
 		return nil, refuse(reasonAlgorithm)
 	}
-	key, err := k.byID(header.KeyID, now)
+	key, err := k.ByID(header.KeyID, now)
 	if err != nil {
 		return nil, refuse(reasonKeyID)
 	}
-	c := &received{keyID: key.id}
-	if err := parsed.Claims(key.verify, c); err != nil {
+	c := &received{keyID: key.Id}
+	if err := parsed.Claims(key.Verify, c); err != nil {
 		return nil, refuse(badClaims(err))
 	}
 	if c.Issuer != Issuer || c.Subject == "" || c.ExpiresAt == nil {
@@ -126,7 +126,7 @@ func openOwn(k *keys, token string, parsed *jwt.JSONWebToken, now time.Time) (*r
 		return nil, refuse(reasonType)
 	}
 	if c.SessionID == "" {
-		if k.alg != jose.HS256 {
+		if k.Alg != jose.HS256 {
 			return nil, refuse(reasonClaims) // nobody else has the key: all our tokens have a session
 		}
 		c.sum = tokenSum(token)

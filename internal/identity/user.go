@@ -246,7 +246,7 @@ func (s *Service) PrepareUser(ctx context.Context, actor *Principal, n NewUser) 
 		if err := s.checkPassword(n.Secret, u.id, u.email); err != nil {
 			return nil, err
 		}
-		u.passwordHash, err = s.hasher.hash(ctx, n.Secret)
+		u.passwordHash, err = s.hasher.Hash(ctx, n.Secret)
 	case AuthOIDC:
 		u.authData, err = parseAuthData(n.Secret)
 	case AuthInternal:

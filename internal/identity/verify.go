@@ -84,7 +84,7 @@ func (s *Service) userOf(ctx context.Context, c *received) (string, error) {
 		return "", err
 	case u != nil:
 		return u.id, nil
-	case c.other != nil && c.other.o.AutoProvision:
+	case c.other != nil && c.other.Options.AutoProvision:
 		return s.provision(ctx, c)
 	}
 	return "", refuse(reasonUnknownUser)
@@ -107,7 +107,7 @@ func (s *Service) principal(ctx context.Context, c *received, userID string) (*P
 	if c.SessionID != "" {
 		p.anchors[0] = s.registry.anchor(sessionKey(sessionID))
 		p.anchors[1] = s.registry.anchor(signingKeyKey(c.keyID))
-		if _, err := s.keys.byID(c.keyID, s.options.Now()); err != nil {
+		if _, err := s.keys.ByID(c.keyID, s.options.Now()); err != nil {
 			return nil, refuse(reasonKeyID) // removed meanwhile
 		}
 	} else {

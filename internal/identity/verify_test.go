@@ -68,7 +68,7 @@ func with(m map[string]any, changes map[string]any) map[string]any {
 	return out
 }
 
-func signingKey(t *testing.T, dir string) ed25519.PrivateKey {
+func Key(t *testing.T, dir string) ed25519.PrivateKey {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "signing-key.pem"))
 	if err != nil {
@@ -135,7 +135,7 @@ func TestExpiredTokenIsToldApart(t *testing.T) {
 func TestForgedTokensAreRefused(t *testing.T) {
 	s := configured(t, identity.Options{})
 	g := s.login("alice", alicePassword)
-	key := signingKey(t, s.options.KeyDir)
+	key := Key(t, s.options.KeyDir)
 	public := key.Public().(ed25519.PublicKey)
 	_, stranger, _ := ed25519.GenerateKey(rand.Reader)
 	good, kid := segment(t, g.AccessToken, 1), segment(t, g.AccessToken, 0)["kid"].(string)
