@@ -5,8 +5,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/keys"
 	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/password"
 )
 
 // folder is the data folder of a server on this machine.
@@ -31,7 +32,7 @@ func (c *keysListCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	list, err := identity.ListKeys(filepath.Join(config.Storage.DataPath, "keys"), time.Now())
+	list, err := keys.ListKeys(filepath.Join(config.Storage.DataPath, "keys"), time.Now())
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (c *keysRotateCmd) Run(s *streams) error {
 	if config.Auth.JWTSecret != "" {
 		return fmt.Errorf("this server signs with KALAMDB_JWT_SECRET: change that and restart it")
 	}
-	k, err := identity.RotateKeys(filepath.Join(config.Storage.DataPath, "keys"), time.Now(), c.Revoke)
+	k, err := keys.RotateKeys(filepath.Join(config.Storage.DataPath, "keys"), time.Now(), c.Revoke)
 	if err != nil {
 		return err
 	}
@@ -125,4 +126,4 @@ func (c *setPasswordCmd) Run(s *streams) error {
 // hashCmd is the process that makes password hashes for kalam serve.
 type hashCmd struct{}
 
-func (hashCmd) Run(s *streams) error { return identity.ServeHashes(s.in, s.out) }
+func (hashCmd) Run(s *streams) error { return password.ServeHashes(s.in, s.out) }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"strconv"
 
+	"github.com/kalamdb/kalam-go/internal/password"
 	"github.com/kalamdb/kalam-go/internal/store"
 )
 
@@ -16,7 +17,7 @@ func (s *Service) Anchors() int {
 }
 
 // CommonPasswords counts the passwords that are refused as common.
-func CommonPasswords() int { return len(Common()) }
+func CommonPasswords() int { return len(password.Common()) }
 
 // BeginSession begins a session without a password, for tests of many.
 func (s *Service) BeginSession(ctx context.Context, user string) (*Grant, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/password"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -18,7 +19,7 @@ const hashWorker = "hash-worker"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == hashWorker {
-		if err := identity.ServeHashes(os.Stdin, os.Stdout); err != nil {
+		if err := password.ServeHashes(os.Stdin, os.Stdout); err != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)

@@ -5,10 +5,14 @@ import (
 	"crypto/rand"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/password"
 	"github.com/kalamdb/kalam-go/internal/redact"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
+
+// maxPasswordBytes is the length of the longest password.
+const maxPasswordBytes = password.MaxBytes
 
 // Grant is what a login or a refresh gives.
 type Grant struct {
@@ -223,7 +227,7 @@ func (s *Service) checkLogin(ctx context.Context, name, password, clientAddr, ac
 		return nil, "", err
 	}
 	hash := ""
-	if u.active() && u.authType != AuthOIDC && !s.options.NoPasswordLogin && password != "" && len(password) <= MaxBytes {
+	if u.active() && u.authType != AuthOIDC && !s.options.NoPasswordLogin && password != "" && len(password) <= maxPasswordBytes {
 		hash = u.passwordHash
 	} else {
 		password = "" // of any length, and nobody's

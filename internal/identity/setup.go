@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/kalamdb/kalam-go/internal/password"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -99,7 +100,7 @@ func (s *Service) checkWeakRoot(ctx context.Context, root *userRow) error {
 	if err != nil || hash == "" || hash != root.passwordHash {
 		return err
 	}
-	if permit == PermitCommon && s.options.CommonPasswords || permit == PermitLength && s.options.MinPasswordLength < MinLength {
+	if permit == password.PermitCommon && s.options.CommonPasswords || permit == password.PermitLength && s.options.MinPasswordLength < password.MinLength {
 		return nil
 	}
 	return fmt.Errorf("root has a weak password, which it got while only this machine reached the server: change it with kalam user set-password root, or permit it with %s", permit)
@@ -208,6 +209,6 @@ func (s *Service) checkPassword(password string, names ...string) error {
 	return err
 }
 
-func (s *Service) rules() Rules {
-	return Rules{MinLength: s.options.MinPasswordLength, Common: s.options.CommonPasswords}
+func (s *Service) rules() password.Rules {
+	return password.Rules{MinLength: s.options.MinPasswordLength, Common: s.options.CommonPasswords}
 }

@@ -8,7 +8,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/issuer"
 	"github.com/kalamdb/kalam-go/internal/server"
 )
 
@@ -278,10 +278,10 @@ func (c *Config) proxies() ([]netip.Prefix, error) {
 }
 
 // issuers are the options of the trusted issuers.
-func (c *AuthConfig) issuers() []identity.IssuerOptions {
-	out := make([]identity.IssuerOptions, len(c.Issuers))
+func (c *AuthConfig) issuers() []issuer.IssuerOptions {
+	out := make([]issuer.IssuerOptions, len(c.Issuers))
 	for i, o := range c.Issuers {
-		out[i] = identity.IssuerOptions(o)
+		out[i] = issuer.IssuerOptions(o)
 	}
 	return out
 }

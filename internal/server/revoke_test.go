@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/identity"
+	"github.com/kalamdb/kalam-go/internal/issuer"
 	"github.com/kalamdb/kalam-go/internal/live"
 	"github.com/kalamdb/kalam-go/internal/server"
 	"github.com/kalamdb/kalam-go/internal/servertest"
@@ -22,7 +23,7 @@ func TestRevocationReachesTheLastRow(t *testing.T) {
 	provider := servertest.StartProvider(t, time.Hour)
 	foreign := provider.SignIn(t, servertest.ProviderUser2).AccessToken
 	s := startEdgeWith(t, store.Options{}, live.Options{}, roomy, identity.Options{
-		Issuers: []identity.IssuerOptions{identity.IssuerOptions(provider.Issuer)},
+		Issuers: []issuer.IssuerOptions{issuer.IssuerOptions(provider.Issuer)},
 	}).Server
 	admin := mint(t, "admin")
 	user := func(name string) string {
@@ -111,10 +112,10 @@ func TestRevokedActorsImpersonateNobody(t *testing.T) {
 func TestTokensOfARealProvider(t *testing.T) {
 	t.Parallel()
 	provider := servertest.StartProvider(t, time.Hour)
-	issuer := provider.Issuer
-	issuer.RoleClaim, issuer.Roles = "groups", map[string]string{"operators": "dba"}
+	corp := provider.Issuer
+	corp.RoleClaim, corp.Roles = "groups", map[string]string{"operators": "dba"}
 	s := startEdgeWith(t, store.Options{}, live.Options{}, server.Options{}, identity.Options{
-		Issuers: []identity.IssuerOptions{identity.IssuerOptions(issuer)},
+		Issuers: []issuer.IssuerOptions{issuer.IssuerOptions(corp)},
 	}).Server
 	signed := provider.SignIn(t, servertest.ProviderUser)
 	a := do(t, "GET", s.URL+"/v1/api/auth/me", nil, "Authorization", "Bearer "+signed.AccessToken)

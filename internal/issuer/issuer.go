@@ -1,4 +1,6 @@
-package identity
+// Package issuer fetches the signing keys of other issuers of tokens (OpenID
+// providers). It decides nothing about a token's claims.
+package issuer
 
 import (
 	"context"

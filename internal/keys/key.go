@@ -1,4 +1,6 @@
-package identity
+// Package keys holds the keys that sign the server's own access tokens: the
+// files of the key folder, their rotation, or one secret.
+package keys
 
 import (
 	"errors"

@@ -1,4 +1,7 @@
-package identity
+// Package password makes and checks password hashes, in processes of low
+// priority where the program allows it, and refuses passwords that guessers try
+// first. It keeps nothing.
+package password
 
 import (
 	"context"
