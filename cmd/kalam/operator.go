@@ -32,7 +32,7 @@ func (c *keysListCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	list, err := keys.ListKeys(filepath.Join(config.Storage.DataPath, "keys"), time.Now())
+	list, err := keys.List(filepath.Join(config.Storage.DataPath, "keys"), time.Now())
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (c *keysRotateCmd) Run(s *streams) error {
 	if config.Auth.JWTSecret != "" {
 		return fmt.Errorf("this server signs with KALAMDB_JWT_SECRET: change that and restart it")
 	}
-	k, err := keys.RotateKeys(filepath.Join(config.Storage.DataPath, "keys"), time.Now(), c.Revoke)
+	k, err := keys.Rotate(filepath.Join(config.Storage.DataPath, "keys"), time.Now(), c.Revoke)
 	if err != nil {
 		return err
 	}

@@ -88,8 +88,8 @@ func (p *provider) set(f func()) {
 }
 
 // options trust the provider.
-func (p *provider) options(change ...func(*issuer.IssuerOptions)) issuer.IssuerOptions {
-	o := issuer.IssuerOptions{
+func (p *provider) options(change ...func(*issuer.Options)) issuer.Options {
+	o := issuer.Options{
 		Alias: "corp", Issuer: p.URL, Audience: []string{"kalam"}, AutoProvision: true, AllowPrivate: true, CAFile: p.caFile,
 	}
 	for _, fn := range change {
@@ -115,7 +115,7 @@ func sign(t *testing.T, key any, kid string, claims map[string]any) string {
 
 func TestTokenOfAnIssuerMakesAUser(t *testing.T) {
 	p := newProvider(t)
-	s := configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options(func(o *issuer.IssuerOptions) {
+	s := configured(t, identity.Options{Issuers: []issuer.Options{p.options(func(o *issuer.Options) {
 		o.RoleClaim, o.Roles = "realm_access.roles", map[string]string{"ops": "service"}
 	})}})
 	c := with(p.claims(s, "248289761001"), map[string]any{"email": "jane@example.com", "email_verified": true})
@@ -153,7 +153,7 @@ func TestTokenOfAnIssuerMakesAUser(t *testing.T) {
 
 func TestSubjectsCannotBecomeLocalOrEachOther(t *testing.T) {
 	p := newProvider(t)
-	s := configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options()}})
+	s := configured(t, identity.Options{Issuers: []issuer.Options{p.options()}})
 	ids := map[string]string{}
 	for _, subject := range []string{"alice", "root", "../root", "a/b", "e\u0301", "\u00e9", strings.Repeat("x", 250), " spaced ", "auth0|42"} {
 		got := s.verify(sign(t, rsaKeys()[0], "one", p.claims(s, subject)))
@@ -175,7 +175,7 @@ func TestSubjectsCannotBecomeLocalOrEachOther(t *testing.T) {
 
 func TestWithoutProvisioningTheAdminMakesTheUsers(t *testing.T) {
 	p := newProvider(t)
-	s := configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options(func(o *issuer.IssuerOptions) { o.AutoProvision = false })}})
+	s := configured(t, identity.Options{Issuers: []issuer.Options{p.options(func(o *issuer.Options) { o.AutoProvision = false })}})
 	token := sign(t, rsaKeys()[0], "one", p.claims(s, "42"))
 	s.refusedToken(token, wire.CodeInvalidCredentials)
 	s.create(identity.NewUser{Name: "jane", Auth: "OIDC", Role: "service", Secret: `{"issuer":"` + p.URL + `","subject":"42"}`})
@@ -188,7 +188,7 @@ func TestWithoutProvisioningTheAdminMakesTheUsers(t *testing.T) {
 func TestForeignTokensThatAreRefused(t *testing.T) {
 	p, q := newProvider(t), newProvider(t)
 	q.publish(jose.JSONWebKey{Key: rsaKeys()[1].Public(), KeyID: "one", Use: "sig"})
-	s := configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options(), q.options(func(o *issuer.IssuerOptions) { o.Alias = "other" })}})
+	s := configured(t, identity.Options{Issuers: []issuer.Options{p.options(), q.options(func(o *issuer.Options) { o.Alias = "other" })}})
 	good := p.claims(s, "42")
 	s.verify(sign(t, rsaKeys()[0], "one", good))
 	key := rsaKeys()[0]
@@ -265,13 +265,13 @@ func TestForeignTokensThatAreRefused(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 	// The same issuer with ID tokens allowed takes one.
-	s = configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options(func(o *issuer.IssuerOptions) { o.AcceptIDTokens = true })}})
+	s = configured(t, identity.Options{Issuers: []issuer.Options{p.options(func(o *issuer.Options) { o.AcceptIDTokens = true })}})
 	s.verify(typ("JWT", map[string]any{"nonce": "n"}))
 }
 
 func TestUnknownKeyIDsLeadToOneFetchInThirtySeconds(t *testing.T) {
 	p := newProvider(t)
-	s := configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options()}})
+	s := configured(t, identity.Options{Issuers: []issuer.Options{p.options()}})
 	s.verify(sign(t, rsaKeys()[0], "one", p.claims(s, "42")))
 	before := p.requests.Load()
 	s.clock.advance(time.Minute)
@@ -306,7 +306,7 @@ func TestUnknownKeyIDsLeadToOneFetchInThirtySeconds(t *testing.T) {
 
 func TestIssuerThatIsAwayIsNoRefusal(t *testing.T) {
 	p := newProvider(t)
-	s := configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options()}})
+	s := configured(t, identity.Options{Issuers: []issuer.Options{p.options()}})
 	p.set(func() { p.down = true })
 	token := func(jti string) string {
 		return sign(t, rsaKeys()[0], "one", with(p.claims(s, "42"), map[string]any{"jti": jti}))
@@ -340,7 +340,7 @@ func TestMetadataIsNotTrustedBlindly(t *testing.T) {
 				meta["jwks_uri"] = p.URL + "/elsewhere"
 			}
 			p.meta = meta
-			s := configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options(func(o *issuer.IssuerOptions) { o.AllowPrivate = name != "private when not" })}})
+			s := configured(t, identity.Options{Issuers: []issuer.Options{p.options(func(o *issuer.Options) { o.AllowPrivate = name != "private when not" })}})
 			s.refusedToken(sign(t, rsaKeys()[0], "one", p.claims(s, "42")), wire.CodeUnavailable)
 		})
 	}
@@ -348,7 +348,7 @@ func TestMetadataIsNotTrustedBlindly(t *testing.T) {
 
 func TestUsersOfIssuersAreRevokedLikeOthers(t *testing.T) {
 	p := newProvider(t)
-	s := configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options()}})
+	s := configured(t, identity.Options{Issuers: []issuer.Options{p.options()}})
 	n := 0
 	sign := func() string {
 		n++
@@ -389,23 +389,23 @@ func TestUsersOfIssuersAreRevokedLikeOthers(t *testing.T) {
 }
 
 func TestIssuersThatMakeNoSense(t *testing.T) {
-	for name, change := range map[string]func(*issuer.IssuerOptions){
-		"plain":          func(o *issuer.IssuerOptions) { o.Issuer = "http://id.example.com" },
-		"no audience":    func(o *issuer.IssuerOptions) { o.Audience = nil },
-		"empty audience": func(o *issuer.IssuerOptions) { o.Audience = []string{""} },
-		"no alias":       func(o *issuer.IssuerOptions) { o.Alias = "" },
-		"colon in alias": func(o *issuer.IssuerOptions) { o.Alias = "a:b" },
-		"our alias":      func(o *issuer.IssuerOptions) { o.Alias = "kalamdb" },
-		"HMAC":           func(o *issuer.IssuerOptions) { o.Algorithms = []string{"HS256"} },
-		"none":           func(o *issuer.IssuerOptions) { o.Algorithms = []string{"none"} },
-		"system":         func(o *issuer.IssuerOptions) { o.Role = "system" },
-		"group system":   func(o *issuer.IssuerOptions) { o.Roles = map[string]string{"x": "system"} },
-		"no such CA":     func(o *issuer.IssuerOptions) { o.CAFile = "/nowhere" },
+	for name, change := range map[string]func(*issuer.Options){
+		"plain":          func(o *issuer.Options) { o.Issuer = "http://id.example.com" },
+		"no audience":    func(o *issuer.Options) { o.Audience = nil },
+		"empty audience": func(o *issuer.Options) { o.Audience = []string{""} },
+		"no alias":       func(o *issuer.Options) { o.Alias = "" },
+		"colon in alias": func(o *issuer.Options) { o.Alias = "a:b" },
+		"our alias":      func(o *issuer.Options) { o.Alias = "kalamdb" },
+		"HMAC":           func(o *issuer.Options) { o.Algorithms = []string{"HS256"} },
+		"none":           func(o *issuer.Options) { o.Algorithms = []string{"none"} },
+		"system":         func(o *issuer.Options) { o.Role = "system" },
+		"group system":   func(o *issuer.Options) { o.Roles = map[string]string{"x": "system"} },
+		"no such CA":     func(o *issuer.Options) { o.CAFile = "/nowhere" },
 	} {
-		o := issuer.IssuerOptions{Alias: "corp", Issuer: "https://id.example.com", Audience: []string{"kalam"}}
+		o := issuer.Options{Alias: "corp", Issuer: "https://id.example.com", Audience: []string{"kalam"}}
 		change(&o)
 		s := fresh(t, identity.Options{})
-		if _, err := identity.New(s.db, identity.Options{KeyDir: t.TempDir(), Issuers: []issuer.IssuerOptions{o}}); err == nil {
+		if _, err := identity.New(s.db, identity.Options{KeyDir: t.TempDir(), Issuers: []issuer.Options{o}}); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -413,7 +413,7 @@ func TestIssuersThatMakeNoSense(t *testing.T) {
 
 func TestKeyRenewedUnderItsIDIsFetchedOnce(t *testing.T) {
 	p := newProvider(t)
-	s := configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options()}})
+	s := configured(t, identity.Options{Issuers: []issuer.Options{p.options()}})
 	s.verify(sign(t, rsaKeys()[0], "one", p.claims(s, "42")))
 	p.publish(jose.JSONWebKey{Key: rsaKeys()[1].Public(), KeyID: "one", Use: "sig", Algorithm: "RS256"})
 	s.clock.advance(time.Minute)
@@ -463,7 +463,7 @@ func TestOnlyKeyNeedsNoID(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t)
 			p.publish(c.keys...)
-			s := configured(t, identity.Options{Issuers: []issuer.IssuerOptions{p.options()}})
+			s := configured(t, identity.Options{Issuers: []issuer.Options{p.options()}})
 			header := map[jose.HeaderKey]any{"typ": "at+jwt"}
 			if c.kid != nil {
 				header["kid"] = c.kid
@@ -480,7 +480,7 @@ func TestOnlyKeyNeedsNoID(t *testing.T) {
 func TestRefusedTokensSayWhyInTheLog(t *testing.T) {
 	p := newProvider(t)
 	p.publish(jose.JSONWebKey{Key: rsaKeys()[0].Public(), KeyID: "one", Use: "sig"}, jose.JSONWebKey{Key: rsaKeys()[2].Public(), KeyID: "two", Use: "sig"})
-	s := configured(t, identity.Options{JWTSecret: jwtSecret, Issuers: []issuer.IssuerOptions{p.options(func(o *issuer.IssuerOptions) { o.AutoProvision = false })}})
+	s := configured(t, identity.Options{JWTSecret: jwtSecret, Issuers: []issuer.Options{p.options(func(o *issuer.Options) { o.AutoProvision = false })}})
 	now := s.clock.now()
 	own := func(secret string, more map[string]any) string {
 		return mint(t, jose.HS256, []byte(secret), nil, with(map[string]any{"iss": "kalamdb", "sub": "alice", "token_type": "access", "exp": now.Add(time.Hour).Unix()}, more))

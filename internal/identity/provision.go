@@ -22,7 +22,7 @@ const maxSubjectBytes = 255 // OpenID Connect Core 1.0, section 2
 
 // openOther checks a token of another issuer: the signature with that issuer's own
 // keys and algorithms, the audience, and that it is an access token.
-func openOther(ctx context.Context, i *issuer.TrustedIssuer, token string, parsed *jwt.JSONWebToken) (*received, error) {
+func openOther(ctx context.Context, i *issuer.Issuer, token string, parsed *jwt.JSONWebToken) (*received, error) {
 	header := parsed.Headers[0]
 	known := false
 	for _, alg := range i.Algs {
@@ -168,7 +168,7 @@ func (s *Service) provision(ctx context.Context, c *received) (string, error) {
 
 // roleOf returns the highest role that the groups of a token are mapped to, or the
 // issuer's default.
-func roleOf(i *issuer.TrustedIssuer, claims map[string]any) string {
+func roleOf(i *issuer.Issuer, claims map[string]any) string {
 	best := i.Options.Role
 	if i.Options.RoleClaim == "" {
 		return best
@@ -207,7 +207,7 @@ func roleOf(i *issuer.TrustedIssuer, claims map[string]any) string {
 
 // checkRoles completes the roles that an issuer's users may get, and refuses
 // those that they may not have.
-func checkRoles(o *issuer.IssuerOptions) (err error) {
+func checkRoles(o *issuer.Options) (err error) {
 	if o.Role == "" {
 		o.Role = RoleUser
 	}

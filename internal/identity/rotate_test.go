@@ -45,7 +45,7 @@ func TestRotationOverlaps(t *testing.T) {
 	if len(published(t, s)) != 1 {
 		t.Fatal("more than one key at the start")
 	}
-	made, err := keys.RotateKeys(dir, s.clock.now(), false)
+	made, err := keys.Rotate(dir, s.clock.now(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,11 +53,11 @@ func TestRotationOverlaps(t *testing.T) {
 	if got := published(t, s); len(got) != 2 || got[1] != made.ID {
 		t.Fatalf("published %v", got)
 	}
-	if _, err := keys.RotateKeys(dir, s.clock.now(), false); err == nil {
+	if _, err := keys.Rotate(dir, s.clock.now(), false); err == nil {
 		t.Error("rotated again before the new key signed")
 	}
 	before := s.login("alice", alicePassword)
-	s.clock.advance(keys.KeyLead + time.Minute)
+	s.clock.advance(keys.Lead + time.Minute)
 	after := s.login("alice", alicePassword)
 	if a, b := kid(t, before.AccessToken), kid(t, after.AccessToken); a == b || b != made.ID || a != kid(t, old.AccessToken) {
 		t.Errorf("signed by %s before and %s after the change to %s", a, b, made.ID)
@@ -68,7 +68,7 @@ func TestRotationOverlaps(t *testing.T) {
 	s.verify(before.AccessToken)
 	s.verify(after.AccessToken)
 	// The old key ends with the last token it signed.
-	s.clock.advance(time.Hour - keys.KeyLead)
+	s.clock.advance(time.Hour - keys.Lead)
 	s.refusedToken(before.AccessToken, wire.CodeTokenExpired)
 	s.refresh(before.RefreshToken)
 	for _, name := range []string{"signing-key.pem", filepath.Base(files(t, dir)[0])} {
@@ -101,7 +101,7 @@ func TestEmergencyRotationVoidsEveryAccessToken(t *testing.T) {
 	g := s.login("alice", alicePassword)
 	p := s.verify(g.AccessToken)
 	changed := s.Watch()
-	if _, err := keys.RotateKeys(dir, s.clock.now(), true); err != nil {
+	if _, err := keys.Rotate(dir, s.clock.now(), true); err != nil {
 		t.Fatal(err)
 	}
 	s.reload()
@@ -124,7 +124,7 @@ func TestEmergencyRotationVoidsEveryAccessToken(t *testing.T) {
 func TestRunningServerNoticesRotation(t *testing.T) {
 	dir := t.TempDir()
 	s := configured(t, identity.Options{KeyDir: dir})
-	if _, err := keys.RotateKeys(dir, s.clock.now(), false); err != nil {
+	if _, err := keys.Rotate(dir, s.clock.now(), false); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(time.Minute); len(published(t, s)) != 2; {

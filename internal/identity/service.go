@@ -45,23 +45,23 @@ const (
 type Options struct {
 	redact.Redacted
 
-	KeyDir            string                 // folder of the key pair that signs tokens, made on first start
-	JWTSecret         string                 // sign and verify with HS256 and this secret instead; apps that know it mint tokens
-	AccessTTL         time.Duration          // life of an access token; default 1 hour
-	IdleTTL           time.Duration          // life of a session without a refresh; default 7 days
-	AbsoluteTTL       time.Duration          // life of a session; default 30 days
-	Grace             time.Duration          // how long a replaced refresh token may be replayed; default 30 seconds
-	MinPasswordLength int                    // in characters; default 8
-	CommonPasswords   bool                   // passwords that guessers try first are accepted
-	Loopback          bool                   // only this machine reaches the server: root may have a weak password
-	RootPassword      string                 // password of root, as long as root has none
-	CachedTokens      int                    // verified tokens kept in memory; default 65536
-	AuditTTL          time.Duration          // how long the audit log is kept; default 90 days, at least 30
-	AuditRows         int                    // of each kind of event in it; default 1,000,000, at least 10,000
-	Issuers           []issuer.IssuerOptions // others whose tokens are good here
-	NoPasswordLogin   bool                   // nobody signs in with a password; tokens of other issuers only
-	HashCommand       []string               // starts a process that calls ServeHashes; default: hashes are made in this one
-	HashPatience      time.Duration          // for such a process to make a hash, before this one does; default 2 seconds
+	KeyDir            string           // folder of the key pair that signs tokens, made on first start
+	JWTSecret         string           // sign and verify with HS256 and this secret instead; apps that know it mint tokens
+	AccessTTL         time.Duration    // life of an access token; default 1 hour
+	IdleTTL           time.Duration    // life of a session without a refresh; default 7 days
+	AbsoluteTTL       time.Duration    // life of a session; default 30 days
+	Grace             time.Duration    // how long a replaced refresh token may be replayed; default 30 seconds
+	MinPasswordLength int              // in characters; default 8
+	CommonPasswords   bool             // passwords that guessers try first are accepted
+	Loopback          bool             // only this machine reaches the server: root may have a weak password
+	RootPassword      string           // password of root, as long as root has none
+	CachedTokens      int              // verified tokens kept in memory; default 65536
+	AuditTTL          time.Duration    // how long the audit log is kept; default 90 days, at least 30
+	AuditRows         int              // of each kind of event in it; default 1,000,000, at least 10,000
+	Issuers           []issuer.Options // others whose tokens are good here
+	NoPasswordLogin   bool             // nobody signs in with a password; tokens of other issuers only
+	HashCommand       []string         // starts a process that calls password.ServeHashes; default: hashes are made in this one
+	HashPatience      time.Duration    // for such a process to make a hash, before this one does; default 2 seconds
 	Now               func() time.Time
 	Logger            *slog.Logger
 }
@@ -109,13 +109,13 @@ type Service struct {
 	redact.Redacted
 	db         *store.DB
 	options    Options
-	keys       *keys.KeySet
+	keys       *keys.Set
 	hasher     *password.Hasher
 	refreshKey []byte // derives and authenticates refresh tokens
 	cache      *otter.Cache[[32]byte, *Principal]
 	registry   *registry
-	issuers    map[string]*issuer.TrustedIssuer // by the claim iss
-	algorithms []jose.SignatureAlgorithm        // that any of ours and theirs may have
+	issuers    map[string]*issuer.Issuer // by the claim iss
+	algorithms []jose.SignatureAlgorithm // that any of ours and theirs may have
 	stop       context.CancelFunc
 	background sync.WaitGroup
 	throttle   *throttle
@@ -131,12 +131,12 @@ type Service struct {
 // New opens the service on a database, whose first start gets the user root.
 func New(db *store.DB, o Options) (*Service, error) {
 	o.setDefaults()
-	s := &Service{db: db, options: o, hasher: password.NewHasher(o.HashCommand, o.HashPatience, o.Logger), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), refusals: newRefusals(), pending: make(chan event, maxPending)}
+	s := &Service{db: db, options: o, hasher: password.New(o.HashCommand, o.HashPatience, o.Logger), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), refusals: newRefusals(), pending: make(chan event, maxPending)}
 	var err error
 	if o.JWTSecret != "" {
-		s.keys, err = keys.SecretKeys(o.JWTSecret)
+		s.keys, err = keys.FromSecret(o.JWTSecret)
 	} else {
-		s.keys, err = keys.LoadKeys(o.KeyDir, o.AccessTTL+clockSkew, o.Logger)
+		s.keys, err = keys.Load(o.KeyDir, o.AccessTTL+clockSkew, o.Logger)
 	}
 	if err != nil {
 		return nil, err
@@ -173,7 +173,7 @@ func New(db *store.DB, o Options) (*Service, error) {
 
 // trust takes up the configured issuers.
 func (s *Service) trust(run func(func(context.Context))) error {
-	s.issuers = make(map[string]*issuer.TrustedIssuer)
+	s.issuers = make(map[string]*issuer.Issuer)
 	s.algorithms = []jose.SignatureAlgorithm{s.keys.Alg}
 	aliases := make(map[string]bool)
 	for _, o := range s.options.Issuers {
@@ -183,7 +183,7 @@ func (s *Service) trust(run func(func(context.Context))) error {
 		if err := checkRoles(&o); err != nil {
 			return err
 		}
-		i, err := issuer.NewIssuer(o, s.options.Now, s.options.Logger, run)
+		i, err := issuer.New(o, s.options.Now, s.options.Logger, run)
 		if err != nil {
 			return err
 		}

@@ -70,10 +70,10 @@ type received struct {
 	TokenType string   `json:"token_type"`
 	SessionID string   `json:"sid"`
 
-	sum   [sha256.Size]byte     // of the whole token, which names it where there is no session
-	keyID string                // of the own key that signed it
-	other *issuer.TrustedIssuer // that made it; nil: we or an app that has our secret
-	all   map[string]any        // the claims of a token of another issuer
+	sum   [sha256.Size]byte // of the whole token, which names it where there is no session
+	keyID string            // of the own key that signed it
+	other *issuer.Issuer    // that made it; nil: we or an app that has our secret
+	all   map[string]any    // the claims of a token of another issuer
 }
 
 // open checks the signature of an access token and everything about its claims
@@ -108,7 +108,7 @@ func (s *Service) open(ctx context.Context, token string) (*received, error) {
 }
 
 // openOwn checks a token of the server's own.
-func openOwn(k *keys.KeySet, token string, parsed *jwt.JSONWebToken, now time.Time) (*received, error) {
+func openOwn(k *keys.Set, token string, parsed *jwt.JSONWebToken, now time.Time) (*received, error) {
 	header := parsed.Headers[0]
 	if header.Algorithm != string(k.Alg) {
 		return nil, refuse(reasonAlgorithm)

@@ -31,8 +31,8 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// IssuerOptions describe a trusted issuer of tokens, an OpenID provider.
-type IssuerOptions struct {
+// Options describe a trusted issuer of tokens, an OpenID provider.
+type Options struct {
 	Alias      string   // prefix of the ids of its users, as in "corp:248289761001"
 	Name       string   // for people; default Alias
 	Issuer     string   // its URL, exactly as in the claim iss; https
@@ -62,9 +62,9 @@ const (
 	maxKeyIDBytes  = 256
 )
 
-// TrustedIssuer verifies the tokens of one provider. Its keys are its own.
-type TrustedIssuer struct {
-	Options IssuerOptions
+// Issuer verifies the tokens of one provider. Its keys are its own.
+type Issuer struct {
+	Options Options
 	Algs    []jose.SignatureAlgorithm
 	client  *http.Client
 	now     func() time.Time
@@ -80,7 +80,7 @@ type TrustedIssuer struct {
 }
 
 // checkIssuer refuses options that make no sense or no safety.
-func checkIssuer(o *IssuerOptions) error {
+func checkIssuer(o *Options) error {
 	u, err := url.Parse(o.Issuer)
 	switch {
 	case err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
@@ -107,7 +107,7 @@ func checkIssuer(o *IssuerOptions) error {
 	return nil
 }
 
-func NewIssuer(o IssuerOptions, now func() time.Time, log *slog.Logger, run func(func(context.Context))) (*TrustedIssuer, error) {
+func New(o Options, now func() time.Time, log *slog.Logger, run func(func(context.Context))) (*Issuer, error) {
 	if err := checkIssuer(&o); err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func NewIssuer(o IssuerOptions, now func() time.Time, log *slog.Logger, run func
 			return nil, fmt.Errorf("issuer %s: %s holds no certificate", o.Issuer, o.CAFile)
 		}
 	}
-	i := &TrustedIssuer{Options: o, now: now, log: log, run: run, client: &http.Client{
+	i := &Issuer{Options: o, now: now, log: log, run: run, client: &http.Client{
 		Transport: transport, Timeout: fetchTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -168,7 +168,7 @@ func errIssuerAway() error {
 // not to be it any more. What a token says chooses among keys that are there; it
 // leads to a fetch at most every missPause, and never to another place than the
 // configured issuer.
-func (i *TrustedIssuer) Key(ctx context.Context, kid, alg string, not any) (any, error) {
+func (i *Issuer) Key(ctx context.Context, kid, alg string, not any) (any, error) {
 	if len(kid) > maxKeyIDBytes {
 		return nil, ErrKeyID
 	}
@@ -260,7 +260,7 @@ func equalKeys(a, b any) bool {
 }
 
 // start begins a fetch. The caller holds mu.
-func (i *TrustedIssuer) start(now time.Time) {
+func (i *Issuer) start(now time.Time) {
 	done := make(chan struct{})
 	i.flight, i.tried = done, now
 	uri := i.jwksURI
@@ -283,7 +283,7 @@ func (i *TrustedIssuer) start(now time.Time) {
 }
 
 // fetch reads the key set, and before that where it is unless that is known.
-func (i *TrustedIssuer) fetch(ctx context.Context, uri string) ([]jose.JSONWebKey, string, error) {
+func (i *Issuer) fetch(ctx context.Context, uri string) ([]jose.JSONWebKey, string, error) {
 	if uri == "" {
 		var meta struct {
 			Issuer  string `json:"issuer"`
@@ -327,7 +327,7 @@ func usable(k jose.JSONWebKey) bool {
 	return !ok || rsaKey.N.BitLen() >= minRSABits
 }
 
-func (i *TrustedIssuer) get(ctx context.Context, url string, out any) error {
+func (i *Issuer) get(ctx context.Context, url string, out any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

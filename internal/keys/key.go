@@ -19,9 +19,9 @@ import (
 
 const minSecretBytes = 32
 
-// KeySet sign and verify the server's own access tokens, with the one algorithm
+// Set sign and verify the server's own access tokens, with the one algorithm
 // that the configuration chose.
-type KeySet struct {
+type Set struct {
 	Alg  jose.SignatureAlgorithm
 	life time.Duration // of a token: how long a replaced key goes on verifying
 
@@ -53,7 +53,7 @@ type Key struct {
 var errKey = errors.New("unknown key")
 
 // ByID returns the key that verifies tokens of that kid.
-func (k *KeySet) ByID(kid string, now time.Time) (*Key, error) {
+func (k *Set) ByID(kid string, now time.Time) (*Key, error) {
 	for _, key := range k.ring.Load().list {
 		if (key.Id == "" || key.Id == kid) && (key.until.IsZero() || now.Before(key.until)) {
 			return key, nil
@@ -63,7 +63,7 @@ func (k *KeySet) ByID(kid string, now time.Time) (*Key, error) {
 }
 
 // Current is the key that signs.
-func (k *KeySet) Current(now time.Time) *Key {
+func (k *Set) Current(now time.Time) *Key {
 	list := k.ring.Load().list
 	for i := len(list) - 1; i > 0; i-- {
 		if !list[i].From.After(now) {
@@ -74,17 +74,17 @@ func (k *KeySet) Current(now time.Time) *Key {
 }
 
 // Newest returns the key that signs last.
-func (k *KeySet) Newest() *Key {
+func (k *Set) Newest() *Key {
 	list := k.ring.Load().list
 	return list[len(list)-1]
 }
 
 // Public returns the JWK set.
-func (k *KeySet) Public() []byte { return k.ring.Load().public }
+func (k *Set) Public() []byte { return k.ring.Load().public }
 
-// SecretKeys makes the keys of HS256 mode, in which an app that knows the
+// FromSecret makes the keys of HS256 mode, in which an app that knows the
 // secret mints tokens too.
-func SecretKeys(secret string) (*KeySet, error) {
+func FromSecret(secret string) (*Set, error) {
 	if err := checkSecret(secret); err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func SecretKeys(secret string) (*KeySet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make signer: %w", err)
 	}
-	k := &KeySet{Alg: jose.HS256}
+	k := &Set{Alg: jose.HS256}
 	k.ring.Store(&ring{list: []*Key{{Verify: key, Signer: signer}}, public: []byte(`{"keys":[]}`)})
 	return k, nil
 }

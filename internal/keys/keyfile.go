@@ -31,12 +31,12 @@ const (
 	keepOldKeys = 31 * 24 * time.Hour // after their last token, as somebody may have configured long lives
 )
 
-// KeyLead is how long a new key is published before it signs, so that whoever
+// Lead is how long a new key is published before it signs, so that whoever
 // keeps the key set knows it in time.
-const KeyLead = 10 * time.Minute
+const Lead = 10 * time.Minute
 
-// LoadKeys reads the keys of a folder, or makes the first when there is none.
-func LoadKeys(dir string, life time.Duration, log *slog.Logger) (*KeySet, error) {
+// Load reads the keys of a folder, or makes the first when there is none.
+func Load(dir string, life time.Duration, log *slog.Logger) (*Set, error) {
 	if dir == "" {
 		return nil, errors.New("neither a key folder nor a token secret is configured")
 	}
@@ -49,7 +49,7 @@ func LoadKeys(dir string, life time.Duration, log *slog.Logger) (*KeySet, error)
 			return nil, err
 		}
 	}
-	k := &KeySet{Alg: jose.EdDSA, life: life, Dir: dir}
+	k := &Set{Alg: jose.EdDSA, life: life, Dir: dir}
 	if _, _, err := k.Reload(log); err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ const settled = 2 * time.Second
 
 // Reload reads the folder when it has changed since. It reports whether the keys
 // are others now, and the ids of those that are gone.
-func (k *KeySet) Reload(log *slog.Logger) (changed bool, gone []string, err error) {
+func (k *Set) Reload(log *slog.Logger) (changed bool, gone []string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	info, err := os.Stat(k.Dir)
@@ -198,49 +198,49 @@ func makeKey(path string, from time.Time) (*Key, error) {
 	return key, err
 }
 
-// KeyInfo describes a key of a key folder.
-type KeyInfo struct {
+// Info describes a key of a key folder.
+type Info struct {
 	ID        string
 	SignsFrom time.Time // zero: since the folder was made
 	Current   bool
 }
 
-// ListKeys lists the keys of a folder, the one that signs last at the end.
-func ListKeys(dir string, now time.Time) ([]KeyInfo, error) {
+// List lists the keys of a folder, the one that signs last at the end.
+func List(dir string, now time.Time) ([]Info, error) {
 	r, err := readRing(dir, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
-	k := &KeySet{}
+	k := &Set{}
 	k.ring.Store(r)
 	signs := k.Current(now)
-	out := make([]KeyInfo, len(r.list))
+	out := make([]Info, len(r.list))
 	for i, key := range r.list {
-		out[i] = KeyInfo{ID: key.Id, SignsFrom: key.From, Current: key == signs}
+		out[i] = Info{ID: key.Id, SignsFrom: key.From, Current: key == signs}
 	}
 	return out, nil
 }
 
-// RotateKeys adds a key to a folder. It signs after KeyLead; tokens of the key
+// Rotate adds a key to a folder. It signs after KeyLead; tokens of the key
 // before are good until their end. A server that runs on the folder notices.
 // With revoke the new key signs at once and the others are removed: every
 // access token is void, and clients refresh their sessions.
-func RotateKeys(dir string, now time.Time, revoke bool) (KeyInfo, error) {
+func Rotate(dir string, now time.Time, revoke bool) (Info, error) {
 	r, err := readRing(dir, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return KeyInfo{}, err
+		return Info{}, err
 	}
-	from := now.Add(KeyLead)
+	from := now.Add(Lead)
 	if revoke {
 		from = now
 	}
 	if last := r.list[len(r.list)-1]; !revoke && last.From.After(now) {
-		return KeyInfo{}, fmt.Errorf("key %s is about to sign from %s on; rotate again after that", last.Id, last.From.Format(time.RFC3339))
+		return Info{}, fmt.Errorf("key %s is about to sign from %s on; rotate again after that", last.Id, last.From.Format(time.RFC3339))
 	}
 	path := filepath.Join(dir, "signing-key-"+from.UTC().Format("20060102T150405.000Z")+".pem")
 	key, err := makeKey(path, from.Truncate(time.Second))
 	if err != nil {
-		return KeyInfo{}, err
+		return Info{}, err
 	}
 	for i, old := range r.list {
 		over := i+1 < len(r.list) && now.Sub(r.list[i+1].From) > keepOldKeys
@@ -248,8 +248,8 @@ func RotateKeys(dir string, now time.Time, revoke bool) (KeyInfo, error) {
 			continue
 		}
 		if err := os.Remove(old.file); err != nil {
-			return KeyInfo{}, fmt.Errorf("remove a key that is over: %w", err)
+			return Info{}, fmt.Errorf("remove a key that is over: %w", err)
 		}
 	}
-	return KeyInfo{ID: key.Id, SignsFrom: key.From, Current: revoke}, nil
+	return Info{ID: key.Id, SignsFrom: key.From, Current: revoke}, nil
 }

@@ -278,10 +278,10 @@ func (c *Config) proxies() ([]netip.Prefix, error) {
 }
 
 // issuers are the options of the trusted issuers.
-func (c *AuthConfig) issuers() []issuer.IssuerOptions {
-	out := make([]issuer.IssuerOptions, len(c.Issuers))
+func (c *AuthConfig) issuers() []issuer.Options {
+	out := make([]issuer.Options, len(c.Issuers))
 	for i, o := range c.Issuers {
-		out[i] = issuer.IssuerOptions(o)
+		out[i] = issuer.Options(o)
 	}
 	return out
 }

@@ -37,7 +37,7 @@ type Options struct {
 	Build   string // the date of the build
 	Logger  *slog.Logger
 	// HashCommand starts a process that makes password hashes for the server
-	// (identity.ServeHashes); without it the server makes them itself.
+	// (password.ServeHashes); without it the server makes them itself.
 	HashCommand []string
 	// Demo makes the users and the table of the documentation when they are not
 	// there. It needs a loopback address, and a data folder that is new or was

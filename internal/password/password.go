@@ -49,9 +49,9 @@ type Hasher struct {
 	pool    *hashPool // nil: hashes are made here
 }
 
-// NewHasher makes a hasher. command, which may be empty, starts a process that
+// New makes a hasher. command, which may be empty, starts a process that
 // calls ServeHashes; patience is how long such a process may take for a hash.
-func NewHasher(command []string, patience time.Duration, log *slog.Logger) *Hasher {
+func New(command []string, patience time.Duration, log *slog.Logger) *Hasher {
 	salt, key := make([]byte, argonSaltLen), make([]byte, argonKeyLen)
 	rand.Read(salt)
 	rand.Read(key)

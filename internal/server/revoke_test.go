@@ -23,7 +23,7 @@ func TestRevocationReachesTheLastRow(t *testing.T) {
 	provider := servertest.StartProvider(t, time.Hour)
 	foreign := provider.SignIn(t, servertest.ProviderUser2).AccessToken
 	s := startEdgeWith(t, store.Options{}, live.Options{}, roomy, identity.Options{
-		Issuers: []issuer.IssuerOptions{issuer.IssuerOptions(provider.Issuer)},
+		Issuers: []issuer.Options{issuer.Options(provider.Issuer)},
 	}).Server
 	admin := mint(t, "admin")
 	user := func(name string) string {
@@ -115,7 +115,7 @@ func TestTokensOfARealProvider(t *testing.T) {
 	corp := provider.Issuer
 	corp.RoleClaim, corp.Roles = "groups", map[string]string{"operators": "dba"}
 	s := startEdgeWith(t, store.Options{}, live.Options{}, server.Options{}, identity.Options{
-		Issuers: []issuer.IssuerOptions{issuer.IssuerOptions(corp)},
+		Issuers: []issuer.Options{issuer.Options(corp)},
 	}).Server
 	signed := provider.SignIn(t, servertest.ProviderUser)
 	a := do(t, "GET", s.URL+"/v1/api/auth/me", nil, "Authorization", "Bearer "+signed.AccessToken)
