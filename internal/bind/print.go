@@ -78,9 +78,9 @@ func (s *Select) printLimit(p *expr.Printer) {
 		if s.limit != nil {
 			p.Node(s.limit)
 		} else {
-			p.Raw("NULL")
+			p.Value(wire.Null, wire.Type{Kind: wire.BigInt})
 		}
-		p.Raw(", -1)")
+		p.Raw(", " + p.Target().Unlimited() + ")")
 	}
 	if s.offset != nil {
 		p.Raw(" OFFSET coalesce(")

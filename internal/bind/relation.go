@@ -128,9 +128,18 @@ func (r *relation) physical(p *expr.Printer) string {
 	if r.table.Kind != catalog.System {
 		return r.table.Physical()
 	}
-	arg := ""
-	if r.table.InMemory() {
-		arg = p.Placeholder(expr.Arg{Kind: expr.ArgRows, Rows: r.table, Type: wire.Type{Kind: wire.Text}})
+	view := r.table.View()
+	if !r.table.InMemory() {
+		return "(" + view + ")"
 	}
-	return "(" + r.table.View(arg) + ")"
+	fields := make([]wire.Field, len(r.table.Columns))
+	for i, c := range r.table.Columns {
+		fields[i] = wire.Field{Name: c.Name, Type: c.Type}
+	}
+	arg := p.Placeholder(expr.Arg{Kind: expr.ArgRows, Rows: r.table, Type: wire.Type{Kind: wire.Text}})
+	rows := p.Target().Rows(fields, arg)
+	if view != "" {
+		rows += " UNION ALL " + view
+	}
+	return "(" + rows + ")"
 }

@@ -49,26 +49,9 @@ func Col(name string, k wire.Kind, notNull bool) Column {
 	return Column{Name: name, Type: wire.Type{Kind: k}, NotNull: notNull}
 }
 
-// View is the query behind a system table in the engine's SQL. Where the rows
-// come from memory it reads them from the JSON text that the placeholder arg
-// stands for: what RowsJSON returns.
-func (t *Table) View(arg string) string {
-	if t.rows == nil {
-		return t.view
-	}
-	sql := "SELECT "
-	for i := range t.Columns {
-		if i > 0 {
-			sql += ","
-		}
-		sql += "value->>" + strconv.Itoa(i) + ` AS "` + t.Columns[i].Name + `"`
-	}
-	sql += " FROM json_each(" + arg + ")"
-	if t.view != "" {
-		sql += " UNION ALL " + t.view
-	}
-	return sql
-}
+// View returns the query behind a system table, "" where all its rows are in
+// memory.
+func (t *Table) View() string { return t.view }
 
 // InMemory reports whether rows of a system table come from memory.
 func (t *Table) InMemory() bool { return t.rows != nil }

@@ -45,11 +45,11 @@ type inverter interface {
 	inverse(a []wire.Value)
 }
 
-// Aggregates lists what the driver registers for Printer's output.
-func Aggregates() []Aggregate {
+// Aggregates lists what the driver registers for the output of a Printer for t.
+func Aggregates(t Target) []Aggregate {
 	var out []Aggregate
 	for _, a := range append([]*aggregation{textSet}, aggregations...) {
-		if a.native != "" {
+		if t.Aggregate(a.callee()) != "" {
 			continue
 		}
 		args := []wire.Type{engineType(a.arg)}
@@ -57,7 +57,7 @@ func Aggregates() []Aggregate {
 			args = append(args, engineType(k))
 		}
 		for _, moving := range []bool{false, true} {
-			out = append(out, Aggregate{Name: a.engine(moving), Args: args, Result: engineType(a.result), New: func(c *Calls) Accumulator {
+			out = append(out, Aggregate{Name: a.registered(moving), Args: args, Result: engineType(a.result), New: func(c *Calls) Accumulator {
 				e := &engineAccumulator{acc: a.new(), a: a, calls: c}
 				if _, ok := e.acc.(inverter); moving && !ok {
 					e.acc = &frame{new: a.new}

@@ -11,18 +11,19 @@ type aggregation struct {
 	arg     wire.Kind   // Unknown: any
 	rest    []wire.Kind // further arguments
 	result  wire.Kind   // Unknown: the type of the argument
-	native  string      // SQLite's own function, where it means the same
 	new     func() accumulator
 	nulls   bool // takes NULL like any other value
 	ordered bool // ORDER BY of its rows matters
 }
 
-// engine is the name in the engine. In a window whose frame moves, a function
+// callee returns what a Target knows of the aggregate.
+func (a *aggregation) callee() Callee {
+	return Callee{a.name, append([]wire.Kind{a.arg}, a.rest...), a.result}
+}
+
+// registered is the name under which a driver registers the aggregate. In a window whose frame moves, a function
 // of ours is another one, which can take rows back.
-func (a *aggregation) engine(moving bool) string {
-	if a.native != "" {
-		return a.native
-	}
+func (a *aggregation) registered(moving bool) string {
 	s := "k_" + a.name + "_" + kindCodes[a.arg]
 	if moving {
 		s += "_w"
@@ -34,9 +35,9 @@ var aggregations = makeAggregations()
 
 func makeAggregations() []*aggregation {
 	list := []*aggregation{
-		{name: "count", result: wire.BigInt, native: "count"},
-		{name: "sum", arg: wire.SmallInt, result: wire.BigInt, native: "sum"},
-		{name: "sum", arg: wire.Int, result: wire.BigInt, native: "sum"},
+		{name: "count", result: wire.BigInt},
+		{name: "sum", arg: wire.SmallInt, result: wire.BigInt},
+		{name: "sum", arg: wire.Int, result: wire.BigInt},
 		{name: "sum", arg: wire.BigInt, result: wire.Decimal, new: newIntSum(false)},
 		{name: "sum", arg: wire.Decimal, result: wire.Decimal, new: newDecimalSum(false)},
 		{name: "sum", arg: wire.Float, result: wire.Float, new: newFloatSum(false, wire.Float)},
@@ -52,14 +53,14 @@ func makeAggregations() []*aggregation {
 			new: func() accumulator { return &jsonMembers{} }, nulls: true, ordered: true},
 		{name: "jsonb_object_agg", arg: wire.Text, rest: []wire.Kind{wire.JSON}, result: wire.JSON,
 			new: func() accumulator { return &jsonMembers{binary: true} }, nulls: true, ordered: true},
-		{name: "bool_and", arg: wire.Boolean, result: wire.Boolean, native: "min"},
-		{name: "every", arg: wire.Boolean, result: wire.Boolean, native: "min"},
-		{name: "bool_or", arg: wire.Boolean, result: wire.Boolean, native: "max"},
-		{name: "string_agg", arg: wire.Text, rest: []wire.Kind{wire.Text}, result: wire.Text, native: "group_concat", ordered: true},
+		{name: "bool_and", arg: wire.Boolean, result: wire.Boolean},
+		{name: "every", arg: wire.Boolean, result: wire.Boolean},
+		{name: "bool_or", arg: wire.Boolean, result: wire.Boolean},
+		{name: "string_agg", arg: wire.Text, rest: []wire.Kind{wire.Text}, result: wire.Text, ordered: true},
 	}
 	for _, k := range []wire.Kind{wire.SmallInt, wire.Int, wire.BigInt, wire.Float, wire.Double, wire.Decimal,
 		wire.Text, wire.UUID, wire.Bytes, wire.Date, wire.Time, wire.Timestamp, wire.DateTime, Interval} {
-		list = append(list, &aggregation{name: "min", arg: k, native: "min"}, &aggregation{name: "max", arg: k, native: "max"})
+		list = append(list, &aggregation{name: "min", arg: k}, &aggregation{name: "max", arg: k})
 	}
 	for _, s := range spreads {
 		list = append(list,
@@ -166,7 +167,7 @@ func (b *binder) aggregateCall(name string, x *dialect.Call) (*aggregateCall, er
 	if c.a.result == wire.Unknown {
 		c.t = args[0].Type()
 	}
-	if c.a.arg != wire.Unknown && c.a.native == "" {
+	if c.a.arg != wire.Unknown && c.a.result != wire.Unknown {
 		if args[0], err = convert(args[0], typeOf(c.a.arg), implicit); err != nil {
 			return nil, err
 		}
@@ -255,7 +256,11 @@ func (c *aggregateCall) print(p *Printer) {
 }
 
 func (c *aggregateCall) printFor(p *Printer, moving bool) {
-	p.Raw(c.a.engine(moving) + "(")
+	name := p.target.Aggregate(c.a.callee())
+	if name == "" {
+		name = c.a.registered(moving)
+	}
+	p.Raw(name + "(")
 	switch {
 	case len(c.args) == 0:
 		p.Raw("*")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	target "github.com/kalamdb/kalam-go/internal/sqlgen/sqlite"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -117,7 +118,7 @@ func TestEngineAgreesWithEval(t *testing.T) {
 		want, werr := n.Eval(env)
 		got, gerr := e.eval(n, env)
 		if g, w := show(n, got, gerr), show(n, want, werr); g != w {
-			p := expr.NewPrinter(expr.SQLite)
+			p := expr.NewPrinter(target.Target{})
 			p.Node(n)
 			t.Errorf("%s: %s\nengine %s (%v)\n  eval %s (%v)\nprinted %s", c.where, c.sql, g, gerr, w, werr, p.SQL())
 		}

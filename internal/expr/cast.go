@@ -45,8 +45,8 @@ func castable(from, to wire.Kind, ctx context) bool {
 
 func castList() []*cast {
 	var list []*cast
-	add := func(from, to wire.Kind, ctx context, native string, eval func(v wire.Value) (wire.Value, error)) {
-		f := &function{native: native, eval: func(a []wire.Value) (wire.Value, error) { return eval(a[0]) }}
+	add := func(from, to wire.Kind, ctx context, eval func(v wire.Value) (wire.Value, error)) {
+		f := &function{eval: func(a []wire.Value) (wire.Value, error) { return eval(a[0]) }}
 		list = append(list, &cast{from: from, to: to, context: ctx, f: f})
 	}
 	same := func(v wire.Value) (wire.Value, error) { return v, nil }
@@ -56,61 +56,61 @@ func castList() []*cast {
 		for j, to := range ints {
 			switch {
 			case i < j:
-				add(from, to, implicit, "$1", same)
+				add(from, to, implicit, same)
 			case i > j:
-				add(from, to, assignment, "", func(v wire.Value) (wire.Value, error) {
+				add(from, to, assignment, func(v wire.Value) (wire.Value, error) {
 					return intResult(narrow(v.Int(), to))
 				})
 			}
 		}
-		add(from, wire.Decimal, implicit, "", func(v wire.Value) (wire.Value, error) {
+		add(from, wire.Decimal, implicit, func(v wire.Value) (wire.Value, error) {
 			return decimalOfInt(v.Int()).value(), nil
 		})
-		add(from, wire.Float, implicit, "", func(v wire.Value) (wire.Value, error) {
+		add(from, wire.Float, implicit, func(v wire.Value) (wire.Value, error) {
 			return finite(float64(float32(v.Int())), wire.Float)
 		})
-		add(from, wire.Double, implicit, "CAST($1 AS REAL)", func(v wire.Value) (wire.Value, error) {
+		add(from, wire.Double, implicit, func(v wire.Value) (wire.Value, error) {
 			return wire.FloatValue(float64(v.Int())), nil
 		})
-		add(wire.Decimal, from, assignment, "", func(v wire.Value) (wire.Value, error) {
+		add(wire.Decimal, from, assignment, func(v wire.Value) (wire.Value, error) {
 			return intResult(mustDecimal(v).int(from))
 		})
 		for _, k := range []wire.Kind{wire.Float, wire.Double} {
-			add(k, from, assignment, "", func(v wire.Value) (wire.Value, error) { return floatToInt(v.Float(), from) })
+			add(k, from, assignment, func(v wire.Value) (wire.Value, error) { return floatToInt(v.Float(), from) })
 		}
 	}
-	add(wire.Int, wire.Boolean, explicit, "($1 <> 0)", func(v wire.Value) (wire.Value, error) {
+	add(wire.Int, wire.Boolean, explicit, func(v wire.Value) (wire.Value, error) {
 		return wire.BoolValue(v.Int() != 0), nil
 	})
-	add(wire.Boolean, wire.Int, explicit, "$1", func(v wire.Value) (wire.Value, error) {
+	add(wire.Boolean, wire.Int, explicit, func(v wire.Value) (wire.Value, error) {
 		return wire.IntValue(int64(boolInt(v.Bool()))), nil
 	})
 	for _, k := range []wire.Kind{wire.Float, wire.Double} {
-		add(wire.Decimal, k, implicit, "", func(v wire.Value) (wire.Value, error) { return parseFloat(v.Text(), typeOf(k)) })
+		add(wire.Decimal, k, implicit, func(v wire.Value) (wire.Value, error) { return parseFloat(v.Text(), typeOf(k)) })
 	}
-	add(wire.Float, wire.Decimal, assignment, "", func(v wire.Value) (wire.Value, error) { return floatToDecimal(v.Float(), 6) })
-	add(wire.Double, wire.Decimal, assignment, "", func(v wire.Value) (wire.Value, error) { return floatToDecimal(v.Float(), 15) })
-	add(wire.Float, wire.Double, implicit, "$1", same)
-	add(wire.Double, wire.Float, assignment, "", func(v wire.Value) (wire.Value, error) { return finite(v.Float(), wire.Float) })
+	add(wire.Float, wire.Decimal, assignment, func(v wire.Value) (wire.Value, error) { return floatToDecimal(v.Float(), 6) })
+	add(wire.Double, wire.Decimal, assignment, func(v wire.Value) (wire.Value, error) { return floatToDecimal(v.Float(), 15) })
+	add(wire.Float, wire.Double, implicit, same)
+	add(wire.Double, wire.Float, assignment, func(v wire.Value) (wire.Value, error) { return finite(v.Float(), wire.Float) })
 
 	toInstant := func(v wire.Value) (wire.Value, error) { return intResult(dayInstant(v.Int())) }
-	add(wire.Date, wire.Timestamp, implicit, "", toInstant)
-	add(wire.Date, wire.DateTime, implicit, "", toInstant)
-	add(wire.Timestamp, wire.DateTime, implicit, "$1", same)
-	add(wire.DateTime, wire.Timestamp, assignment, "$1", same)
+	add(wire.Date, wire.Timestamp, implicit, toInstant)
+	add(wire.Date, wire.DateTime, implicit, toInstant)
+	add(wire.Timestamp, wire.DateTime, implicit, same)
+	add(wire.DateTime, wire.Timestamp, assignment, same)
 	for _, k := range []wire.Kind{wire.Timestamp, wire.DateTime} {
-		add(k, wire.Date, assignment, "", func(v wire.Value) (wire.Value, error) {
+		add(k, wire.Date, assignment, func(v wire.Value) (wire.Value, error) {
 			days, _ := splitInstant(v.Int())
 			return wire.IntValue(days), nil
 		})
-		add(k, wire.Time, assignment, "", func(v wire.Value) (wire.Value, error) {
+		add(k, wire.Time, assignment, func(v wire.Value) (wire.Value, error) {
 			_, us := splitInstant(v.Int())
 			return wire.IntValue(us), nil
 		})
 	}
 
-	add(wire.Time, Interval, implicit, "", func(v wire.Value) (wire.Value, error) { return span{us: v.Int()}.value(), nil })
-	add(Interval, wire.Time, assignment, "", func(v wire.Value) (wire.Value, error) {
+	add(wire.Time, Interval, implicit, func(v wire.Value) (wire.Value, error) { return span{us: v.Int()}.value(), nil })
+	add(Interval, wire.Time, assignment, func(v wire.Value) (wire.Value, error) {
 		_, us := splitInstant(spanOf(v).us)
 		return wire.IntValue(us), nil
 	})
@@ -123,20 +123,16 @@ func castList() []*cast {
 			continue
 		}
 		out, in := assignment, explicit
-		native, nativeIn := "", ""
 		format := func(v wire.Value) (wire.Value, error) { return wire.TextValue(formatValue(v, k)), nil }
-		switch k {
-		case wire.JSON, wire.UUID:
-			native = "$1"
-		case wire.File:
-			out, in, native, nativeIn = implicit, assignment, "$1", "$1"
+		if k == wire.File {
+			out, in = implicit, assignment
 		}
-		add(k, wire.Text, out, native, format)
+		add(k, wire.Text, out, format)
 		t := typeOf(k)
-		add(wire.Text, k, in, nativeIn, func(v wire.Value) (wire.Value, error) { return parseInput(v.Text(), t) })
+		add(wire.Text, k, in, func(v wire.Value) (wire.Value, error) { return parseInput(v.Text(), t) })
 	}
-	add(wire.File, wire.JSON, implicit, "$1", same)
-	add(wire.JSON, wire.File, assignment, "$1", same)
+	add(wire.File, wire.JSON, implicit, same)
+	add(wire.JSON, wire.File, assignment, same)
 	return list
 }
 

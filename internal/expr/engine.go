@@ -101,16 +101,17 @@ func toEngine(v wire.Value, k wire.Kind) wire.Value {
 	return wire.BytesValue(encodeOwn(v.Text()))
 }
 
-// Functions lists what the driver registers for Printer's output, in the order
-// of their names.
-func Functions() []Function {
+// Functions lists what the driver registers for the output of a Printer for
+// target, in the order of their names.
+func Functions(target Target) []Function {
 	byName := map[string]*function{}
 	collect := func(list []*function) {
 		for _, f := range list {
-			if f.native != "" {
+			callee := f.callee()
+			if target.Native(callee) != "" {
 				continue
 			}
-			name := f.engine()
+			name := callee.Registered()
 			if byName[name] != nil && byName[name] != f {
 				panic("expr: two functions print as " + name)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	target "github.com/kalamdb/kalam-go/internal/sqlgen/sqlite"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -104,7 +105,7 @@ func openEngine(t testing.TB) *engine {
 	}
 	t.Cleanup(func() { conn.Close() })
 	e := &engine{conn: conn}
-	for _, f := range expr.Functions() {
+	for _, f := range expr.Functions(target.Target{}) {
 		err := conn.CreateFunction(f.Name, &sqlite.FunctionImpl{
 			NArgs: len(f.Args), Deterministic: !f.Volatile,
 			Scalar: func(_ sqlite.Context, args []sqlite.Value) (sqlite.Value, error) {
@@ -123,7 +124,7 @@ func openEngine(t testing.TB) *engine {
 			t.Fatalf("register %s: %v", f.Name, err)
 		}
 	}
-	for _, a := range expr.Aggregates() {
+	for _, a := range expr.Aggregates(target.Target{}) {
 		err := conn.CreateFunction(a.Name, &sqlite.FunctionImpl{NArgs: len(a.Args), Deterministic: true,
 			MakeAggregate: func(sqlite.Context) (sqlite.AggregateFunction, error) {
 				return &accumulator{e, a, a.New(&e.calls)}, nil
@@ -187,7 +188,7 @@ func (e *engine) evalFrom(n expr.Node, env *expr.Env, table string) (wire.Value,
 
 // evalAll runs a bound expression on each row of FROM.
 func (e *engine) evalAll(n expr.Node, env *expr.Env, from string) ([]wire.Value, error) {
-	p := expr.NewPrinter(expr.SQLite)
+	p := expr.NewPrinter(target.Target{})
 	p.Raw(from)
 	if from == "many AS r" && !expr.HasAggregate(n) {
 		p.Raw(" ORDER BY r.rowid")
@@ -199,7 +200,7 @@ func (e *engine) evalAll(n expr.Node, env *expr.Env, from string) ([]wire.Value,
 func (e *engine) query(from *expr.Printer, n expr.Node, env *expr.Env) ([]wire.Value, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	p := expr.NewPrinter(expr.SQLite)
+	p := expr.NewPrinter(target.Target{})
 	p.Node(n)
 	sql, args := "SELECT "+p.SQL()+" FROM "+from.SQL(), p.Args()
 	if len(args) == 0 {

@@ -9,7 +9,6 @@ import (
 
 // concatText is || of two texts.
 var concatText = &function{name: "||", args: []wire.Kind{wire.Text, wire.Text}, result: wire.Text,
-	native: "($1 || $2)",
 	eval: func(a []wire.Value) (wire.Value, error) {
 		return wire.TextValue(a[0].Text() + a[1].Text()), nil
 	}}
@@ -18,9 +17,9 @@ var textFunctions = makeTextFunctions()
 
 func makeTextFunctions() []*function {
 	var list []*function
-	add := func(names string, result wire.Kind, native string, eval func(a []wire.Value) (wire.Value, error), args ...wire.Kind) {
+	add := func(names string, result wire.Kind, eval func(a []wire.Value) (wire.Value, error), args ...wire.Kind) {
 		for _, name := range strings.Fields(names) {
-			list = append(list, &function{name: name, args: args, result: result, native: native, eval: eval})
+			list = append(list, &function{name: name, args: args, result: result, eval: eval})
 		}
 	}
 	// text makes an evaluator of a function on strings.
@@ -29,16 +28,16 @@ func makeTextFunctions() []*function {
 	}
 	count := func(n int) (wire.Value, error) { return wire.IntValue(int64(n)), nil }
 
-	add("lower", wire.Text, "", text(strings.ToLower), wire.Text)
-	add("upper", wire.Text, "", text(strings.ToUpper), wire.Text)
-	add("reverse", wire.Text, "", text(reverse), wire.Text)
-	add("initcap", wire.Text, "", text(initcap), wire.Text)
-	add("length char_length character_length", wire.Int, "length($1)", func(a []wire.Value) (wire.Value, error) {
+	add("lower", wire.Text, text(strings.ToLower), wire.Text)
+	add("upper", wire.Text, text(strings.ToUpper), wire.Text)
+	add("reverse", wire.Text, text(reverse), wire.Text)
+	add("initcap", wire.Text, text(initcap), wire.Text)
+	add("length char_length character_length", wire.Int, func(a []wire.Value) (wire.Value, error) {
 		return count(utf8.RuneCountInString(a[0].Text()))
 	}, wire.Text)
 	octets := func(a []wire.Value) (wire.Value, error) { return count(len(a[0].Raw())) }
-	add("octet_length", wire.Int, "length(CAST($1 AS BLOB))", octets, wire.Text)
-	add("length octet_length", wire.Int, "length($1)", octets, wire.Bytes)
+	add("octet_length", wire.Int, octets, wire.Text)
+	add("length octet_length", wire.Int, octets, wire.Bytes)
 
 	trim := func(cut func(s, set string) string, set bool) func(a []wire.Value) (wire.Value, error) {
 		return func(a []wire.Value) (wire.Value, error) {
@@ -52,21 +51,20 @@ func makeTextFunctions() []*function {
 	for names, cut := range map[string]func(s, set string) string{
 		"trim btrim": inSet(strings.Trim, strings.TrimFunc), "ltrim": inSet(strings.TrimLeft, strings.TrimLeftFunc), "rtrim": inSet(strings.TrimRight, strings.TrimRightFunc),
 	} {
-		native := strings.Fields(names)[0]
-		add(names, wire.Text, native+"($1)", trim(cut, false), wire.Text)
-		add(names, wire.Text, "", trim(cut, true), wire.Text, wire.Text)
+		add(names, wire.Text, trim(cut, false), wire.Text)
+		add(names, wire.Text, trim(cut, true), wire.Text, wire.Text)
 	}
 
-	add("substring substr", wire.Text, "", func(a []wire.Value) (wire.Value, error) {
+	add("substring substr", wire.Text, func(a []wire.Value) (wire.Value, error) {
 		return substring(a[0].Text(), a[1].Int(), -1)
 	}, wire.Text, wire.Int)
-	add("substring substr", wire.Text, "", func(a []wire.Value) (wire.Value, error) {
+	add("substring substr", wire.Text, func(a []wire.Value) (wire.Value, error) {
 		if a[2].Int() < 0 {
 			return wire.Null, wire.NewError(wire.CodeInvalidParameter, "negative substring length not allowed")
 		}
 		return substring(a[0].Text(), a[1].Int(), a[2].Int())
 	}, wire.Text, wire.Int, wire.Int)
-	add("replace", wire.Text, "", func(a []wire.Value) (wire.Value, error) {
+	add("replace", wire.Text, func(a []wire.Value) (wire.Value, error) {
 		if a[1].Text() == "" {
 			return a[0], nil
 		}
@@ -75,11 +73,11 @@ func makeTextFunctions() []*function {
 		}
 		return bounded(strings.ReplaceAll(a[0].Text(), a[1].Text(), a[2].Text()))
 	}, wire.Text, wire.Text, wire.Text)
-	add("left", wire.Text, "", func(a []wire.Value) (wire.Value, error) {
+	add("left", wire.Text, func(a []wire.Value) (wire.Value, error) {
 		head, _ := splitAt(a[0].Text(), a[1].Int())
 		return wire.TextValue(head), nil
 	}, wire.Text, wire.Int)
-	add("right", wire.Text, "", func(a []wire.Value) (wire.Value, error) {
+	add("right", wire.Text, func(a []wire.Value) (wire.Value, error) {
 		_, tail := splitAt(a[0].Text(), -a[1].Int())
 		if a[1].Int() == 0 {
 			tail = ""
@@ -93,16 +91,16 @@ func makeTextFunctions() []*function {
 		}
 		return count(utf8.RuneCountInString(s[:i]) + 1)
 	}
-	add("strpos", wire.Int, "", func(a []wire.Value) (wire.Value, error) {
+	add("strpos", wire.Int, func(a []wire.Value) (wire.Value, error) {
 		return position(a[0].Text(), a[1].Text())
 	}, wire.Text, wire.Text)
-	add("position", wire.Int, "", func(a []wire.Value) (wire.Value, error) {
+	add("position", wire.Int, func(a []wire.Value) (wire.Value, error) {
 		return position(a[1].Text(), a[0].Text())
 	}, wire.Text, wire.Text)
-	add("starts_with", wire.Boolean, "", func(a []wire.Value) (wire.Value, error) {
+	add("starts_with", wire.Boolean, func(a []wire.Value) (wire.Value, error) {
 		return wire.BoolValue(strings.HasPrefix(a[0].Text(), a[1].Text())), nil
 	}, wire.Text, wire.Text)
-	add("repeat", wire.Text, "", func(a []wire.Value) (wire.Value, error) {
+	add("repeat", wire.Text, func(a []wire.Value) (wire.Value, error) {
 		n := max(a[1].Int(), 0)
 		if int64(len(a[0].Text()))*n > maxText {
 			return wire.Null, errTextTooLong()

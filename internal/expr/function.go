@@ -26,9 +26,6 @@ type function struct {
 	// holds until it returns; 0 for little.
 	size func(a []wire.Value) int
 	held int
-	// native is how SQLite says the same thing, with $1 to $9 for the
-	// arguments. Where it is empty, eval is registered under engine().
-	native string
 }
 
 var kindCodes = [...]string{
@@ -43,15 +40,6 @@ var operatorWords = strings.NewReplacer("->>", "gettext", "#>>", "pathtext", "#>
 	"?|", "hasany", "?&", "hasall", "@>", "contains", "<@", "within", "->", "get", "+", "add", "-", "sub", "*", "mul",
 	"/", "quo", "%", "rem", "^", "raise", "?", "has", " ", "_", "||", "cat", "#", "xor", "&", "and", "|", "or",
 	"<<", "shl", ">>", "shr", "~", "not")
-
-// engine is the name under which the driver registers f.
-func (f *function) engine() string {
-	s := "k_" + operatorWords.Replace(f.name)
-	for _, k := range f.args {
-		s += "_" + kindCodes[k]
-	}
-	return s
-}
 
 // table finds the overloads of a name.
 type table map[string][]*function

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	target "github.com/kalamdb/kalam-go/internal/sqlgen/sqlite"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -35,7 +36,7 @@ func FuzzBindEval(f *testing.F) {
 			}
 			return
 		}
-		p := expr.NewPrinter(expr.SQLite)
+		p := expr.NewPrinter(target.Target{})
 		p.Node(n)
 		for i, v := range paramValues {
 			if env.Params[i], err = expr.Coerce(v, ps.Types[i]); err != nil {

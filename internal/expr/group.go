@@ -15,7 +15,7 @@ type fingerprint struct {
 }
 
 func fingerprintOf(n Node) fingerprint {
-	p := NewPrinter(SQLite)
+	p := NewPrinter(canonicalTarget{})
 	p.Node(n)
 	return fingerprint{n.Type(), p.SQL(), p.Args()}
 }
@@ -217,6 +217,10 @@ func naturalValue(v wire.Value) wire.Value {
 }
 
 func (n *natural) print(p *Printer) {
+	if !p.target.Registers() {
+		p.Node(n.x)
+		return
+	}
 	if n.x.Type().Kind == Interval {
 		p.Raw(spanFunction + "(")
 	} else {

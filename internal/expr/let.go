@@ -106,6 +106,10 @@ func (l *let) print(p *Printer) {
 	if l.printNative(p) {
 		return
 	}
+	if !p.target.Registers() {
+		l.printDerived(p)
+		return
+	}
 	first := p.slots
 	p.slots += len(l.values)
 	defer func() { p.slots = first }()
@@ -127,6 +131,34 @@ func (l *let) print(p *Printer) {
 	delete(p.lets, l)
 	p.Raw(" END")
 }
+
+// printDerived writes the let as a sub-query of one row, which has the values
+// as its columns.
+func (l *let) printDerived(p *Printer) {
+	first := p.slots
+	p.slots += len(l.values)
+	defer func() { p.slots = first }()
+	if p.lets == nil {
+		p.lets = make(map[*let]int)
+	}
+	p.lets[l] = first
+	p.Raw("(SELECT ")
+	p.Node(l.body)
+	delete(p.lets, l)
+	p.Raw(" FROM (SELECT ")
+	for i, n := range l.values {
+		if i > 0 {
+			p.Raw(", ")
+		}
+		p.Node(n)
+		p.Raw(" AS " + slotColumn(first+i))
+	}
+	// Without OFFSET the sub-query would be merged into the query around it, and
+	// its values computed at each place.
+	p.Raw(" OFFSET 0) AS kl" + strconv.Itoa(first) + ")")
+}
+
+func slotColumn(n int) string { return "kv" + strconv.Itoa(n) }
 
 // printNative writes the let in a form of the engine that evaluates the value
 // once, if every comparison takes it as it is.
@@ -167,5 +199,9 @@ func isSlot(n Node) bool {
 }
 
 func (s *slot) print(p *Printer) {
+	if !p.target.Registers() {
+		p.Raw(slotColumn(p.lets[s.of] + s.i))
+		return
+	}
 	p.Raw(slotFunction + "(" + strconv.Itoa(p.lets[s.of]+s.i) + ")")
 }

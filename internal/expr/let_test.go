@@ -9,6 +9,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	target "github.com/kalamdb/kalam-go/internal/sqlgen/sqlite"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -70,7 +71,7 @@ func costOf(t interface{ Fatalf(string, ...any) }, sql string) cost {
 	var c cost
 	env := &expr.Env{Row: make([]wire.Value, len(columns)), NextID: func() int64 { c.evaluated++; return int64(c.evaluated % 5) }}
 	n.Eval(env) // an error, such as a number out of range, is fine
-	p := expr.NewPrinter(expr.SQLite)
+	p := expr.NewPrinter(target.Target{})
 	p.Node(n)
 	c.bound, c.printed = seen.n, len(p.SQL())
 	if expr.HasAggregate(n) || expr.IsConst(n) || expr.Unsteady(n) == "" {

@@ -35,7 +35,7 @@ func makeArithmetic() []*function {
 			}
 			return intResult(narrow(-a[0].Int(), k))
 		}, k)
-		list = append(list, &function{name: "+", args: []wire.Kind{k}, result: k, native: "$1", eval: first})
+		list = append(list, &function{name: "+", args: []wire.Kind{k}, result: k, eval: first})
 	}
 	for op, fn := range floatOps {
 		for _, a := range []wire.Kind{wire.Float, wire.Double} {
@@ -57,7 +57,7 @@ func makeArithmetic() []*function {
 	}
 	for _, k := range []wire.Kind{wire.Float, wire.Double} {
 		add("-", k, func(a []wire.Value) (wire.Value, error) { return finite(-a[0].Float(), k) }, k)
-		list = append(list, &function{name: "+", args: []wire.Kind{k}, result: k, native: "$1", eval: first})
+		list = append(list, &function{name: "+", args: []wire.Kind{k}, result: k, eval: first})
 	}
 	for op, fn := range decimalOps {
 		add(op, wire.Decimal, func(a []wire.Value) (wire.Value, error) {
@@ -73,7 +73,7 @@ func makeArithmetic() []*function {
 		d.c.Neg(&d.c)
 		return d.value(), nil
 	}, wire.Decimal)
-	list = append(list, &function{name: "+", args: []wire.Kind{wire.Decimal}, result: wire.Decimal, native: "$1", eval: first})
+	list = append(list, &function{name: "+", args: []wire.Kind{wire.Decimal}, result: wire.Decimal, eval: first})
 
 	days := func(sign int64) func(a []wire.Value) (wire.Value, error) {
 		return func(a []wire.Value) (wire.Value, error) { return intResult(checkDay(a[0].Int() + sign*a[1].Int())) }

@@ -8,12 +8,6 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// Target is the engine to print for.
-type Target uint8
-
-// SQLite is the embedded engine.
-const SQLite Target = iota
-
 // ArgKind says where the value of an argument comes from when the statement
 // runs.
 type ArgKind uint8
@@ -102,8 +96,10 @@ func (a Arg) Resolve(env *Env) wire.Value {
 }
 
 // Printer writes SQL for an engine. Expressions print without text constants
-// or what differs from run to run: these become arguments, ?1, ?2, and so on.
+// or what differs from run to run: these become arguments.
 type Printer struct {
+	target Target
+
 	b     strings.Builder
 	args  []Arg
 	lets  map[*let]int // around the place that is printed, with the number of their first value
@@ -111,11 +107,14 @@ type Printer struct {
 	names []func(Node) string
 }
 
-// NewPrinter makes an empty Printer.
-func NewPrinter(Target) *Printer { return &Printer{} }
+// NewPrinter makes an empty Printer for an engine.
+func NewPrinter(t Target) *Printer { return &Printer{target: t} }
+
+// Target returns the engine that p prints for.
+func (p *Printer) Target() Target { return p.target }
 
 // Another returns an empty Printer for the same engine.
-func (p *Printer) Another() *Printer { return &Printer{} }
+func (p *Printer) Another() *Printer { return NewPrinter(p.target) }
 
 // Raw appends SQL as it is.
 func (p *Printer) Raw(sql string) { p.b.WriteString(sql) }
@@ -163,7 +162,7 @@ func (p *Printer) Placeholder(a Arg) string {
 		i = len(p.args)
 		p.args = append(p.args, a)
 	}
-	return "?" + strconv.Itoa(i+1)
+	return p.target.Placeholder(i+1, a.Type)
 }
 
 // SQL is the text so far.
@@ -176,25 +175,23 @@ func (p *Printer) Args() []Arg { return p.args }
 // of a column and its stored form.
 func (p *Printer) Cell(n int, t wire.Type) { p.arg(Arg{Kind: ArgCell, N: n, Type: t}, asKey) }
 
+// Value appends a constant.
+func (p *Printer) Value(v wire.Value, t wire.Type) { p.value(v, t, formOf(t)) }
+
 func (p *Printer) value(v wire.Value, t wire.Type, form decimalForm) {
-	switch v.Tag() {
-	case wire.TagNull:
-		p.Raw("NULL")
+	if sql, ok := p.target.Literal(v, t); ok {
+		p.Raw(sql)
 		return
-	case wire.TagBool:
-		p.Raw(strconv.Itoa(boolInt(v.Bool())))
-		return
-	case wire.TagInt:
-		if n := v.Int(); n >= 0 {
-			p.Raw(strconv.FormatInt(n, 10))
-			return
-		}
 	}
 	p.arg(Arg{Kind: ArgConst, Value: v, Type: t}, form)
 }
 
 // arg gives a DECIMAL its form in the engine, which is bytes.
 func (p *Printer) arg(a Arg, form decimalForm) {
+	if !p.target.Registers() {
+		p.Arg(a)
+		return
+	}
 	if a.Type.Kind == wire.Decimal {
 		a.Type, a.form = typeOf(wire.Bytes), form
 	}
@@ -216,6 +213,10 @@ func formOf(t wire.Type) decimalForm {
 // value: a computed DECIMAL without its scale, so that 0.5 and 0.50 are one. It
 // is what ORDER BY, GROUP BY and PARTITION BY take.
 func (p *Printer) Key(n Node) {
+	if !p.target.Registers() {
+		p.Node(n)
+		return
+	}
 	if n.Type().Kind == Interval {
 		p.Raw("substr(")
 		p.Node(n)
@@ -271,19 +272,14 @@ func (c *column) print(p *Printer) {
 }
 
 func (c *call) printCall(p *Printer) {
-	p.Raw(c.f.engine() + "(")
-	p.list(c.args, ", ")
-	p.Raw(")")
-}
-
-func (c *call) print(p *Printer) {
-	if c.f.native == "" {
-		if !c.printRange(p) {
-			c.printCall(p)
-		}
+	callee := c.f.callee()
+	s := p.target.Native(callee)
+	if s == "" {
+		p.Raw(callee.Registered() + "(")
+		p.list(c.args, ", ")
+		p.Raw(")")
 		return
 	}
-	s := c.f.native
 	for {
 		before, after, ok := strings.Cut(s, "$")
 		p.Raw(before)
@@ -295,7 +291,17 @@ func (c *call) print(p *Printer) {
 	}
 }
 
+func (c *call) print(p *Printer) {
+	if !c.printRange(p) {
+		c.printCall(p)
+	}
+}
+
 func (o *own) print(p *Printer) {
+	if !p.target.Registers() {
+		p.Node(o.x)
+		return
+	}
 	p.Raw(ownFunction + "(")
 	p.Node(o.x)
 	p.Raw(", " + strconv.Itoa(int(o.x.Type().Scale)) + ")")
@@ -308,6 +314,12 @@ func (f *fit) print(p *Printer) {
 		p.Raw(", " + strconv.Itoa(int(f.t.Dim)) + ")")
 		return
 	}
+	if !p.target.Registers() {
+		p.Raw("CAST(")
+		p.Node(f.x)
+		p.Raw(" AS " + p.target.Type(f.t) + ")")
+		return
+	}
 	p.Raw(fitFunction + "(")
 	p.Node(f.x)
 	p.Raw(", " + strconv.Itoa(int(f.t.Precision)) + ", " + strconv.Itoa(int(f.t.Scale)) + ")")
@@ -316,7 +328,11 @@ func (f *fit) print(p *Printer) {
 func (c *comparison) print(p *Printer) {
 	p.Raw("(")
 	p.Key(c.l)
-	p.Raw(" " + c.op + " ")
+	op := c.op
+	if op == "IS" || op == "IS NOT" {
+		op = p.target.Distinct(op == "IS")
+	}
+	p.Raw(" " + op + " ")
 	p.Key(c.r)
 	p.Raw(")")
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/kalamdb/kalam-go/internal/expr"
+	target "github.com/kalamdb/kalam-go/internal/sqlgen/sqlite"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -55,7 +56,7 @@ func TestComparisonsLeaveColumnsBare(t *testing.T) {
 			t.Errorf("%s: %v", sql, err)
 			continue
 		}
-		p := expr.NewPrinter(expr.SQLite)
+		p := expr.NewPrinter(target.Target{})
 		p.Node(n)
 		if p.SQL() != want {
 			t.Errorf("%s prints %s, want %s", sql, p.SQL(), want)
@@ -69,7 +70,7 @@ func TestTextConstantsBecomeArguments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := expr.NewPrinter(expr.SQLite)
+	p := expr.NewPrinter(target.Target{})
 	p.Raw("SELECT 1 WHERE ")
 	p.Node(n)
 	if want := `SELECT 1 WHERE (((r.t = ?1) AND (r.i4 < ?2)) OR (r.t = ?3) OR (r.tn = ?3))`; p.SQL() != want {

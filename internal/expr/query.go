@@ -77,7 +77,7 @@ func (s *scalarQuery) Eval(*Env) (wire.Value, error) { return wire.Null, errQuer
 // print lets the engine count the rows where there may be more than one, of
 // which it would take the first without a word.
 func (s *scalarQuery) print(p *Printer) {
-	if c, ok := s.q.(Correlated); ok && c.Single() {
+	if c, ok := s.q.(Correlated); ok && c.Single() || !p.target.Registers() {
 		p.Raw("(")
 		s.q.Print(p)
 		p.Raw(")")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	target "github.com/kalamdb/kalam-go/internal/sqlgen/sqlite"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -273,7 +274,7 @@ func TestDecimalsGroupByValue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := expr.NewPrinter(expr.SQLite)
+		p := expr.NewPrinter(target.Target{})
 		p.Raw("(SELECT DISTINCT ")
 		p.Node(expr.Keyed(n)[0])
 		p.Raw(" AS c FROM many AS r) AS r")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	target "github.com/kalamdb/kalam-go/internal/sqlgen/sqlite"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -228,7 +229,7 @@ func TestRandomExpressionsMeanTheSameInTheEngine(t *testing.T) {
 				continue
 			}
 			if g, w := show(n, got, gerr), show(n, want, werr); g != w {
-				p := expr.NewPrinter(expr.SQLite)
+				p := expr.NewPrinter(target.Target{})
 				p.Node(n)
 				t.Fatalf("row %d: %s\nengine %s (%v)\n  eval %s (%v)\nprinted %s", i+1, sql, g, gerr, w, werr, p.SQL())
 			}

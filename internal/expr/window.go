@@ -276,6 +276,7 @@ func (w *windowCall) print(p *Printer) {
 // positive, and an offset that is NULL, which has no default.
 func (w *windowCall) printArg(p *Printer, i int, a Node) {
 	switch {
+	case !p.target.Registers():
 	case w.name == "ntile":
 		p.Raw(posFunction + "(")
 		p.Node(a)

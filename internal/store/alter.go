@@ -1,12 +1,11 @@
 package store
 
 import (
-	"encoding/hex"
 	"strconv"
 	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
-	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/sqlgen"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -28,49 +27,17 @@ func (tx *Tx) SetNamespaceOptions(name, options string) error {
 	return err
 }
 
-// mostColumns is how many columns the engine's table may have when one is
-// added, unused ones and our own among them.
-const mostColumns = 1900
-
 // AddColumn adds column i of t to the engine's table. Rows that are there read
 // as value, which costs nothing however many they are, until there are so many
 // dropped columns that one of them has to make room: that rewrites the table.
 func (tx *Tx) AddColumn(t *catalog.Table, i int, value wire.Value) error {
-	if len(t.Columns)+len(t.Unused) >= mostColumns && len(t.Unused) > 0 {
+	if len(t.Columns)+len(t.Unused) >= tx.db.Target().MostColumns() && len(t.Unused) > 0 {
 		if err := tx.script("ALTER TABLE " + t.Physical() + " DROP COLUMN c" + strconv.Itoa(t.Unused[0])); err != nil {
 			return err
 		}
 		t.Unused = t.Unused[1:]
 	}
-	c := &t.Columns[i]
-	sql := "ALTER TABLE " + t.Physical() + " ADD COLUMN " + c.Physical() + " " + storage(c.Type.Kind)
-	if !value.IsNull() {
-		sql += " DEFAULT " + literal(value, c.Type)
-	}
-	return tx.script(sql)
-}
-
-// literal writes a value in its stored form.
-func literal(v wire.Value, t wire.Type) string {
-	switch v.Tag() {
-	case wire.TagBool:
-		if v.Bool() {
-			return "1"
-		}
-		return "0"
-	case wire.TagInt:
-		return "(" + strconv.FormatInt(v.Int(), 10) + ")"
-	case wire.TagFloat:
-		return "(" + strconv.FormatFloat(v.Float(), 'e', -1, 64) + ")"
-	case wire.TagText:
-		if t.Kind == wire.Decimal {
-			return "X'" + hex.EncodeToString(expr.StoredDecimal(v.Text(), t)) + "'"
-		}
-		return "'" + strings.ReplaceAll(v.Text(), "'", "''") + "'"
-	case wire.TagBytes:
-		return "X'" + hex.EncodeToString([]byte(v.Raw())) + "'"
-	}
-	return "NULL"
+	return tx.script(tx.db.Target().AddColumn(t, i, value))
 }
 
 // FillColumn computes column i of t, which has been added, for every row of
@@ -78,7 +45,7 @@ func literal(v wire.Value, t wire.Type) string {
 // log: whoever follows the table gets its rows anew with the new definition.
 func (tx *Tx) FillColumn(before, t *catalog.Table, i int, value func(row []wire.Value) (wire.Value, error)) error {
 	sel := &Stmt{SQL: "SELECT "}
-	keys := keyColumns(before)
+	keys := sqlgen.KeyColumns(before)
 	var cols []string
 	for k := range before.Columns {
 		cols = append(cols, before.Columns[k].Physical())

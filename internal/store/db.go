@@ -22,7 +22,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/catalog"
-	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/sqlgen"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -192,7 +192,7 @@ func (db *DB) Close() error {
 func (db *DB) Catalog() *catalog.Snapshot { return db.catalog.Load() }
 
 // Target says which SQL bound statements are printed in.
-func (db *DB) Target() expr.Target { return db.driver.Target() }
+func (db *DB) Target() sqlgen.Target { return db.driver.Target() }
 
 // Budget returns a budget for what is evaluated outside of a transaction, with
 // the time of a statement that reads. The caller ends it.

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/budget"
-	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/sqlgen"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -24,7 +24,7 @@ type Driver interface {
 	// these cost, fairly; "" is the server itself, which waits for no user.
 	Begin(ctx context.Context, mode Mode, user string) (Session, error)
 	// Target says which SQL the engine speaks.
-	Target() expr.Target
+	Target() sqlgen.Target
 	// Migrate brings the server's own schema to this version. It returns
 	// ErrNewerVersion when the data was written by a newer one.
 	Migrate(ctx context.Context) error

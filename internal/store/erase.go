@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/sqlgen"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -64,8 +65,8 @@ func (db *DB) EraseUser(ctx context.Context, user string) error {
 // eraseRows removes the rows of a user in one table.
 func (db *DB) eraseRows(ctx context.Context, t *catalog.Table, user string) error {
 	some := &Stmt{
-		SQL: "DELETE FROM " + t.Physical() + " WHERE " + userColumn + " = ?1 AND " + catalog.SeqColumn + " IN (SELECT " + catalog.SeqColumn +
-			" FROM " + t.Physical() + " WHERE " + userColumn + " = ?1 ORDER BY " + catalog.SeqColumn + " LIMIT ?2)",
+		SQL: "DELETE FROM " + t.Physical() + " WHERE " + sqlgen.UserColumn + " = ?1 AND " + catalog.SeqColumn + " IN (SELECT " + catalog.SeqColumn +
+			" FROM " + t.Physical() + " WHERE " + sqlgen.UserColumn + " = ?1 ORDER BY " + catalog.SeqColumn + " LIMIT ?2)",
 		Args: types(wire.Text, wire.BigInt),
 	}
 	for {

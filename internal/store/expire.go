@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/sqlgen"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -106,7 +107,7 @@ func endedStmt(t *catalog.Table) *Stmt {
 		cols = append(cols, t.Columns[i].Physical())
 		s.Cols = append(s.Cols, t.Columns[i].Type)
 	}
-	cols = append(cols, userColumn, catalog.SeqColumn)
+	cols = append(cols, sqlgen.UserColumn, catalog.SeqColumn)
 	s.Cols = append(s.Cols, wire.Type{Kind: wire.Text}, wire.Type{Kind: wire.BigInt})
 	s.SQL = "SELECT " + strings.Join(cols, ",") + " FROM " + t.Physical() + " WHERE " + catalog.SeqColumn + " < ?1 ORDER BY " + catalog.SeqColumn + " LIMIT ?2"
 	return s

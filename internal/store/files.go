@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/sqlgen"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -197,7 +198,7 @@ func (tx *Tx) DropFiles(t *catalog.Table, i int) error {
 	}
 	user := "''"
 	if t.Kind.Private() {
-		user = userColumn
+		user = sqlgen.UserColumn
 	}
 	name := t.Columns[i].Physical()
 	s := &Stmt{

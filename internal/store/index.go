@@ -10,13 +10,13 @@ import (
 	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
-	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/sqlgen"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 // CreateIndex makes the engine's index for ix, per user in a private table.
 func (tx *Tx) CreateIndex(t *catalog.Table, ix *catalog.Index) error {
-	return tx.script(indexSQL(t, ix))
+	return tx.script(tx.db.Target().CreateIndex(t, ix))
 }
 
 // DropIndex removes the engine's index for ix.
@@ -25,30 +25,6 @@ func (tx *Tx) DropIndex(t *catalog.Table, ix *catalog.Index) error {
 		return err
 	}
 	return tx.unguard(t, ix)
-}
-
-func indexSQL(t *catalog.Table, ix *catalog.Index) string {
-	kind := "CREATE INDEX "
-	if ix.Unique {
-		kind = "CREATE UNIQUE INDEX "
-	}
-	return kind + quoted(ix.Physical(t)) + " ON " + t.Physical() + "(" + strings.Join(indexColumns(t, ix), ",") + ")"
-}
-
-// indexColumns are the physical columns of an index.
-func indexColumns(t *catalog.Table, ix *catalog.Index) []string {
-	var cols []string
-	if t.Kind.Private() {
-		cols = append(cols, userColumn)
-	}
-	for _, id := range ix.Columns {
-		column := "c" + strconv.Itoa(id)
-		if i := t.ByID(id); i >= 0 && expr.OwnScale(t.Columns[i].Type) {
-			column = expr.DecimalKey(column)
-		}
-		cols = append(cols, column)
-	}
-	return cols
 }
 
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
@@ -154,7 +130,7 @@ func guardName(t *catalog.Table, ix *catalog.Index, on string) string {
 // guard refuses rows that conflict with others by ix, whose index cannot be
 // made because of the rows that are there.
 func (tx *Tx) guard(t *catalog.Table, ix *catalog.Index) error {
-	cols := indexColumns(t, ix)
+	cols := sqlgen.IndexColumns(tx.db.Target(), t, ix)
 	same, changed, named := make([]string, len(cols)), make([]string, len(cols)), make([]string, len(cols))
 	for i, c := range cols {
 		same[i] = c + " = NEW." + c

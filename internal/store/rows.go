@@ -79,7 +79,7 @@ func (tx *Tx) Find(t *catalog.Table, user string, cols []int, row []wire.Value) 
 	}
 	var found []wire.Value
 	var seq Seq
-	err := tx.Query(findStmt(t, cols), args, func(cells []wire.Value) error {
+	err := tx.Query(findStmt(tx.db.Target(), t, cols), args, func(cells []wire.Value) error {
 		n := len(cells) - 1
 		found, seq = append([]wire.Value{}, cells[:n]...), cells[n].Int()
 		return nil

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
-	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/sqlgen"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -18,23 +18,20 @@ type tableStmts struct {
 	files                  []int // the columns of type FILE
 }
 
-// userColumn is the physical column that says whose a private row is.
-const userColumn = "_user"
-
 func (db *DB) tableStmts(t *catalog.Table) *tableStmts {
 	if s, ok := db.stmts.Load(t); ok {
 		return s.(*tableStmts)
 	}
-	s := newTableStmts(t)
+	s := newTableStmts(db.Target(), t)
 	db.stmts.Store(t, s)
 	return s
 }
 
-func newTableStmts(t *catalog.Table) *tableStmts {
+func newTableStmts(target sqlgen.Target, t *catalog.Table) *tableStmts {
 	var cols []string
 	var args []wire.Type
 	if t.Kind.Private() {
-		cols = append(cols, userColumn)
+		cols = append(cols, sqlgen.UserColumn)
 		args = append(args, wire.Type{Kind: wire.Text})
 	}
 	for i := range t.Columns {
@@ -47,7 +44,7 @@ func newTableStmts(t *catalog.Table) *tableStmts {
 	marks := make([]string, len(cols))
 	sets := make([]string, len(cols))
 	for i, c := range cols {
-		marks[i] = "?" + strconv.Itoa(i+1)
+		marks[i] = target.Placeholder(i+1, args[i])
 		sets[i] = c + "=" + marks[i]
 	}
 	keyArgs := keyTypes(t)
@@ -65,7 +62,7 @@ func newTableStmts(t *catalog.Table) *tableStmts {
 }
 
 // findStmt reads a row by the values of some columns.
-func findStmt(t *catalog.Table, cols []int) *Stmt {
+func findStmt(target sqlgen.Target, t *catalog.Table, cols []int) *Stmt {
 	s := &Stmt{}
 	names := make([]string, 0, len(t.Columns)+1)
 	for i := range t.Columns {
@@ -77,35 +74,17 @@ func findStmt(t *catalog.Table, cols []int) *Stmt {
 	var where []string
 	equal := func(column string, typ wire.Type) {
 		s.Args = append(s.Args, typ)
-		value := "?" + strconv.Itoa(len(s.Args))
-		if expr.OwnScale(typ) {
-			column, value = expr.DecimalKey(column), expr.DecimalKey(value)
-		}
-		where = append(where, column+"="+value)
+		value := target.Placeholder(len(s.Args), typ)
+		where = append(where, target.IndexKey(column, typ)+"="+target.IndexKey(value, typ))
 	}
 	if t.Kind.Private() {
-		equal(userColumn, wire.Type{Kind: wire.Text})
+		equal(sqlgen.UserColumn, wire.Type{Kind: wire.Text})
 	}
 	for _, c := range cols {
 		equal(t.Columns[c].Physical(), t.Columns[c].Type)
 	}
 	s.SQL = "SELECT " + strings.Join(names, ",") + " FROM " + t.Physical() + " WHERE " + strings.Join(where, " AND ")
 	return s
-}
-
-// keyColumns are the physical columns that identify a row.
-func keyColumns(t *catalog.Table) []string {
-	var cols []string
-	if t.Kind.Private() {
-		cols = append(cols, userColumn)
-	}
-	for _, k := range t.Key {
-		cols = append(cols, t.Columns[k].Physical())
-	}
-	if len(t.Key) == 0 {
-		cols = append(cols, catalog.SeqColumn)
-	}
-	return cols
 }
 
 func keyTypes(t *catalog.Table) []wire.Type {
@@ -123,7 +102,7 @@ func keyTypes(t *catalog.Table) []wire.Type {
 }
 
 func keyWhere(t *catalog.Table, after int) string {
-	conds := keyColumns(t)
+	conds := sqlgen.KeyColumns(t)
 	for i, c := range conds {
 		conds[i] = c + "=?" + strconv.Itoa(after+i+1)
 	}
@@ -151,19 +130,6 @@ func (s *tableStmts) keyArgs(user string, row []wire.Value, seq Seq) []wire.Valu
 		args = append(args, wire.IntValue(seq))
 	}
 	return args
-}
-
-// storage is the engine's type of a column.
-func storage(k wire.Kind) string {
-	switch k {
-	case wire.Float, wire.Double:
-		return "REAL"
-	case wire.Text, wire.JSON, wire.UUID, wire.File:
-		return "TEXT"
-	case wire.Decimal, wire.Bytes, wire.Embedding:
-		return "BLOB"
-	}
-	return "INTEGER"
 }
 
 var (
@@ -226,7 +192,7 @@ func (tx *Tx) CreateTable(t *catalog.Table) error {
 	if err := tx.define(tableInsert, t); err != nil {
 		return err
 	}
-	for _, sql := range createSQL(t) {
+	for _, sql := range tx.db.Target().CreateTable(t) {
 		if err := tx.script(sql); err != nil {
 			return fmt.Errorf("create table: %w", err)
 		}
@@ -300,40 +266,6 @@ func (tx *Tx) RaiseSerial(t *catalog.Table, user string, id int, n int64) error 
 	return err
 }
 
-// createSQL is the engine's definition of a table: clustered by user and key,
-// with an index that gives the rows of a scope in the order of their versions,
-// and every index of the definition.
-func createSQL(t *catalog.Table) []string {
-	var cols []string
-	scope := ""
-	if t.Kind.Private() {
-		cols = append(cols, userColumn+" TEXT NOT NULL")
-		scope = userColumn + ","
-	}
-	name := t.Physical()
-	sqls := []string{""}
-	for i := range t.Columns {
-		c := &t.Columns[i]
-		def := c.Physical() + " " + storage(c.Type.Kind)
-		if t.IsKey(i) {
-			def += " NOT NULL"
-		}
-		cols = append(cols, def)
-	}
-	cols = append(cols, catalog.SeqColumn+" INTEGER NOT NULL", "PRIMARY KEY("+strings.Join(keyColumns(t), ",")+")")
-	sqls[0] = "CREATE TABLE " + name + "(" + strings.Join(cols, ",") + ") STRICT, WITHOUT ROWID"
-	if len(t.Key) > 0 {
-		sqls = append(sqls, "CREATE UNIQUE INDEX "+name+"_seq ON "+name+"("+scope+catalog.SeqColumn+")")
-	}
-	if t.Kind == catalog.Stream { // to find what has lived its time; rows come in at its end
-		sqls = append(sqls, "CREATE INDEX "+name+"_ttl ON "+name+"("+catalog.SeqColumn+")")
-	}
-	for i := range t.Indexes {
-		sqls = append(sqls, indexSQL(t, &t.Indexes[i]))
-	}
-	return sqls
-}
-
 // readCatalog reads what exists, at the start.
 func (db *DB) readCatalog(tx *Tx) (*catalog.Snapshot, error) {
 	namespaces := []*catalog.Namespace{{Name: catalog.SystemNamespace}, {Name: catalog.InformationNamespace}}
@@ -384,7 +316,7 @@ func (db *DB) useCatalog(next *catalog.Snapshot) {
 func (tx *Tx) OthersHaveRows(t *catalog.Table, user string) (bool, error) {
 	found := false
 	s := &Stmt{
-		SQL:  "SELECT 1 FROM " + t.Physical() + " WHERE " + userColumn + " <> ?1 LIMIT 1",
+		SQL:  "SELECT 1 FROM " + t.Physical() + " WHERE " + sqlgen.UserColumn + " <> ?1 LIMIT 1",
 		Args: types(wire.Text), Cols: types(wire.Int),
 	}
 	err := tx.Query(s, []wire.Value{wire.TextValue(user)}, func([]wire.Value) error {

@@ -12,6 +12,7 @@ import (
 	zs "zombiezen.com/go/sqlite"
 
 	"github.com/kalamdb/kalam-go/internal/expr"
+	target "github.com/kalamdb/kalam-go/internal/sqlgen/sqlite"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -52,13 +53,13 @@ func register(c *conn) (*functions, error) {
 	f := &functions{c: c, tls: libc.NewTLS(), db: db}
 	f.out = mustAlloc(f.tls, outSize)
 	f.free = pointer(&f.keep, plainFunc(lib.Xsqlite3_free))
-	for _, s := range expr.Functions() {
+	for _, s := range expr.Functions(target.Target{}) {
 		if err := f.scalar(s); err != nil {
 			f.close()
 			return nil, err
 		}
 	}
-	for _, a := range expr.Aggregates() {
+	for _, a := range expr.Aggregates(target.Target{}) {
 		if err := f.aggregate(a); err != nil {
 			f.close()
 			return nil, err

@@ -22,7 +22,8 @@ import (
 	zs "zombiezen.com/go/sqlite"
 
 	"github.com/kalamdb/kalam-go/internal/budget"
-	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/sqlgen"
+	target "github.com/kalamdb/kalam-go/internal/sqlgen/sqlite"
 	"github.com/kalamdb/kalam-go/internal/store"
 )
 
@@ -164,7 +165,7 @@ func uriPath(path string) string {
 }
 
 // Target is SQLite.
-func (d *Driver) Target() expr.Target { return expr.SQLite }
+func (d *Driver) Target() sqlgen.Target { return target.Target{} }
 
 // Account counts what Go holds for statements, half of MemoryLimit at most.
 func (d *Driver) Account() *budget.Account { return d.dog.account }
