@@ -289,8 +289,10 @@ func (s *Service) recordUses(ctx context.Context) {
 }
 
 // RecordKeyUses writes down when keys were used. It happens by itself every 15
-// seconds.
+// seconds. When it returns, no use that came before is on its way.
 func (s *Service) RecordKeyUses(ctx context.Context) error {
+	s.uses.recording.Lock()
+	defer s.uses.recording.Unlock()
 	used := s.uses.take()
 	if len(used) == 0 {
 		return nil

@@ -28,6 +28,8 @@ type keyUse struct {
 
 // keyUses are uses of keys that are yet to be recorded.
 type keyUses struct {
+	recording sync.Mutex // held while uses are written down
+
 	mu   sync.Mutex
 	last map[string]int64 // by prefix; mu guards it
 }
