@@ -25,6 +25,7 @@ var runners = map[string]map[string]string{
 	"docs/topics.md":              {"go": "docs/docs_test.go", "sh": "docs/commands_test.go", "sql": "docs/commands_test.go"},
 	"docs/typescript.md":          {"ts": "ts/test/docs.test.mjs", "sh": "ts/test/browser-packages.test.mjs", "html": "ts/test/browser-packages.test.mjs", "nginx": "ts/test/browser-packages.test.mjs", "js": notRun},
 	"examples/web-chat/README.md": {"sh": "ts/test/readmes.test.mjs"},
+	"examples/one-page/README.md": {"sh": "ts/test/readmes.test.mjs"},
 	"ts/client/README.md":         {"ts": "ts/test/readmes.test.mjs"},
 }
 

@@ -1,5 +1,5 @@
 // The TypeScript of docs/authentication.md and ts/client/README.md, and the
-// commands of examples/web-chat/README.md, run as they stand.
+// commands of the examples' READMEs, run as they stand.
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { blocks, supplied } from './support/page.mjs';
-import { root, startServer } from './support/server.mjs';
+import { freePort, root, startServer } from './support/server.mjs';
 
 const run = promisify(execFile);
 const mapped = join(root, 'ts/test/support/mapport.mjs');
@@ -116,4 +116,16 @@ test('examples/web-chat/README.md', async () => {
   await until('bash', ['-ec', setUp], there, /> node relay\.mjs/);
   assert.ok(readdirSync(join(example, 'node_modules')).includes('@kalamdb'));
   await until('bash', ['-ec', page], there, /http:\/\/localhost:\d+\//);
+});
+
+test('examples/one-page/README.md', async () => {
+  const [serve, files, ...rest] = [...document('examples/one-page/README.md').matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text]) => text);
+  assert.deepEqual(rest, []);
+  const [first, ...command] = serve.trim().split('\n');
+  assert.equal(first, 'make ts build'); // done
+  const port = await freePort();
+  const there = { cwd: root };
+  const own = `${command.join('\n').replace('--data demo', `--data ${join(dir, 'one-page')}`)} --listen localhost:0`;
+  await until('bash', ['-ec', own], there, / serves http:/);
+  await until('bash', ['-ec', `${files.trim().replace('3000', String(port))} & until curl -fs http://localhost:${port}/examples/one-page/; do sleep 0.1; done; wait`], there, /<title>Notes/);
 });
