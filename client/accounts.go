@@ -28,7 +28,7 @@ type SignUp struct {
 	RedirectTo string // where the page behind the link of the mail leads back to, "" for nowhere
 }
 
-// String names who signs up, without the secrets.
+// String returns the names in the sign-up without its secrets.
 func (s SignUp) String() string { return "sign-up of " + s.Email + s.User }
 
 func (s *SignUp) body() []byte {
@@ -74,7 +74,7 @@ func (a Accounts) SendCode(ctx context.Context, email, purpose, redirectTo strin
 
 // RedeemCode redeems a code and returns the session that has begun. For a code of
 // Upgrade or UpdateProfile the client has to be signed in as the account; its
-// session goes on, and what is returned has the user alone.
+// session goes on, and the response holds only the user.
 func (a Accounts) RedeemCode(ctx context.Context, in Code) (*wire.LoginResponse, error) {
 	body := wire.AppendFields(nil, "email", in.Email, "code", in.Code, "purpose", in.Purpose, "password", in.Password)
 	if in.Purpose != "verify" {
@@ -95,15 +95,14 @@ func (a Accounts) RedeemCode(ctx context.Context, in Code) (*wire.LoginResponse,
 }
 
 // SignInAnonymously creates an account without a name and returns its session.
-// Upgrade gives it a name.
+// Upgrade turns it into a named account.
 func (a Accounts) SignInAnonymously(ctx context.Context) (*wire.LoginResponse, error) {
 	return a.begin(ctx, "anonymous", []byte("{}"))
 }
 
-// Upgrade gives the anonymous account of the client an address or a user name;
-// id, session and live queries stay. With a user name it returns the user as it
+// Upgrade adds an address or a user name to the client's anonymous account; its id, session and live queries stay. With a user name it returns the user as it
 // is now. With an address it returns nil: the account has the address when
-// RedeemCode gets the code that was sent there.
+// RedeemCode is called with the code that was sent there.
 func (a Accounts) Upgrade(ctx context.Context, s SignUp) (*wire.LoginUser, error) {
 	return a.change(ctx, "POST", "upgrade", s.body())
 }

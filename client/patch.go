@@ -95,7 +95,7 @@ func (s *rowSet) patch() Patch {
 
 // before returns the slot of the first row after e that the last patch already
 // showed, or AtEnd. If the next row is new as well, its own Before is the answer:
-// changed holds the changed rows after e, and slots what was worked out for them.
+// changed holds the changed rows after e, and slots their computed slots.
 func (s *rowSet) before(e *entry, slots []Slot, changed []*entry) int {
 	for i := s.search(e.key); i < len(s.entries); i++ {
 		next := s.entries[i]

@@ -91,7 +91,7 @@ func TestGoValuesAreStoredAsPostgreSQLStoresThem(t *testing.T) {
 }
 
 // storedByPostgreSQL runs a script of INSERTs and returns the text of each cell;
-// "!" for what was refused.
+// "!" stands for a refused value.
 func storedByPostgreSQL(t *testing.T, script string, list []sent) []string {
 	t.Helper()
 	script = "SET TimeZone = 'UTC'; SET client_min_messages = error; SET bytea_output = 'hex';\n\\pset null NULL\n" + script
