@@ -100,9 +100,10 @@ func (a Accounts) SignInAnonymously(ctx context.Context) (*wire.LoginResponse, e
 	return a.begin(ctx, "anonymous", []byte("{}"))
 }
 
-// Upgrade adds an address or a user name to the client's anonymous account; its id, session and live queries stay. With a user name it returns the user as it
-// is now. With an address it returns nil: the account has the address when
-// RedeemCode is called with the code that was sent there.
+// Upgrade adds an address or a user name to the client's anonymous account; its
+// id, session and live queries stay. With a user name it returns the updated user.
+// With an address it returns nil: the account has the address when RedeemCode is
+// called with the code that was sent there.
 func (a Accounts) Upgrade(ctx context.Context, s SignUp) (*wire.LoginUser, error) {
 	return a.change(ctx, "POST", "upgrade", s.body())
 }
