@@ -42,6 +42,22 @@ type flight struct {
 	err   error
 }
 
+// wait waits until the flight has ended. A flight that has ended counts even
+// when ctx has too: its error, once reported, may be why the client was closed.
+func (f *flight) wait(ctx context.Context) error {
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-f.done:
+		return nil
+	default:
+		return ctx.Err()
+	}
+}
+
 // need says what a caller needs of the session.
 type need struct {
 	ask      bool   // the provider must be asked, whatever we have
@@ -96,10 +112,8 @@ func (s *session) get(ctx context.Context, n need) (token, error) {
 	if f == nil {
 		return token{}, ErrClosed
 	}
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return token{}, ctx.Err()
+	if err := f.wait(ctx); err != nil {
+		return token{}, err
 	}
 	if joined && f.err == nil && n.rejected != "" && f.token.text == n.rejected {
 		return s.get(ctx, n) // it had set out before we knew
@@ -301,12 +315,7 @@ func (s *session) settle(ctx context.Context) error {
 	if f == nil {
 		return nil
 	}
-	select {
-	case <-f.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return f.wait(ctx)
 }
 
 // forget forgets the session and everything that could renew it.
