@@ -45,27 +45,27 @@ var (
 	codeColumns = "address_key, purpose, address, user_id, hash, link, flow, tries, expires_at, password_hash, name, role, invite, redirect_to"
 	codeTypes   = []wire.Type{blob, text, text, text, blob, blob, blob, integer, integer, text, text, text, text, text}
 	selectCode  = &store.Stmt{
-		SQL:  "SELECT " + codeColumns + " FROM codes WHERE address_key = ?1 AND purpose = ?2",
+		SQL:  "SELECT " + codeColumns + " FROM codes WHERE address_key = $1 AND purpose = $2",
 		Args: []wire.Type{blob, text}, Cols: codeTypes,
 	}
-	selectLink = &store.Stmt{SQL: "SELECT " + codeColumns + " FROM codes WHERE link = ?1", Args: []wire.Type{blob}, Cols: codeTypes}
-	deleteCode = &store.Stmt{SQL: "DELETE FROM codes WHERE address_key = ?1 AND purpose = ?2", Args: []wire.Type{blob, text}}
+	selectLink = &store.Stmt{SQL: "SELECT " + codeColumns + " FROM codes WHERE link = $1", Args: []wire.Type{blob}, Cols: codeTypes}
+	deleteCode = &store.Stmt{SQL: "DELETE FROM codes WHERE address_key = $1 AND purpose = $2", Args: []wire.Type{blob, text}}
 	insertCode = &store.Stmt{
-		SQL:  "INSERT INTO codes (" + codeColumns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+		SQL:  "INSERT INTO codes (" + codeColumns + ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 		Args: codeTypes,
 	}
 	tryCode = &store.Stmt{
-		SQL:  "UPDATE codes SET tries = tries - 1 WHERE address_key = ?1 AND purpose = ?2",
+		SQL:  "UPDATE codes SET tries = tries - 1 WHERE address_key = $1 AND purpose = $2",
 		Args: []wire.Type{blob, text},
 	}
 	dropPassword = &store.Stmt{
-		SQL:  "UPDATE codes SET password_hash = ?3 WHERE address_key = ?1 AND purpose = ?2",
+		SQL:  "UPDATE codes SET password_hash = $3 WHERE address_key = $1 AND purpose = $2",
 		Args: []wire.Type{blob, text, text},
 	}
 	// Each new code takes two old ones along.
 	deleteOldCodes = &store.Stmt{
 		SQL: `DELETE FROM codes WHERE (address_key, purpose) IN
-			(SELECT address_key, purpose FROM codes WHERE expires_at <= ?1 LIMIT 2)`,
+			(SELECT address_key, purpose FROM codes WHERE expires_at <= $1 LIMIT 2)`,
 		Args: []wire.Type{integer},
 	}
 )

@@ -33,11 +33,11 @@ type Invite struct {
 
 var (
 	insertInvite = &store.Stmt{
-		SQL:  "INSERT INTO invites (id, hash, email, role, created_by, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+		SQL:  "INSERT INTO invites (id, hash, email, role, created_by, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 		Args: []wire.Type{text, blob, text, text, text, integer, integer},
 	}
 	selectInvite = &store.Stmt{
-		SQL:  "SELECT id, email, role FROM invites WHERE hash = ?1 AND used_at IS NULL AND expires_at > ?2",
+		SQL:  "SELECT id, email, role FROM invites WHERE hash = $1 AND used_at IS NULL AND expires_at > $2",
 		Args: []wire.Type{blob, integer}, Cols: []wire.Type{text, text, text},
 	}
 	selectInvites = &store.Stmt{
@@ -45,10 +45,10 @@ var (
 		Cols: []wire.Type{text, text, text, text, integer, integer, text},
 	}
 	useInvite = &store.Stmt{
-		SQL:  "UPDATE invites SET used_by = ?2, used_at = ?3 WHERE id = ?1 AND used_at IS NULL AND expires_at > ?3",
+		SQL:  "UPDATE invites SET used_by = $2, used_at = $3 WHERE id = $1 AND used_at IS NULL AND expires_at > $3",
 		Args: []wire.Type{text, text, integer},
 	}
-	deleteInvite = &store.Stmt{SQL: "DELETE FROM invites WHERE id = ?1 AND used_at IS NULL", Args: []wire.Type{text}}
+	deleteInvite = &store.Stmt{SQL: "DELETE FROM invites WHERE id = $1 AND used_at IS NULL", Args: []wire.Type{text}}
 )
 
 // admit decides whether somebody may sign up, with which role, and which

@@ -17,7 +17,7 @@ const freshFor = 5 * time.Minute
 // expireEvery is how often idle anonymous accounts are looked for.
 const expireEvery = 10 * time.Minute
 
-var deleteUserCodes = &store.Stmt{SQL: "DELETE FROM codes WHERE user_id = ?1 OR address_key = ?2", Args: []wire.Type{text, blob}}
+var deleteUserCodes = &store.Stmt{SQL: "DELETE FROM codes WHERE user_id = $1 OR address_key = $2", Args: []wire.Type{text, blob}}
 
 // Delete removes the account of who, with its rows in USER and STREAM tables, its
 // files, sessions, codes and mails. It needs the password, or a session that has

@@ -57,7 +57,7 @@ func (c Callee) Registered() string {
 // canonicalTarget prints what tells expressions apart.
 type canonicalTarget struct{}
 
-func (canonicalTarget) Placeholder(n int, _ wire.Type) string  { return "?" + strconv.Itoa(n) }
+func (canonicalTarget) Placeholder(n int, _ wire.Type) string  { return "$" + strconv.Itoa(n) }
 func (canonicalTarget) Native(Callee) string                   { return "" }
 func (canonicalTarget) Aggregate(Callee) string                { return "" }
 func (canonicalTarget) Unlimited() string                      { return "ALL" }

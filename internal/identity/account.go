@@ -140,12 +140,12 @@ func (s *Service) Began(tx *store.Tx, p *Principal) (time.Time, error) {
 	return fromMicros(c.createdAt), nil
 }
 
-const abandoned = `SELECT user_id FROM users WHERE auth_type = 'anonymous' AND deleted_at IS NULL AND last_login_at < ?1
-	AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.user_id = users.user_id AND last_seen_at >= ?1)`
+const abandoned = `SELECT user_id FROM users WHERE auth_type = 'anonymous' AND deleted_at IS NULL AND last_login_at < $1
+	AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.user_id = users.user_id AND last_seen_at >= $1)`
 
 var (
 	selectAbandoned = &store.Stmt{SQL: abandoned + " LIMIT 100", Args: []wire.Type{integer}, Cols: []wire.Type{text}}
-	isAbandoned     = &store.Stmt{SQL: abandoned + " AND user_id = ?2", Args: []wire.Type{integer, text}, Cols: []wire.Type{text}}
+	isAbandoned     = &store.Stmt{SQL: abandoned + " AND user_id = $2", Args: []wire.Type{integer, text}, Cols: []wire.Type{text}}
 )
 
 // IdleAnonymous returns some anonymous accounts whose sessions nobody has used

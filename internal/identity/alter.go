@@ -181,12 +181,12 @@ func mayStill(tx *store.Tx, actor *Principal) error {
 	return err
 }
 
-// adminsBeside counts the administrators who could sign in, but for root and ?1.
-// ?2 says whether users without a password or an issuer can, with the tokens of
+// adminsBeside counts the administrators who could sign in, but for root and $1.
+// $2 says whether users without a password or an issuer can, with the tokens of
 // an application.
 var adminsBeside = &store.Stmt{
 	SQL: `SELECT count(*) FROM users WHERE role IN ('dba', 'system') AND disabled = 0 AND deleted_at IS NULL
-		AND user_id NOT IN ('root', ?1) AND (auth_type <> 'internal' OR ?2)`,
+		AND user_id NOT IN ('root', $1) AND (auth_type <> 'internal' OR $2)`,
 	Args: []wire.Type{text, integer}, Cols: []wire.Type{integer},
 }
 

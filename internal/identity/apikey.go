@@ -58,20 +58,20 @@ type Scope struct {
 var (
 	insertAPIKey = &store.Stmt{
 		SQL: `INSERT INTO api_keys (prefix, user_id, name, hash, read_only, namespaces, topics, created_by, created_at, expires_at)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		Args: []wire.Type{text, text, text, blob, integer, text, text, text, integer, integer},
 	}
 	selectAPIKey = &store.Stmt{
-		SQL:  `SELECT user_id, hash, read_only, namespaces, topics, expires_at, last_used_at FROM api_keys WHERE prefix = ?1`,
+		SQL:  `SELECT user_id, hash, read_only, namespaces, topics, expires_at, last_used_at FROM api_keys WHERE prefix = $1`,
 		Args: []wire.Type{text},
 		Cols: []wire.Type{text, blob, integer, text, text, integer, integer},
 	}
 	selectUserKeys = &store.Stmt{
-		SQL:  "SELECT name, prefix FROM api_keys WHERE user_id = ?1",
+		SQL:  "SELECT name, prefix FROM api_keys WHERE user_id = $1",
 		Args: []wire.Type{text}, Cols: []wire.Type{text, text},
 	}
-	deleteAPIKey   = &store.Stmt{SQL: "DELETE FROM api_keys WHERE prefix = ?1", Args: []wire.Type{text}}
-	deleteUserKeys = &store.Stmt{SQL: "DELETE FROM api_keys WHERE user_id = ?1", Args: []wire.Type{text}}
+	deleteAPIKey   = &store.Stmt{SQL: "DELETE FROM api_keys WHERE prefix = $1", Args: []wire.Type{text}}
+	deleteUserKeys = &store.Stmt{SQL: "DELETE FROM api_keys WHERE user_id = $1", Args: []wire.Type{text}}
 )
 
 // CreateAPIKey makes a key in the caller's transaction and returns its name and

@@ -83,19 +83,19 @@ type event struct {
 var (
 	insertAudit = &store.Stmt{
 		SQL: `INSERT INTO audit (at, action, outcome, actor, subject, target, method, client_addr, session, details, kind, n)
-			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
-				CASE WHEN ?11 IS NOT NULL THEN coalesce((SELECT max(n) FROM audit WHERE kind = ?11), 0) + 1 END`,
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+				CASE WHEN $11 IS NOT NULL THEN coalesce((SELECT max(n) FROM audit WHERE kind = $11), 0) + 1 END`,
 		Args: []wire.Type{integer, text, text, text, text, text, text, text, text, text, integer},
 	}
 	// Each new row takes two old ones along, so that nothing piles up and no
 	// statement ever has many to delete.
 	trimAudit = &store.Stmt{
-		SQL:  "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT 2) AND at < ?1",
+		SQL:  "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY id LIMIT 2) AND at < $1",
 		Args: []wire.Type{integer},
 	}
 	boundAudit = &store.Stmt{
-		SQL: `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE kind = ?1
-			AND n <= (SELECT max(n) FROM audit WHERE kind = ?1) - ?2 ORDER BY n LIMIT 2)`,
+		SQL: `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE kind = $1
+			AND n <= (SELECT max(n) FROM audit WHERE kind = $1) - $2 ORDER BY n LIMIT 2)`,
 		Args: []wire.Type{integer, integer},
 	}
 )

@@ -101,7 +101,7 @@ func TestAuditIsAppendOnly(t *testing.T) {
 func TestOldAuditRowsGo(t *testing.T) {
 	s := fresh(t, identity.Options{AuditTTL: 40 * 24 * time.Hour})
 	s.clock.t = time.Now().Add(-60 * 24 * time.Hour)
-	s.exec("UPDATE users SET password_hash = ?1 WHERE user_id = 'root'", rootHash())
+	s.exec("UPDATE users SET password_hash = $1 WHERE user_id = 'root'", rootHash())
 	g := s.login("root", rootPassword)
 	s.logout(g.AccessToken)
 	s.clock.t = time.Now()

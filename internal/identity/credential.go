@@ -40,20 +40,20 @@ func (s *Service) SecretHash(purpose, secret string) []byte {
 
 var (
 	selectCredential = &store.Stmt{
-		SQL:  "SELECT user_id FROM credentials WHERE method = ?1 AND subject = ?2",
+		SQL:  "SELECT user_id FROM credentials WHERE method = $1 AND subject = $2",
 		Args: []wire.Type{text, text}, Cols: []wire.Type{text},
 	}
 	insertCredential = &store.Stmt{
-		SQL:  "INSERT INTO credentials (method, subject, user_id, created_at) VALUES (?1, ?2, ?3, ?4)",
+		SQL:  "INSERT INTO credentials (method, subject, user_id, created_at) VALUES ($1, $2, $3, $4)",
 		Args: []wire.Type{text, text, text, integer},
 	}
 	selectID = &store.Stmt{
-		SQL:  "SELECT user_id FROM users WHERE user_id COLLATE NOCASE = ?1 OR user_id COLLATE NOCASE = ?2 LIMIT 1",
+		SQL:  "SELECT user_id FROM users WHERE user_id COLLATE NOCASE = $1 OR user_id COLLATE NOCASE = $2 LIMIT 1",
 		Args: []wire.Type{text, text}, Cols: []wire.Type{text},
 	}
-	dropCredentials   = &store.Stmt{SQL: "DELETE FROM credentials WHERE user_id = ?1", Args: []wire.Type{text}}
+	dropCredentials   = &store.Stmt{SQL: "DELETE FROM credentials WHERE user_id = $1", Args: []wire.Type{text}}
 	deleteCredentials = &store.Stmt{
-		SQL:  "DELETE FROM credentials WHERE user_id = ?1 AND method = ?2",
+		SQL:  "DELETE FROM credentials WHERE user_id = $1 AND method = $2",
 		Args: []wire.Type{text, text},
 	}
 )

@@ -10,17 +10,17 @@ import (
 
 var (
 	beginErasing = &store.Stmt{
-		SQL:  "UPDATE users SET erased_at = 0, email = NULL, name = NULL, updated_at = ?2 WHERE user_id = ?1",
+		SQL:  "UPDATE users SET erased_at = 0, email = NULL, name = NULL, updated_at = $2 WHERE user_id = $1",
 		Args: []wire.Type{text, integer},
 	}
 	endErasing = &store.Stmt{
-		SQL:  "UPDATE users SET erased_at = ?2 WHERE user_id = ?1 AND erased_at = 0",
+		SQL:  "UPDATE users SET erased_at = $2 WHERE user_id = $1 AND erased_at = 0",
 		Args: []wire.Type{text, integer},
 	}
-	isErasing      = &store.Stmt{SQL: "SELECT user_id FROM users WHERE user_id = ?1 AND erased_at = 0", Args: []wire.Type{text}, Cols: []wire.Type{text}}
+	isErasing      = &store.Stmt{SQL: "SELECT user_id FROM users WHERE user_id = $1 AND erased_at = 0", Args: []wire.Type{text}, Cols: []wire.Type{text}}
 	selectErasing  = &store.Stmt{SQL: "SELECT user_id FROM users WHERE erased_at = 0", Cols: []wire.Type{text}}
 	deleteSessions = &store.Stmt{
-		SQL:  "DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions WHERE user_id = ?1 LIMIT ?2)",
+		SQL:  "DELETE FROM sessions WHERE session_id IN (SELECT session_id FROM sessions WHERE user_id = $1 LIMIT $2)",
 		Args: []wire.Type{text, integer},
 	}
 )

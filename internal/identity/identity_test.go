@@ -103,10 +103,10 @@ func fresh(t *testing.T, o identity.Options) *server {
 func configured(t *testing.T, o identity.Options) *server {
 	t.Helper()
 	s := fresh(t, o)
-	s.exec("UPDATE users SET password_hash = ?1 WHERE user_id = 'root'", rootHash())
+	s.exec("UPDATE users SET password_hash = $1 WHERE user_id = 'root'", rootHash())
 	s.create(identity.NewUser{Name: "alice", Auth: "INTERNAL", Email: "alice@example.com"})
-	s.exec("UPDATE users SET auth_type = 'password', password_hash = ?1 WHERE user_id = 'alice'", aliceHash())
-	s.exec("INSERT INTO users (user_id, password_hash, role, auth_type, created_at, updated_at) VALUES ('keeper', ?1, 'dba', 'password', 0, 0)", aliceHash())
+	s.exec("UPDATE users SET auth_type = 'password', password_hash = $1 WHERE user_id = 'alice'", aliceHash())
+	s.exec("INSERT INTO users (user_id, password_hash, role, auth_type, created_at, updated_at) VALUES ('keeper', $1, 'dba', 'password', 0, 0)", aliceHash())
 	return s
 }
 

@@ -52,7 +52,7 @@ func TestLoginRefusalsAreAlike(t *testing.T) {
 	s.create(identity.NewUser{Name: "worker", Auth: "INTERNAL", Role: "service"})
 	s.create(identity.NewUser{Name: "ext", Auth: "OIDC", Secret: `{"issuer":"https://id.example","subject":"1"}`})
 	s.exec("UPDATE users SET password_hash = 'rubbish' WHERE user_id = 'worker'")
-	s.exec("UPDATE users SET password_hash = ?1 WHERE user_id = 'ext'", aliceHash())
+	s.exec("UPDATE users SET password_hash = $1 WHERE user_id = 'ext'", aliceHash())
 	tests := []struct{ user, password string }{
 		{"alice", "wrong password"}, {"alice", ""}, {"alice", alicePassword + " "}, {"alice", strings.Repeat("x", 300)},
 		{"Alice", alicePassword}, {"nobody", alicePassword}, {"", alicePassword}, {" ", alicePassword},
@@ -121,7 +121,7 @@ func TestOldHashesVerifyAndAreReplaced(t *testing.T) {
 	b64 := base64.RawStdEncoding.EncodeToString
 	weaker := "$argon2id$v=19$m=8192,t=1,p=1$" + b64(salt) + "$" + b64(argon2.IDKey([]byte(alicePassword), salt, 1, 8192, 1, 32))
 	for _, hash := range []string{string(old), weaker} {
-		s.exec("UPDATE users SET password_hash = ?1 WHERE user_id = 'alice'", hash)
+		s.exec("UPDATE users SET password_hash = $1 WHERE user_id = 'alice'", hash)
 		_, err := s.Login(t.Context(), "alice", "wrong password", "")
 		wantCode(t, err, wire.CodeInvalidCredentials)
 		s.login("alice", alicePassword)
@@ -130,7 +130,7 @@ func TestOldHashesVerifyAndAreReplaced(t *testing.T) {
 		}
 		s.login("alice", alicePassword)
 	}
-	s.exec("UPDATE users SET password_hash = ?1 WHERE user_id = 'alice'", string(cut))
+	s.exec("UPDATE users SET password_hash = $1 WHERE user_id = 'alice'", string(cut))
 	_, err = s.Login(t.Context(), "alice", long, "")
 	wantCode(t, err, wire.CodeInvalidCredentials) // bcrypt would look at 72 bytes only
 }
@@ -142,7 +142,7 @@ func TestDamagedHashIsRefused(t *testing.T) {
 		"$argon2id$v=19$m=19456,t=0,p=1$MDEyMzQ1Njc4OWFiY2RlZg$MDEyMzQ1Njc4OWFiY2RlZg",
 		"$argon2id$v=19$m=19456,t=2,p=1$$", "$argon2id$", "$2a$", "plain",
 	} {
-		s.exec("UPDATE users SET password_hash = ?1 WHERE user_id = 'alice'", hash)
+		s.exec("UPDATE users SET password_hash = $1 WHERE user_id = 'alice'", hash)
 		s.clock.advance(time.Hour) // nobody is slowed down
 		_, err := s.Login(t.Context(), "alice", alicePassword, "")
 		wantCode(t, err, wire.CodeInvalidCredentials)

@@ -300,10 +300,10 @@ var (
 	blob    = wire.Type{Kind: wire.Bytes}
 
 	selectMeta = &store.Stmt{
-		SQL: "SELECT value FROM meta WHERE key = ?1", Args: []wire.Type{text}, Cols: []wire.Type{blob},
+		SQL: "SELECT value FROM meta WHERE key = $1", Args: []wire.Type{text}, Cols: []wire.Type{blob},
 	}
 	insertMeta = &store.Stmt{
-		SQL: "INSERT INTO meta (key, value) VALUES (?1, ?2)", Args: []wire.Type{text, blob},
+		SQL: "INSERT INTO meta (key, value) VALUES ($1, $2)", Args: []wire.Type{text, blob},
 	}
 )
 

@@ -56,39 +56,39 @@ func (c *session) alive(now int64, idle time.Duration) bool {
 var (
 	selectSession = &store.Stmt{
 		SQL: `SELECT user_id, auth_method, generation, token_hash, previous_hash, rotated_at, created_at, last_seen_at, expires_at, ended_at
-			FROM sessions WHERE session_id = ?1`,
+			FROM sessions WHERE session_id = $1`,
 		Args: []wire.Type{text},
 		Cols: []wire.Type{text, text, integer, blob, blob, integer, integer, integer, integer, integer},
 	}
 	selectOpenSessions = &store.Stmt{
-		SQL:  "SELECT session_id FROM sessions WHERE user_id = ?1 AND ended_at IS NULL AND session_id <> ?2",
+		SQL:  "SELECT session_id FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND session_id <> $2",
 		Args: []wire.Type{text, text}, Cols: []wire.Type{text},
 	}
 	insertSession = &store.Stmt{
 		SQL: `INSERT INTO sessions (session_id, user_id, auth_method, generation, token_hash, rotated_at, created_at, last_seen_at, expires_at, client_addr, ended_at, ref)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (session_id) DO NOTHING`,
+			VALUES ($1, $2, $3, $4, $5, $6, $6, $6, $7, $8, $9, $10) ON CONFLICT (session_id) DO NOTHING`,
 		Args: []wire.Type{text, text, text, integer, blob, integer, integer, text, integer, text},
 	}
 	rotateSession = &store.Stmt{
-		SQL: `UPDATE sessions SET generation = ?2, token_hash = ?3, previous_hash = ?4, rotated_at = ?5, last_seen_at = ?5, client_addr = ?6
-			WHERE session_id = ?1`,
+		SQL: `UPDATE sessions SET generation = $2, token_hash = $3, previous_hash = $4, rotated_at = $5, last_seen_at = $5, client_addr = $6
+			WHERE session_id = $1`,
 		Args: []wire.Type{text, integer, blob, blob, integer, text},
 	}
 	endSession = &store.Stmt{
-		SQL:  "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL",
+		SQL:  "UPDATE sessions SET ended_at = $2 WHERE session_id = $1 AND ended_at IS NULL",
 		Args: []wire.Type{text, integer},
 	}
 	// Each new row takes two old ones along, so that nothing piles up and no
 	// statement ever has many to delete.
 	deleteOldSessions = &store.Stmt{
 		SQL: `DELETE FROM sessions WHERE session_id IN (
-			SELECT session_id FROM (SELECT session_id FROM sessions WHERE auth_method <> 'token' AND last_seen_at <= ?1 LIMIT 2)
+			SELECT session_id FROM (SELECT session_id FROM sessions WHERE auth_method <> 'token' AND last_seen_at <= $1 LIMIT 2)
 			UNION ALL
-			SELECT session_id FROM (SELECT session_id FROM sessions WHERE auth_method = 'token' AND expires_at <= ?2 LIMIT 2))`,
+			SELECT session_id FROM (SELECT session_id FROM sessions WHERE auth_method = 'token' AND expires_at <= $2 LIMIT 2))`,
 		Args: []wire.Type{integer, integer},
 	}
 	updateLogin = &store.Stmt{
-		SQL:  "UPDATE users SET last_login_at = ?2 WHERE user_id = ?1",
+		SQL:  "UPDATE users SET last_login_at = $2 WHERE user_id = $1",
 		Args: []wire.Type{text, integer},
 	}
 )

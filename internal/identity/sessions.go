@@ -23,20 +23,20 @@ type Session struct {
 var (
 	selectUserSessions = &store.Stmt{
 		SQL: `SELECT session_id, ref, auth_method, client_addr, created_at, last_seen_at, expires_at FROM sessions
-			WHERE user_id = ?1 AND ended_at IS NULL AND expires_at > ?2 AND last_seen_at > ?3 ORDER BY last_seen_at DESC, ref`,
+			WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND last_seen_at > $3 ORDER BY last_seen_at DESC, ref`,
 		Args: []wire.Type{text, integer, integer},
 		Cols: []wire.Type{text, text, text, text, integer, integer, integer},
 	}
 	selectSessionByRef = &store.Stmt{
-		SQL:  "SELECT session_id, user_id FROM sessions WHERE ref = ?1 AND ended_at IS NULL",
+		SQL:  "SELECT session_id, user_id FROM sessions WHERE ref = $1 AND ended_at IS NULL",
 		Args: []wire.Type{text}, Cols: []wire.Type{text, text},
 	}
 	selectClientAddrs = &store.Stmt{
-		SQL:  "SELECT DISTINCT client_addr FROM sessions WHERE user_id = ?1 AND client_addr IS NOT NULL",
+		SQL:  "SELECT DISTINCT client_addr FROM sessions WHERE user_id = $1 AND client_addr IS NOT NULL",
 		Args: []wire.Type{text}, Cols: []wire.Type{text},
 	}
 	selectNamelessSessions = &store.Stmt{SQL: "SELECT session_id FROM sessions WHERE ref IS NULL", Cols: []wire.Type{text}}
-	nameSession            = &store.Stmt{SQL: "UPDATE sessions SET ref = ?2 WHERE session_id = ?1", Args: []wire.Type{text, text}}
+	nameSession            = &store.Stmt{SQL: "UPDATE sessions SET ref = $2 WHERE session_id = $1", Args: []wire.Type{text, text}}
 )
 
 // nameSessions gives the sessions of an older database their names.

@@ -31,7 +31,7 @@ const weakRootName = "identity.weak_root"
 
 var (
 	setMeta = &store.Stmt{
-		SQL:  "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+		SQL:  "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
 		Args: []wire.Type{text, blob},
 	}
 )

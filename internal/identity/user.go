@@ -77,32 +77,32 @@ func fromMicros(t int64) time.Time { return time.UnixMicro(t).UTC() }
 var (
 	selectUser = &store.Stmt{
 		SQL: `SELECT password_hash, role, email, auth_type, auth_data, disabled, epoch, created_at, updated_at, last_login_at, deleted_at,
-			erased_at, name, email_verified FROM users WHERE user_id = ?1`,
+			erased_at, name, email_verified FROM users WHERE user_id = $1`,
 		Args: []wire.Type{text},
 		Cols: []wire.Type{text, text, text, text, text, integer, integer, integer, integer, integer, integer, integer, text, integer},
 	}
 	selectUserByAuthData = &store.Stmt{
-		SQL:  "SELECT user_id FROM users WHERE auth_type = 'oidc' AND auth_data = ?1",
+		SQL:  "SELECT user_id FROM users WHERE auth_type = 'oidc' AND auth_data = $1",
 		Args: []wire.Type{text}, Cols: []wire.Type{text},
 	}
 	insertUser = &store.Stmt{
 		SQL: `INSERT INTO users (user_id, password_hash, role, email, auth_type, auth_data, created_at, updated_at, epoch)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)`,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)`,
 		Args: []wire.Type{text, text, text, text, text, text, integer, integer},
 	}
 	updatePassword = updateUser("password_hash", text)
 	updateRole     = updateUser("role", text)
 	updateEmail    = &store.Stmt{
-		SQL:  "UPDATE users SET email = ?2, email_verified = ?3, updated_at = ?4 WHERE user_id = ?1",
+		SQL:  "UPDATE users SET email = $2, email_verified = $3, updated_at = $4 WHERE user_id = $1",
 		Args: []wire.Type{text, text, integer, integer},
 	}
 	updateName     = updateUser("name", text)
 	updateAuthType = updateUser("auth_type", text)
 	updateDisabled = updateUser("disabled", integer)
 	updateEpoch    = updateUser("epoch", integer)
-	forgetUser     = &store.Stmt{SQL: "DELETE FROM users WHERE user_id = ?1", Args: []wire.Type{text}}
+	forgetUser     = &store.Stmt{SQL: "DELETE FROM users WHERE user_id = $1", Args: []wire.Type{text}}
 	dropUser       = &store.Stmt{
-		SQL:  "UPDATE users SET deleted_at = ?2, updated_at = ?2, password_hash = '' WHERE user_id = ?1",
+		SQL:  "UPDATE users SET deleted_at = $2, updated_at = $2, password_hash = '' WHERE user_id = $1",
 		Args: []wire.Type{text, integer},
 	}
 )
@@ -110,7 +110,7 @@ var (
 // updateUser makes the statement (user, value, time) that sets one column.
 func updateUser(column string, t wire.Type) *store.Stmt {
 	return &store.Stmt{
-		SQL:  "UPDATE users SET " + column + " = ?2, updated_at = ?3 WHERE user_id = ?1",
+		SQL:  "UPDATE users SET " + column + " = $2, updated_at = $3 WHERE user_id = $1",
 		Args: []wire.Type{text, t, integer},
 	}
 }

@@ -139,42 +139,42 @@ var (
 
 	insertMail = &store.Stmt{
 		SQL: `INSERT INTO mail (purpose, recipient, masked, address_key, user_id, code, link, state, tries, created_at, next_at)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, 0, ?8, ?8)`,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $9, 0, $8, $8)`,
 		Args: []wire.Type{text, text, text, blob, text, text, text, integer, text},
 	}
 	// Each new mail takes two old ones along.
 	deleteOldMail = &store.Stmt{
-		SQL:  "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE state NOT IN ('queued', 'sending') AND created_at < ?1 ORDER BY id LIMIT 2)",
+		SQL:  "DELETE FROM mail WHERE id IN (SELECT id FROM mail WHERE state NOT IN ('queued', 'sending') AND created_at < $1 ORDER BY id LIMIT 2)",
 		Args: []wire.Type{integer},
 	}
 	selectMailTimes = &store.Stmt{
-		SQL:  "SELECT created_at FROM mail WHERE address_key = ?1 AND created_at > ?2 ORDER BY created_at",
+		SQL:  "SELECT created_at FROM mail WHERE address_key = $1 AND created_at > $2 ORDER BY created_at",
 		Args: []wire.Type{blob, integer}, Cols: []wire.Type{integer},
 	}
 	selectDueMail = &store.Stmt{
 		SQL: `SELECT id, purpose, recipient, code, link, tries, created_at FROM mail
-			WHERE state = 'queued' AND next_at <= ?1 ORDER BY next_at, id LIMIT 20`,
+			WHERE state = 'queued' AND next_at <= $1 ORDER BY next_at, id LIMIT 20`,
 		Args: []wire.Type{integer}, Cols: []wire.Type{integer, text, text, text, text, integer, integer},
 	}
 	selectNextMail = &store.Stmt{SQL: "SELECT min(next_at) FROM mail WHERE state = 'queued'", Cols: []wire.Type{integer}}
 	beginMail      = &store.Stmt{
-		SQL:  "UPDATE mail SET state = 'sending', tries = tries + 1 WHERE id = ?1 AND state = 'queued'",
+		SQL:  "UPDATE mail SET state = 'sending', tries = tries + 1 WHERE id = $1 AND state = 'queued'",
 		Args: []wire.Type{integer},
 	}
 	// What is done keeps nothing secret.
 	endMail = &store.Stmt{
-		SQL:  "UPDATE mail SET state = ?2, last_error = ?3, recipient = '', code = '', link = '' WHERE id = ?1",
+		SQL:  "UPDATE mail SET state = $2, last_error = $3, recipient = '', code = '', link = '' WHERE id = $1",
 		Args: []wire.Type{integer, text, text},
 	}
 	retryMail = &store.Stmt{
-		SQL:  "UPDATE mail SET state = 'queued', last_error = ?2, next_at = ?3 WHERE id = ?1",
+		SQL:  "UPDATE mail SET state = 'queued', last_error = $2, next_at = $3 WHERE id = $1",
 		Args: []wire.Type{integer, text, integer},
 	}
 	recoverMail = &store.Stmt{
-		SQL:  "UPDATE mail SET state = 'unknown', last_error = ?1, recipient = '', code = '', link = '' WHERE state = 'sending'",
+		SQL:  "UPDATE mail SET state = 'unknown', last_error = $1, recipient = '', code = '', link = '' WHERE state = 'sending'",
 		Args: []wire.Type{text},
 	}
-	deleteUserMail = &store.Stmt{SQL: "DELETE FROM mail WHERE user_id = ?1 OR address_key = ?2", Args: []wire.Type{text, blob}}
+	deleteUserMail = &store.Stmt{SQL: "DELETE FROM mail WHERE user_id = $1 OR address_key = $2", Args: []wire.Type{text, blob}}
 )
 
 // Queue adds a mail with the commit of tx.

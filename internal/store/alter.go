@@ -10,8 +10,8 @@ import (
 )
 
 var (
-	tableUpdate     = &Stmt{SQL: "UPDATE tables SET namespace = ?2, name = ?3, definition = ?4 WHERE id = ?1", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
-	namespaceUpdate = &Stmt{SQL: "UPDATE namespaces SET options = ?2 WHERE name = ?1", Args: types(wire.Text, wire.Text)}
+	tableUpdate     = &Stmt{SQL: "UPDATE tables SET namespace = $2, name = $3, definition = $4 WHERE id = $1", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
+	namespaceUpdate = &Stmt{SQL: "UPDATE namespaces SET options = $2 WHERE name = $1", Args: types(wire.Text, wire.Text)}
 )
 
 // Redefine makes t, a changed Clone, the definition of its table. What the
@@ -54,7 +54,7 @@ func (tx *Tx) FillColumn(before, t *catalog.Table, i int, value func(row []wire.
 	sel.Cols = append(sel.Cols, keyTypes(before)...)
 	sel.SQL += strings.Join(append(cols, keys...), ",") + " FROM " + before.Physical()
 	upd := &Stmt{
-		SQL:  "UPDATE " + t.Physical() + " SET " + t.Columns[i].Physical() + "=?1 WHERE " + keyWhere(before, 1),
+		SQL:  "UPDATE " + t.Physical() + " SET " + t.Columns[i].Physical() + "=$1 WHERE " + keyWhere(before, 1),
 		Args: append([]wire.Type{t.Columns[i].Type}, keyTypes(before)...),
 	}
 	n := len(before.Columns)

@@ -8,7 +8,7 @@
 // readers take it.
 //
 // The package knows rows, not statements: it neither parses nor decides who
-// may see what. Bound queries (package bind) are printed here.
+// may see what. Package bind prints bound queries.
 package store
 
 import (

@@ -10,7 +10,7 @@ import (
 )
 
 // Stmt is a statement in the engine's SQL, made once and run often. Its
-// placeholders are ?1 to ?n.
+// placeholders are $1 to $n, in any order.
 type Stmt struct {
 	SQL  string
 	Args []wire.Type // type of each argument: the stored form it is bound in

@@ -15,19 +15,19 @@ const eraseRows = 500
 
 var (
 	eraseRefs = &Stmt{
-		SQL:  "SELECT file FROM file_refs WHERE tbl = ?1 AND usr = ?2 AND file > ?3 ORDER BY file LIMIT ?4",
+		SQL:  "SELECT file FROM file_refs WHERE tbl = $1 AND usr = $2 AND file > $3 ORDER BY file LIMIT $4",
 		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt), Cols: types(wire.BigInt),
 	}
-	eraseRef      = &Stmt{SQL: "DELETE FROM file_refs WHERE file = ?1 AND tbl = ?2 AND usr = ?3", Args: types(wire.BigInt, wire.BigInt, wire.Text)}
-	eraseCounters = &Stmt{SQL: "DELETE FROM counters WHERE usr = ?1", Args: types(wire.Text)}
+	eraseRef      = &Stmt{SQL: "DELETE FROM file_refs WHERE file = $1 AND tbl = $2 AND usr = $3", Args: types(wire.BigInt, wire.BigInt, wire.Text)}
+	eraseCounters = &Stmt{SQL: "DELETE FROM counters WHERE usr = $1", Args: types(wire.Text)}
 	eraseChanges  = &Stmt{
-		SQL:  "SELECT seq FROM changes WHERE usr = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+		SQL:  "SELECT seq FROM changes WHERE usr = $1 AND seq > $2 ORDER BY seq LIMIT $3",
 		Args: types(wire.Text, wire.BigInt, wire.BigInt), Cols: types(wire.BigInt),
 	}
 	// The newest change stays, so that positions never start again; it says
 	// nothing any more.
-	eraseChange = &Stmt{SQL: "DELETE FROM changes WHERE seq = ?1 AND seq < (SELECT max(seq) FROM changes)", Args: types(wire.BigInt)}
-	blankChange = &Stmt{SQL: "UPDATE changes SET tbl = 0, usr = '', old = NULL, new = NULL WHERE seq = ?1", Args: types(wire.BigInt)}
+	eraseChange = &Stmt{SQL: "DELETE FROM changes WHERE seq = $1 AND seq < (SELECT max(seq) FROM changes)", Args: types(wire.BigInt)}
+	blankChange = &Stmt{SQL: "UPDATE changes SET tbl = 0, usr = '', old = NULL, new = NULL WHERE seq = $1", Args: types(wire.BigInt)}
 )
 
 // EraseUser removes all that USER and STREAM tables hold of a user who writes no
@@ -65,8 +65,8 @@ func (db *DB) EraseUser(ctx context.Context, user string) error {
 // eraseRows removes the rows of a user in one table.
 func (db *DB) eraseRows(ctx context.Context, t *catalog.Table, user string) error {
 	some := &Stmt{
-		SQL: "DELETE FROM " + t.Physical() + " WHERE " + sqlgen.UserColumn + " = ?1 AND " + catalog.SeqColumn + " IN (SELECT " + catalog.SeqColumn +
-			" FROM " + t.Physical() + " WHERE " + sqlgen.UserColumn + " = ?1 ORDER BY " + catalog.SeqColumn + " LIMIT ?2)",
+		SQL: "DELETE FROM " + t.Physical() + " WHERE " + sqlgen.UserColumn + " = $1 AND " + catalog.SeqColumn + " IN (SELECT " + catalog.SeqColumn +
+			" FROM " + t.Physical() + " WHERE " + sqlgen.UserColumn + " = $1 ORDER BY " + catalog.SeqColumn + " LIMIT $2)",
 		Args: types(wire.Text, wire.BigInt),
 	}
 	for {

@@ -93,12 +93,12 @@ func (db *DB) expire(ctx context.Context, table int64) (more bool, err error) {
 	})
 }
 
-// oldestStmt asks for a row whose version is below ?1.
+// oldestStmt asks for a row whose version is below $1.
 func oldestStmt(t *catalog.Table) *Stmt {
-	return &Stmt{SQL: "SELECT 1 FROM " + t.Physical() + " WHERE " + catalog.SeqColumn + " < ?1 LIMIT 1", Args: types(wire.BigInt), Cols: types(wire.Int)}
+	return &Stmt{SQL: "SELECT 1 FROM " + t.Physical() + " WHERE " + catalog.SeqColumn + " < $1 LIMIT 1", Args: types(wire.BigInt), Cols: types(wire.Int)}
 }
 
-// endedStmt reads the rows whose version is below ?1, ?2 at most, the oldest
+// endedStmt reads the rows whose version is below $1, $2 at most, the oldest
 // first: the columns, the owner, the version.
 func endedStmt(t *catalog.Table) *Stmt {
 	s := &Stmt{Args: types(wire.BigInt, wire.BigInt)}
@@ -109,6 +109,6 @@ func endedStmt(t *catalog.Table) *Stmt {
 	}
 	cols = append(cols, sqlgen.UserColumn, catalog.SeqColumn)
 	s.Cols = append(s.Cols, wire.Type{Kind: wire.Text}, wire.Type{Kind: wire.BigInt})
-	s.SQL = "SELECT " + strings.Join(cols, ",") + " FROM " + t.Physical() + " WHERE " + catalog.SeqColumn + " < ?1 ORDER BY " + catalog.SeqColumn + " LIMIT ?2"
+	s.SQL = "SELECT " + strings.Join(cols, ",") + " FROM " + t.Physical() + " WHERE " + catalog.SeqColumn + " < $1 ORDER BY " + catalog.SeqColumn + " LIMIT $2"
 	return s
 }

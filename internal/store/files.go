@@ -22,40 +22,40 @@ func (f *File) Key() string { return f.Sub + "/" + f.ID }
 var (
 	fileCols   = types(wire.BigInt, wire.Text, wire.Text, wire.BigInt, wire.Text, wire.Text, wire.Text)
 	fileInsert = &Stmt{
-		SQL:  "INSERT INTO files(id, sub, name, size, mime, sha256, owner, created_at) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+		SQL:  "INSERT INTO files(id, sub, name, size, mime, sha256, owner, created_at) VALUES($1,$2,$3,$4,$5,$6,$7,$8)",
 		Args: types(wire.BigInt, wire.Text, wire.Text, wire.BigInt, wire.Text, wire.Text, wire.Text, wire.Timestamp),
 	}
 	fileByID = &Stmt{
-		SQL:  "SELECT id, sub, name, size, mime, sha256, owner FROM files WHERE id = ?1",
+		SQL:  "SELECT id, sub, name, size, mime, sha256, owner FROM files WHERE id = $1",
 		Args: types(wire.BigInt), Cols: fileCols,
 	}
 	fileOfTable = &Stmt{
 		SQL: `SELECT id, sub, name, size, mime, sha256, owner FROM files
-			WHERE id = ?1 AND EXISTS(SELECT 1 FROM file_refs WHERE file = ?1 AND tbl = ?2 AND usr = ?3 AND n > 0)`,
+			WHERE id = $1 AND EXISTS(SELECT 1 FROM file_refs WHERE file = $1 AND tbl = $2 AND usr = $3 AND n > 0)`,
 		Args: types(wire.BigInt, wire.BigInt, wire.Text), Cols: fileCols,
 	}
 	fileAll = &Stmt{SQL: "SELECT id, sub, name, size, mime, sha256, owner FROM files ORDER BY id", Cols: fileCols}
 	fileSum = &Stmt{
-		SQL:  "SELECT bytes FROM file_bytes WHERE owner = ?1",
+		SQL:  "SELECT bytes FROM file_bytes WHERE owner = $1",
 		Args: types(wire.Text), Cols: types(wire.BigInt),
 	}
 	fileCount = &Stmt{
-		SQL:  "INSERT INTO file_bytes(owner, bytes) VALUES(?1, ?2) ON CONFLICT(owner) DO UPDATE SET bytes = file_bytes.bytes + excluded.bytes",
+		SQL:  "INSERT INTO file_bytes(owner, bytes) VALUES($1, $2) ON CONFLICT(owner) DO UPDATE SET bytes = file_bytes.bytes + excluded.bytes",
 		Args: types(wire.Text, wire.BigInt),
 	}
 	fileScopes = &Stmt{
-		SQL:  "SELECT tbl, usr FROM file_refs WHERE file = ?1",
+		SQL:  "SELECT tbl, usr FROM file_refs WHERE file = $1",
 		Args: types(wire.BigInt), Cols: types(wire.BigInt, wire.Text),
 	}
 	refCount = &Stmt{
-		SQL:  "INSERT INTO file_refs(file, tbl, usr, n) VALUES(?1,?2,?3,?4) ON CONFLICT(file, tbl, usr) DO UPDATE SET n = file_refs.n + excluded.n",
+		SQL:  "INSERT INTO file_refs(file, tbl, usr, n) VALUES($1,$2,$3,$4) ON CONFLICT(file, tbl, usr) DO UPDATE SET n = file_refs.n + excluded.n",
 		Args: types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt),
 	}
-	refsOfTable = &Stmt{SQL: "SELECT DISTINCT file FROM file_refs WHERE tbl = ?1", Args: types(wire.BigInt), Cols: types(wire.BigInt)}
-	refsDrop    = &Stmt{SQL: "DELETE FROM file_refs WHERE tbl = ?1", Args: types(wire.BigInt)}
-	refsEnded   = &Stmt{SQL: "DELETE FROM file_refs WHERE file = ?1 AND n <= 0", Args: types(wire.BigInt)}
+	refsOfTable = &Stmt{SQL: "SELECT DISTINCT file FROM file_refs WHERE tbl = $1", Args: types(wire.BigInt), Cols: types(wire.BigInt)}
+	refsDrop    = &Stmt{SQL: "DELETE FROM file_refs WHERE tbl = $1", Args: types(wire.BigInt)}
+	refsEnded   = &Stmt{SQL: "DELETE FROM file_refs WHERE file = $1 AND n <= 0", Args: types(wire.BigInt)}
 	fileRelease = &Stmt{
-		SQL:  "DELETE FROM files WHERE id = ?1 AND NOT EXISTS(SELECT 1 FROM file_refs WHERE file = ?1)",
+		SQL:  "DELETE FROM files WHERE id = $1 AND NOT EXISTS(SELECT 1 FROM file_refs WHERE file = $1)",
 		Args: types(wire.BigInt),
 	}
 )

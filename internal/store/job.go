@@ -22,13 +22,13 @@ type Job struct {
 
 var (
 	jobInsert = &Stmt{
-		SQL: "INSERT INTO jobs (id, type, parameters, message, started_at, finished_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		SQL: "INSERT INTO jobs (id, type, parameters, message, started_at, finished_at) VALUES ($1, $2, $3, $4, $5, $6)",
 		Args: []wire.Type{
 			{Kind: wire.Text}, {Kind: wire.Text}, {Kind: wire.Text}, {Kind: wire.Text}, {Kind: wire.BigInt}, {Kind: wire.BigInt},
 		},
 	}
 	jobTrim = &Stmt{
-		SQL:  "DELETE FROM jobs WHERE number <= (SELECT max(number) FROM jobs) - ?1",
+		SQL:  "DELETE FROM jobs WHERE number <= (SELECT max(number) FROM jobs) - $1",
 		Args: []wire.Type{{Kind: wire.BigInt}},
 	}
 )

@@ -49,7 +49,7 @@ func (c *Change) Size() int {
 
 var (
 	logInsert = &Stmt{
-		SQL: "INSERT INTO changes(seq, tbl, usr, ver, op, old_seq, old, new, total) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
+		SQL: "INSERT INTO changes(seq, tbl, usr, ver, op, old_seq, old, new, total) VALUES($1,$2,$3,$4,$5,$6,$7,$8,$9)",
 		Args: types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt,
 			wire.Bytes, wire.Bytes, wire.BigInt),
 	}
@@ -57,15 +57,15 @@ var (
 	logTotal  = &Stmt{SQL: "SELECT total FROM changes ORDER BY seq DESC LIMIT 1", Cols: types(wire.BigInt)}
 	logTrim   = &Stmt{SQL: "SELECT value FROM meta WHERE key = 'log_floor'", Cols: types(wire.Bytes)}
 	logAll    = &Stmt{
-		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2",
 		Args: types(wire.BigInt, wire.BigInt), Cols: changeCols,
 	}
 	logScope = &Stmt{
-		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE tbl = ?1 AND usr = ?2 AND seq > ?3 AND seq <= ?4 ORDER BY seq LIMIT ?5",
+		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE tbl = $1 AND usr = $2 AND seq > $3 AND seq <= $4 ORDER BY seq LIMIT $5",
 		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt), Cols: changeCols,
 	}
 	logNewestOf = &Stmt{
-		SQL:  "SELECT coalesce(max(seq), 0) FROM changes WHERE tbl = ?1 AND usr = ?2",
+		SQL:  "SELECT coalesce(max(seq), 0) FROM changes WHERE tbl = $1 AND usr = $2",
 		Args: types(wire.BigInt, wire.Text), Cols: types(wire.BigInt),
 	}
 	changeCols = types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt, wire.Bytes, wire.Bytes)
@@ -183,13 +183,13 @@ func changeFn(fn func(*Change) error) func([]wire.Value) error {
 
 var (
 	logReplaced = &Stmt{
-		SQL: `SELECT seq, old_seq FROM changes WHERE tbl = ?1 AND usr = ?2 AND seq > ?3 AND seq <= ?4
-			AND old_seq > ?5 AND old_seq <= ?6 ORDER BY seq LIMIT ?7`,
+		SQL: `SELECT seq, old_seq FROM changes WHERE tbl = $1 AND usr = $2 AND seq > $3 AND seq <= $4
+			AND old_seq > $5 AND old_seq <= $6 ORDER BY seq LIMIT $7`,
 		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt),
 		Cols: types(wire.BigInt, wire.BigInt),
 	}
 	logAt = &Stmt{
-		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE seq = ?1",
+		SQL:  "SELECT seq, tbl, usr, ver, op, old_seq, old, new FROM changes WHERE seq = $1",
 		Args: types(wire.BigInt), Cols: changeCols,
 	}
 )

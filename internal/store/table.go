@@ -104,7 +104,7 @@ func keyTypes(t *catalog.Table) []wire.Type {
 func keyWhere(t *catalog.Table, after int) string {
 	conds := sqlgen.KeyColumns(t)
 	for i, c := range conds {
-		conds[i] = c + "=?" + strconv.Itoa(after+i+1)
+		conds[i] = c + "=$" + strconv.Itoa(after+i+1)
 	}
 	return strings.Join(conds, " AND ")
 }
@@ -133,21 +133,21 @@ func (s *tableStmts) keyArgs(user string, row []wire.Value, seq Seq) []wire.Valu
 }
 
 var (
-	namespaceInsert = &Stmt{SQL: "INSERT INTO namespaces(name, created_at) VALUES(?1, ?2)", Args: types(wire.Text, wire.Timestamp)}
-	namespaceDelete = &Stmt{SQL: "DELETE FROM namespaces WHERE name = ?1", Args: types(wire.Text)}
+	namespaceInsert = &Stmt{SQL: "INSERT INTO namespaces(name, created_at) VALUES($1, $2)", Args: types(wire.Text, wire.Timestamp)}
+	namespaceDelete = &Stmt{SQL: "DELETE FROM namespaces WHERE name = $1", Args: types(wire.Text)}
 	namespaceAll    = &Stmt{SQL: "SELECT name, created_at FROM namespaces", Cols: types(wire.Text, wire.Timestamp)}
 	tableNextID     = &Stmt{SQL: "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS BLOB) WHERE key = 'table_id'"}
 	tableLastID     = &Stmt{SQL: "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'table_id'", Cols: types(wire.BigInt)}
-	tableInsert     = &Stmt{SQL: "INSERT INTO tables(id, namespace, name, definition) VALUES(?1, ?2, ?3, ?4)", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
-	tableDelete     = &Stmt{SQL: "DELETE FROM tables WHERE id = ?1", Args: types(wire.BigInt)}
-	versionInsert   = &Stmt{SQL: "INSERT INTO table_versions(table_id, version, definition) VALUES(?1, ?2, ?3)", Args: types(wire.BigInt, wire.BigInt, wire.Text)}
-	versionTrim     = &Stmt{SQL: "DELETE FROM table_versions WHERE table_id = ?1 AND version <= ?2", Args: types(wire.BigInt, wire.BigInt)}
-	versionDelete   = &Stmt{SQL: "DELETE FROM table_versions WHERE table_id = ?1", Args: types(wire.BigInt)}
-	versionAll      = &Stmt{SQL: "SELECT definition FROM table_versions WHERE table_id = ?1 ORDER BY version", Args: types(wire.BigInt), Cols: types(wire.Text)}
-	counterDelete   = &Stmt{SQL: "DELETE FROM counters WHERE tbl = ?1", Args: types(wire.BigInt)}
-	counterNext     = &Stmt{SQL: "INSERT INTO counters(tbl, id, usr, value) VALUES(?1, ?2, ?3, 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
+	tableInsert     = &Stmt{SQL: "INSERT INTO tables(id, namespace, name, definition) VALUES($1, $2, $3, $4)", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
+	tableDelete     = &Stmt{SQL: "DELETE FROM tables WHERE id = $1", Args: types(wire.BigInt)}
+	versionInsert   = &Stmt{SQL: "INSERT INTO table_versions(table_id, version, definition) VALUES($1, $2, $3)", Args: types(wire.BigInt, wire.BigInt, wire.Text)}
+	versionTrim     = &Stmt{SQL: "DELETE FROM table_versions WHERE table_id = $1 AND version <= $2", Args: types(wire.BigInt, wire.BigInt)}
+	versionDelete   = &Stmt{SQL: "DELETE FROM table_versions WHERE table_id = $1", Args: types(wire.BigInt)}
+	versionAll      = &Stmt{SQL: "SELECT definition FROM table_versions WHERE table_id = $1 ORDER BY version", Args: types(wire.BigInt), Cols: types(wire.Text)}
+	counterDelete   = &Stmt{SQL: "DELETE FROM counters WHERE tbl = $1", Args: types(wire.BigInt)}
+	counterNext     = &Stmt{SQL: "INSERT INTO counters(tbl, id, usr, value) VALUES($1, $2, $3, 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
 		Args: types(wire.BigInt, wire.BigInt, wire.Text), Cols: types(wire.BigInt)}
-	counterRaise = &Stmt{SQL: "INSERT INTO counters(tbl, id, usr, value) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+	counterRaise = &Stmt{SQL: "INSERT INTO counters(tbl, id, usr, value) VALUES($1, $2, $3, $4) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
 		Args: types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt)}
 	tableAll = &Stmt{SQL: "SELECT definition FROM tables", Cols: types(wire.Text)}
 )
@@ -316,7 +316,7 @@ func (db *DB) useCatalog(next *catalog.Snapshot) {
 func (tx *Tx) OthersHaveRows(t *catalog.Table, user string) (bool, error) {
 	found := false
 	s := &Stmt{
-		SQL:  "SELECT 1 FROM " + t.Physical() + " WHERE " + sqlgen.UserColumn + " <> ?1 LIMIT 1",
+		SQL:  "SELECT 1 FROM " + t.Physical() + " WHERE " + sqlgen.UserColumn + " <> $1 LIMIT 1",
 		Args: types(wire.Text), Cols: types(wire.Int),
 	}
 	err := tx.Query(s, []wire.Value{wire.TextValue(user)}, func([]wire.Value) error {

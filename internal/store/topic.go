@@ -9,9 +9,9 @@ import (
 )
 
 var (
-	topicInsert = &Stmt{SQL: "INSERT INTO topics(id, namespace, name, definition) VALUES(?1, ?2, ?3, ?4)", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
-	topicUpdate = &Stmt{SQL: "UPDATE topics SET definition = ?2 WHERE id = ?1", Args: types(wire.BigInt, wire.Text)}
-	topicDelete = &Stmt{SQL: "DELETE FROM topics WHERE id = ?1", Args: types(wire.BigInt)}
+	topicInsert = &Stmt{SQL: "INSERT INTO topics(id, namespace, name, definition) VALUES($1, $2, $3, $4)", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
+	topicUpdate = &Stmt{SQL: "UPDATE topics SET definition = $2 WHERE id = $1", Args: types(wire.BigInt, wire.Text)}
+	topicDelete = &Stmt{SQL: "DELETE FROM topics WHERE id = $1", Args: types(wire.BigInt)}
 	topicAll    = &Stmt{SQL: "SELECT definition FROM topics", Cols: types(wire.Text)}
 )
 

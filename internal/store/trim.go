@@ -15,12 +15,12 @@ const (
 var (
 	trimUpTo = &Stmt{
 		// The newest change stays, so that positions never start again.
-		SQL: `SELECT max(seq) FROM (SELECT seq, total FROM changes WHERE seq < (SELECT max(seq) FROM changes) ORDER BY seq LIMIT ?1)
-			WHERE seq < ?2 OR total <= ?3`,
+		SQL: `SELECT max(seq) FROM (SELECT seq, total FROM changes WHERE seq < (SELECT max(seq) FROM changes) ORDER BY seq LIMIT $1)
+			WHERE seq < $2 OR total <= $3`,
 		Args: types(wire.BigInt, wire.BigInt, wire.BigInt), Cols: types(wire.BigInt),
 	}
-	trimDelete = &Stmt{SQL: "DELETE FROM changes WHERE seq <= ?1", Args: types(wire.BigInt)}
-	trimFloor  = &Stmt{SQL: "INSERT INTO meta(key, value) VALUES('log_floor', ?1) ON CONFLICT(key) DO UPDATE SET value = excluded.value", Args: types(wire.Bytes)}
+	trimDelete = &Stmt{SQL: "DELETE FROM changes WHERE seq <= $1", Args: types(wire.BigInt)}
+	trimFloor  = &Stmt{SQL: "INSERT INTO meta(key, value) VALUES('log_floor', $1) ON CONFLICT(key) DO UPDATE SET value = excluded.value", Args: types(wire.Bytes)}
 )
 
 // Trim removes changes that are too old or too many, some thousands at most,

@@ -7,42 +7,42 @@ import (
 )
 
 var (
-	partInsert = &store.Stmt{SQL: "INSERT INTO topic_parts(topic, part, floor) VALUES(?1, ?2, 0)", Args: types(wire.BigInt, wire.BigInt)}
-	partFloor  = &store.Stmt{SQL: "UPDATE topic_parts SET floor = max(floor, ?3) WHERE topic = ?1 AND part = ?2", Args: types(wire.BigInt, wire.BigInt, wire.BigInt)}
+	partInsert = &store.Stmt{SQL: "INSERT INTO topic_parts(topic, part, floor) VALUES($1, $2, 0)", Args: types(wire.BigInt, wire.BigInt)}
+	partFloor  = &store.Stmt{SQL: "UPDATE topic_parts SET floor = max(floor, $3) WHERE topic = $1 AND part = $2", Args: types(wire.BigInt, wire.BigInt, wire.BigInt)}
 	partEnds   = &store.Stmt{
-		SQL:  "SELECT floor, head FROM topic_ends WHERE topic = ?1 AND part = ?2",
+		SQL:  "SELECT floor, head FROM topic_ends WHERE topic = $1 AND part = $2",
 		Args: types(wire.BigInt, wire.BigInt), Cols: types(wire.BigInt, wire.BigInt),
 	}
 	groupRead = &store.Stmt{
-		SQL:  "SELECT next, dropped FROM topic_groups WHERE topic = ?1 AND grp = ?2 AND part = ?3",
+		SQL:  "SELECT next, dropped FROM topic_groups WHERE topic = $1 AND grp = $2 AND part = $3",
 		Args: types(wire.BigInt, wire.Text, wire.BigInt), Cols: types(wire.BigInt, wire.BigInt),
 	}
 	groupWrite = &store.Stmt{
-		SQL: `INSERT INTO topic_groups(topic, grp, part, next, dropped, updated_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+		SQL: `INSERT INTO topic_groups(topic, grp, part, next, dropped, updated_at) VALUES($1, $2, $3, $4, $5, $6)
 			ON CONFLICT(topic, grp, part) DO UPDATE SET next = excluded.next, dropped = excluded.dropped, updated_at = excluded.updated_at`,
 		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt, wire.Timestamp),
 	}
 	groupCount = &store.Stmt{
-		SQL:  "SELECT count(DISTINCT grp) FROM topic_groups WHERE topic = ?1",
+		SQL:  "SELECT count(DISTINCT grp) FROM topic_groups WHERE topic = $1",
 		Args: types(wire.BigInt), Cols: types(wire.BigInt),
 	}
 	groupsOf = &store.Stmt{
-		SQL:  "SELECT grp FROM topic_groups WHERE topic = ?1 AND part = ?2",
+		SQL:  "SELECT grp FROM topic_groups WHERE topic = $1 AND part = $2",
 		Args: types(wire.BigInt, wire.BigInt), Cols: types(wire.Text),
 	}
 	claimRead = &store.Stmt{
-		SQL:  "SELECT first, last, owner, held, until, deliveries FROM topic_claims WHERE topic = ?1 AND grp = ?2 AND part = ?3 ORDER BY first",
+		SQL:  "SELECT first, last, owner, held, until, deliveries FROM topic_claims WHERE topic = $1 AND grp = $2 AND part = $3 ORDER BY first",
 		Args: types(wire.BigInt, wire.Text, wire.BigInt),
 		Cols: types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt),
 	}
 	claimWrite = &store.Stmt{
-		SQL: `INSERT INTO topic_claims(topic, grp, part, first, last, owner, held, until, deliveries) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+		SQL: `INSERT INTO topic_claims(topic, grp, part, first, last, owner, held, until, deliveries) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9)
 			ON CONFLICT(topic, grp, part, first) DO UPDATE SET last = excluded.last, owner = excluded.owner, held = excluded.held,
 			until = excluded.until, deliveries = excluded.deliveries`,
 		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt),
 	}
 	claimDelete = &store.Stmt{
-		SQL:  "DELETE FROM topic_claims WHERE topic = ?1 AND grp = ?2 AND part = ?3 AND first = ?4",
+		SQL:  "DELETE FROM topic_claims WHERE topic = $1 AND grp = $2 AND part = $3 AND first = $4",
 		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt),
 	}
 )

@@ -10,20 +10,20 @@ import (
 
 var (
 	messageInsert = &store.Stmt{
-		SQL: "INSERT INTO messages(topic, part, off, at, op, usr, key, total, payload) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+		SQL: "INSERT INTO messages(topic, part, off, at, op, usr, key, total, payload) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 		Args: types(wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt, wire.Text, wire.Text,
 			wire.BigInt, wire.Text),
 	}
 	messageLast = &store.Stmt{
-		SQL:  "SELECT off, total FROM messages WHERE topic = ?1 AND part = ?2 ORDER BY off DESC LIMIT 1",
+		SQL:  "SELECT off, total FROM messages WHERE topic = $1 AND part = $2 ORDER BY off DESC LIMIT 1",
 		Args: types(wire.BigInt, wire.BigInt), Cols: types(wire.BigInt, wire.BigInt),
 	}
 	messageKeys = &store.Stmt{
-		SQL:  "SELECT off, usr, key FROM messages WHERE topic = ?1 AND part = ?2 AND off BETWEEN ?3 AND ?4 ORDER BY off",
+		SQL:  "SELECT off, usr, key FROM messages WHERE topic = $1 AND part = $2 AND off BETWEEN $3 AND $4 ORDER BY off",
 		Args: types(wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt), Cols: types(wire.BigInt, wire.Text, wire.Text),
 	}
 	messageRead = &store.Stmt{
-		SQL:  "SELECT off, at, op, usr, key, payload FROM messages WHERE topic = ?1 AND part = ?2 AND off BETWEEN ?3 AND ?4 ORDER BY off LIMIT ?5",
+		SQL:  "SELECT off, at, op, usr, key, payload FROM messages WHERE topic = $1 AND part = $2 AND off BETWEEN $3 AND $4 ORDER BY off LIMIT $5",
 		Args: types(wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt),
 		Cols: types(wire.BigInt, wire.BigInt, wire.BigInt, wire.Text, wire.Text, wire.Text),
 	}

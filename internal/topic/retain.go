@@ -13,12 +13,12 @@ const removeChunk = 2000 // messages removed in one write, so that others get in
 
 var (
 	retainFirst = &store.Stmt{
-		SQL:  "SELECT off, at, total FROM messages WHERE topic = ?1 AND part = ?2 AND off >= ?3 ORDER BY off LIMIT 1",
+		SQL:  "SELECT off, at, total FROM messages WHERE topic = $1 AND part = $2 AND off >= $3 ORDER BY off LIMIT 1",
 		Args: types(wire.BigInt, wire.BigInt, wire.BigInt), Cols: types(wire.BigInt, wire.BigInt, wire.BigInt),
 	}
 	removeBelow = &store.Stmt{
-		SQL: `DELETE FROM messages WHERE topic = ?1 AND part = ?2 AND off < ?3 AND off IN
-			(SELECT off FROM messages WHERE topic = ?1 AND part = ?2 ORDER BY off LIMIT ?4)`,
+		SQL: `DELETE FROM messages WHERE topic = $1 AND part = $2 AND off < $3 AND off IN
+			(SELECT off FROM messages WHERE topic = $1 AND part = $2 ORDER BY off LIMIT $4)`,
 		Args: types(wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt),
 	}
 	allParts = &store.Stmt{
@@ -26,9 +26,9 @@ var (
 		Cols: types(wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt),
 	}
 	forget = []*store.Stmt{
-		{SQL: "DELETE FROM topic_claims WHERE topic = ?1 AND part = ?2", Args: types(wire.BigInt, wire.BigInt)},
-		{SQL: "DELETE FROM topic_groups WHERE topic = ?1 AND part = ?2", Args: types(wire.BigInt, wire.BigInt)},
-		{SQL: "DELETE FROM topic_parts WHERE topic = ?1 AND part = ?2", Args: types(wire.BigInt, wire.BigInt)},
+		{SQL: "DELETE FROM topic_claims WHERE topic = $1 AND part = $2", Args: types(wire.BigInt, wire.BigInt)},
+		{SQL: "DELETE FROM topic_groups WHERE topic = $1 AND part = $2", Args: types(wire.BigInt, wire.BigInt)},
+		{SQL: "DELETE FROM topic_parts WHERE topic = $1 AND part = $2", Args: types(wire.BigInt, wire.BigInt)},
 	}
 )
 

@@ -273,7 +273,7 @@ func (w *world) retain() {
 
 func (w *world) dropped(group string) int64 {
 	n := int64(-1)
-	q := &store.Stmt{SQL: "SELECT dropped FROM topic_groups WHERE grp = ?1", Args: []wire.Type{{Kind: wire.Text}}, Cols: []wire.Type{{Kind: wire.BigInt}}}
+	q := &store.Stmt{SQL: "SELECT dropped FROM topic_groups WHERE grp = $1", Args: []wire.Type{{Kind: wire.Text}}, Cols: []wire.Type{{Kind: wire.BigInt}}}
 	err := w.db.Query(w.t.Context(), q, []wire.Value{wire.TextValue(group)}, func(row []wire.Value) error { n = row[0].Int(); return nil })
 	if err != nil {
 		w.t.Fatal(err)

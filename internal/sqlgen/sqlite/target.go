@@ -16,7 +16,7 @@ type Target struct{}
 var _ sqlgen.Target = Target{}
 
 // Placeholder returns a numbered parameter.
-func (Target) Placeholder(n int, _ wire.Type) string { return "?" + strconv.Itoa(n) }
+func (Target) Placeholder(n int, _ wire.Type) string { return "$" + strconv.Itoa(n) }
 
 // Literal writes BOOLEAN as 1 and 0, and what is a natural number inside.
 func (Target) Literal(v wire.Value, _ wire.Type) (string, bool) {

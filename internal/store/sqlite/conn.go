@@ -147,7 +147,7 @@ func (c *conn) prepare(s *store.Stmt) (*prepared, error) {
 	if p := c.stmts[s.SQL]; p != nil && !p.busy {
 		return p, nil
 	} else if p != nil {
-		st, _, err := c.sq.PrepareTransient(s.SQL)
+		st, _, err := c.sq.PrepareTransient(numbered(s.SQL))
 		return &prepared{Stmt: st}, err
 	}
 	if parsed := parsedSize * len(s.SQL); parsed > keepLarge {
@@ -156,7 +156,7 @@ func (c *conn) prepare(s *store.Stmt) (*prepared, error) {
 		}
 		defer c.budget.Free(parsed)
 	}
-	st, rest, err := c.sq.PrepareTransient(s.SQL)
+	st, rest, err := c.sq.PrepareTransient(numbered(s.SQL))
 	if err != nil {
 		return nil, limitError(err)
 	}
@@ -169,6 +169,32 @@ func (c *conn) prepare(s *store.Stmt) (*prepared, error) {
 		c.keep(s.SQL, p)
 	}
 	return p, nil
+}
+
+// numbered writes the placeholders $1 to $n of a text as ?1 to ?n: the engine
+// takes $1 for a name, and would number names in the order in which they stand.
+func numbered(sql string) string {
+	var out []byte // nil until there is a placeholder
+	quote := byte(0)
+	for i := 0; i+1 < len(sql); i++ {
+		switch c := sql[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '$' && '0' <= sql[i+1] && sql[i+1] <= '9':
+			if out == nil {
+				out = []byte(sql)
+			}
+			out[i] = '?'
+		}
+	}
+	if out == nil {
+		return sql
+	}
+	return string(out)
 }
 
 // keep keeps a statement for its next use, in place of the oldest ones.

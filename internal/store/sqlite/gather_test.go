@@ -129,7 +129,7 @@ func smallCache(t *testing.T, path string) (c *conn, put func(id int64, body str
 	for _, s := range []string{"CREATE TABLE t(id INTEGER PRIMARY KEY, body TEXT NOT NULL)", "PRAGMA cache_size=5", "PRAGMA cache_spill=1"} {
 		mustRun(t, c, s)
 	}
-	insert := &store.Stmt{SQL: "INSERT OR REPLACE INTO t VALUES(?1, ?2)", Args: []wire.Type{{Kind: wire.BigInt}, {Kind: wire.Text}}}
+	insert := &store.Stmt{SQL: "INSERT OR REPLACE INTO t VALUES($1, $2)", Args: []wire.Type{{Kind: wire.BigInt}, {Kind: wire.Text}}}
 	return c, func(id int64, body string) error {
 		_, err := c.Exec(insert, []wire.Value{wire.IntValue(id), wire.TextValue(body)})
 		return err

@@ -21,11 +21,11 @@ var (
 	pageNo    = wire.Type{Kind: wire.BigInt}
 	content   = wire.Type{Kind: wire.Bytes}
 	readPages = &store.Stmt{
-		SQL:  "SELECT pgno, data FROM sqlite_dbpage WHERE pgno >= ?1 AND pgno < ?2",
+		SQL:  "SELECT pgno, data FROM sqlite_dbpage WHERE pgno >= $1 AND pgno < $2",
 		Args: []wire.Type{pageNo, pageNo}, Cols: []wire.Type{pageNo, content},
 	}
-	readPage  = &store.Stmt{SQL: "SELECT data FROM sqlite_dbpage WHERE pgno = ?1", Args: []wire.Type{pageNo}, Cols: []wire.Type{content}}
-	writePage = &store.Stmt{SQL: "UPDATE sqlite_dbpage SET data = ?2 WHERE pgno = ?1", Args: []wire.Type{pageNo, content}}
+	readPage  = &store.Stmt{SQL: "SELECT data FROM sqlite_dbpage WHERE pgno = $1", Args: []wire.Type{pageNo}, Cols: []wire.Type{content}}
+	writePage = &store.Stmt{SQL: "UPDATE sqlite_dbpage SET data = $2 WHERE pgno = $1", Args: []wire.Type{pageNo, content}}
 	pageCount = &store.Stmt{SQL: "PRAGMA page_count", Cols: []wire.Type{pageNo}}
 )
 

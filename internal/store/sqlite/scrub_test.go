@@ -50,11 +50,11 @@ func TestScrubLeavesNothingOfTheDeletedAndAllOfTheRest(t *testing.T) {
 	for id := int64(1); id <= 1500; id++ {
 		switch {
 		case id%3 == 0:
-			exec("DELETE FROM "+l.table.Physical()+" WHERE c1 = ?1", wire.IntValue(id))
+			exec("DELETE FROM "+l.table.Physical()+" WHERE c1 = $1", wire.IntValue(id))
 			delete(want, id)
 		case id%5 == 0: // moves others about
 			want[id] = body("keep", id)
-			exec("UPDATE "+l.table.Physical()+" SET c2 = ?2 WHERE c1 = ?1", wire.IntValue(id), wire.TextValue(want[id]))
+			exec("UPDATE "+l.table.Physical()+" SET c2 = $2 WHERE c1 = $1", wire.IntValue(id), wire.TextValue(want[id]))
 		}
 	}
 	exec("DELETE FROM changes WHERE seq < (SELECT max(seq) FROM changes)")

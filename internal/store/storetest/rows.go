@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -20,6 +21,7 @@ func (s suite) rows(t *testing.T) {
 		testCase{"KeyChangeIsDeleteAndInsert", keyChange},
 		testCase{"MissingRowIsAnError", missingRow},
 		testCase{"RowsWithoutAKey", withoutKey},
+		testCase{"PlaceholdersAreNumbered", placeholders},
 		testCase{"QueriesNest", nested},
 		testCase{"ReadIsOneSnapshot", oneSnapshot},
 		testCase{"ReadsDoNotWrite", readOnly},
@@ -52,6 +54,33 @@ func perUser(t *testing.T, h *harness) {
 		t.Errorf("rows: %v", got)
 	}
 	h.agree(tbl, "alice", "bob")
+}
+
+// placeholders stand for arguments by their numbers, wherever they are and
+// however often, but not in quotes.
+func placeholders(t *testing.T, h *harness) {
+	text := wire.Type{Kind: wire.Text}
+	s := &store.Stmt{
+		SQL:  `SELECT $2 || $1 || $2, '$1', '''$2', "$2" || '"' || $1 FROM (SELECT $10 AS "$2") AS q`,
+		Args: []wire.Type{text, text, text, text, text, text, text, text, text, text},
+		Cols: []wire.Type{text, text, text, text},
+	}
+	args := make([]wire.Value, len(s.Args))
+	for i := range args {
+		args[i] = wire.TextValue(string(rune('a' + i)))
+	}
+	for range 2 { // prepared, and kept
+		var got []string
+		err := h.Query(context.Background(), s, args, func(row []wire.Value) error {
+			for _, v := range row {
+				got = append(got, v.Text())
+			}
+			return nil
+		})
+		if want := []string{"bab", "$1", "'$2", `j"a`}; err != nil || !slices.Equal(got, want) {
+			t.Fatalf("got %q, %v; want %q", got, err, want)
+		}
+	}
 }
 
 func othersHaveRows(t *testing.T, h *harness) {
