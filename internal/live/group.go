@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -189,16 +190,13 @@ func (h *Hub) take(g *group) (changes []*store.Change, upTo store.Seq) {
 // they are not there any more its subscriptions start again.
 func (h *Hub) readBehind(ctx context.Context, payer *account, g *group, upTo store.Seq) ([]*store.Change, error) {
 	changes, reached, err := h.log.Log(ctx, payer.user, g.query.Sources(), g.behind, upTo, catchUpChunk)
-	if err != nil {
-		return nil, err
-	}
-	floor, err := h.log.Floor(ctx, payer.user) // asked afterwards: what was there then was read
-	if err != nil {
+	trimmed := errors.Is(err, store.ErrLogTrimmed)
+	if err != nil && !trimmed {
 		return nil, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if floor > g.behind {
+	if trimmed {
 		h.restart(g.all(), upTo)
 		return nil, nil
 	}

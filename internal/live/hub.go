@@ -14,6 +14,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"slices"
@@ -172,7 +173,12 @@ func (h *Hub) step(ctx context.Context, tick <-chan time.Time) (err error) {
 	var changes []*store.Change
 	var wait <-chan struct{}
 	if !idle {
-		if changes, wait, err = h.db.Changes(ctx, pos, 1024); err != nil {
+		changes, wait, err = h.db.Changes(ctx, pos, 1024)
+		if errors.Is(err, store.ErrLogTrimmed) {
+			h.skip(pos)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -216,6 +222,21 @@ func (h *Hub) route(ctx context.Context, changes []*store.Change) {
 		default:
 			f.concerned(c, func(g *group) { h.add(ctx, g, c) })
 		}
+	}
+}
+
+// skip goes on at the end of the log when changes behind pos have left it before
+// the hub has read them. Every live query that may have missed one starts again.
+func (h *Hub) skip(pos store.Seq) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pos != pos {
+		return // it has slept in between
+	}
+	h.options.Logger.Warn("the change log was trimmed before its changes were delivered; all live queries start again")
+	h.pos = h.db.Newest()
+	for _, f := range h.feeds {
+		h.restart(f.all(), math.MaxInt64)
 	}
 }
 

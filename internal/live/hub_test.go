@@ -32,11 +32,17 @@ type hub struct {
 
 func startHub(t *testing.T, o live.Options) *hub {
 	t.Helper()
+	return startHubOn(t, store.Options{}, o)
+}
+
+// startHubOn is startHub on a database with options.
+func startHubOn(t *testing.T, stored store.Options, o live.Options) *hub {
+	t.Helper()
 	driver, err := sqlite.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(t.Context(), driver, store.Options{})
+	db, err := store.Open(t.Context(), driver, stored)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +127,7 @@ type outlet struct {
 	mu     sync.Mutex
 	frames []string // mu guards them
 	panics bool     // when something is pushed
+	hold   func()   // called before something is pushed; nil for none
 }
 
 func (o *outlet) add(f *live.Frame) {
@@ -132,6 +139,9 @@ func (o *outlet) add(f *live.Frame) {
 func (o *outlet) Push(_ *live.Subscription, f *live.Frame) bool {
 	if o.panics {
 		panic("a bug in the queue")
+	}
+	if o.hold != nil {
+		o.hold()
 	}
 	o.add(f)
 	return true
@@ -435,4 +445,44 @@ func TestPositionsDoNotTellWhenOthersWrite(t *testing.T) {
 	if _, reset := position(&wire.SubscribeOptions{From: own + 1, HasFrom: true}); !reset {
 		t.Error("a position that was never told is good to resume from")
 	}
+}
+
+// A hub that the log is trimmed before has missed changes that it cannot know:
+// its live queries start again with all their rows.
+func TestTrimmedHubStartsLiveQueriesAgain(t *testing.T) {
+	h := startHubOn(t, store.Options{RingBytes: 1, LogMaxSize: 1}, patient)
+	held, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	gate := &outlet{t: t, hold: func() { // called under the lock of the hub, which stands still
+		once.Do(func() { close(held) })
+		<-release
+	}}
+	gate.resume(h, "root", "SELECT id FROM app.board", nil)
+	alice := h.subscribe("alice", "SELECT id FROM app.mine")
+	h.run("root", "INSERT INTO app.board (id, body) VALUES (1, 'x')")
+	<-held
+	for i := range 5 {
+		h.run("alice", fmt.Sprintf("INSERT INTO app.mine (id, body) VALUES (%d, 'x')", 100+i))
+	}
+	for more := true; more; {
+		var err error
+		if more, err = h.db.Trim(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(release)
+	all := func() string { return strings.Join(alice.frames, "\n") }
+	alice.wait(func() bool {
+		for i := range 5 {
+			if !strings.Contains(all(), fmt.Sprint(100+i)) {
+				return false
+			}
+		}
+		return true
+	})
+	// And they go on from there.
+	h.run("alice", "INSERT INTO app.mine (id, body) VALUES (200, 'x')")
+	h.run("root", "INSERT INTO app.board (id, body) VALUES (2, 'x')")
+	alice.wait(func() bool { return strings.Contains(all(), "200") })
+	gate.wait(func() bool { return strings.Contains(strings.Join(gate.frames, ""), `"id":2`) })
 }

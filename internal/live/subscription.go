@@ -269,7 +269,7 @@ func (s *Subscription) snapshot(ctx context.Context, reset bool) (store.Seq, err
 			return s.pass(s.batch(page.Rows, control))
 		})
 		switch {
-		case errors.Is(err, watch.ErrLogTrimmed), errors.Is(err, watch.ErrAltered):
+		case errors.Is(err, store.ErrLogTrimmed), errors.Is(err, watch.ErrAltered):
 			return 0, errReset
 		case err != nil:
 			return 0, err
@@ -295,16 +295,11 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 		for pos < upTo {
 			err := s.inTurn(ctx, func() error {
 				changes, reached, err := s.hub.log.Log(ctx, s.who.UserID, s.query.Sources(), pos, upTo, catchUpChunk)
-				if err != nil {
-					return err
-				}
-				// Asked afterwards: what was there then was read.
-				floor, err := s.hub.log.Floor(ctx, s.who.UserID)
-				if err != nil {
-					return err
-				}
-				if floor > pos {
+				if errors.Is(err, store.ErrLogTrimmed) {
 					return errReset
+				}
+				if err != nil {
+					return err
 				}
 				for _, c := range changes {
 					if err := s.change(ctx, c); err != nil {

@@ -38,6 +38,9 @@ var (
 	// ErrYielded means that a write of a user was rolled back because it made
 	// others wait for longer than a tenth of a second.
 	ErrYielded = errors.New("store: others waited for the write")
+	// ErrLogTrimmed means that changes above a reader's position have left the
+	// change log: what the reader has is no longer whole, and it begins again.
+	ErrLogTrimmed = errors.New("store: the change log no longer reaches back to the position")
 	// ErrLocked means that another server has the data folder open.
 	ErrLocked = errors.New("another server is using the data folder")
 )
@@ -224,7 +227,8 @@ func (db *DB) Newest() Seq {
 
 // Changes returns up to limit changes of all tables above pos, in order, from
 // memory or from disk. When there is none yet it returns a channel that is
-// closed at the next commit.
+// closed at the next commit. It fails with ErrLogTrimmed when the log has been
+// trimmed beyond pos.
 func (db *DB) Changes(ctx context.Context, pos Seq, limit int) ([]*Change, <-chan struct{}, error) {
 	out, ok, wait := db.ring.after(pos, limit)
 	if ok {
@@ -232,6 +236,9 @@ func (db *DB) Changes(ctx context.Context, pos Seq, limit int) ([]*Change, <-cha
 	}
 	err := db.Read(ctx, func(tx *Tx) error {
 		out = out[:0]
+		if err := tx.Reaches(pos); err != nil {
+			return err
+		}
 		return tx.changes(pos, limit, func(c *Change) error {
 			out = append(out, c)
 			return nil

@@ -139,6 +139,15 @@ func (tx *Tx) Floor() (Seq, error) {
 	return floor, err
 }
 
+// Reaches fails with ErrLogTrimmed when the log has lost changes above pos.
+func (tx *Tx) Reaches(pos Seq) error {
+	floor, err := tx.Floor()
+	if err == nil && floor > max(pos, 0) {
+		err = ErrLogTrimmed
+	}
+	return err
+}
+
 func (tx *Tx) logTotal() (int64, error) {
 	var total int64
 	err := tx.Query(logTotal, nil, func(row []wire.Value) error {

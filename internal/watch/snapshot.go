@@ -14,9 +14,6 @@ import (
 )
 
 var (
-	// ErrLogTrimmed means that the change log no longer reaches back to where a
-	// live query stands: it has to begin again.
-	ErrLogTrimmed = errors.New("the change log no longer reaches back")
 	// ErrAltered means that the table has another definition than the live query
 	// was bound to.
 	ErrAltered = errors.New("the table was altered")
@@ -94,12 +91,8 @@ func (s *snapshot) look(tx *store.Tx) error {
 		s.mark, err = s.of.s.mark(tx, s.of.Sources(), newest)
 		return err
 	}
-	floor, err := tx.Floor()
-	if err != nil {
+	if err := tx.Reaches(s.checked); err != nil {
 		return err
-	}
-	if floor > s.checked {
-		return ErrLogTrimmed
 	}
 	if t := s.of.s.db.Catalog().TableByID(s.of.table().ID); t == nil || t.Version != s.of.table().Version {
 		return ErrAltered
@@ -195,7 +188,7 @@ func (f *filter) wasThere(tx *store.Tx, r replaced) ([]wire.Value, error) {
 		return nil, err
 	}
 	if c == nil {
-		return nil, ErrLogTrimmed
+		return nil, store.ErrLogTrimmed
 	}
 	if c.Version != f.table().Version {
 		return nil, ErrAltered

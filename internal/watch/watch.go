@@ -115,7 +115,7 @@ func New(db *store.DB, e *engine.Engine, o Options) *Service {
 // read runs fn on a snapshot for a user. What it returns may be seen by the user.
 func (s *Service) read(ctx context.Context, user string, fn func(tx *store.Tx) error) error {
 	err := s.db.For(user).Read(ctx, fn)
-	for _, known := range []error{ErrLogTrimmed, ErrAltered, ErrTooSlow} { // which the caller acts on
+	for _, known := range []error{store.ErrLogTrimmed, ErrAltered, ErrTooSlow} { // which the caller acts on
 		if errors.Is(err, known) {
 			return known
 		}
@@ -156,21 +156,16 @@ func (s *Service) mark(tx *store.Tx, sources []Source, newest store.Seq) (store.
 	return mark, nil
 }
 
-// Floor reads for a user how far the log has been trimmed.
-func (s *Service) Floor(ctx context.Context, user string) (floor store.Seq, err error) {
-	err = s.read(ctx, user, func(tx *store.Tx) error {
-		floor, err = tx.Floor()
-		return err
-	})
-	return floor, err
-}
-
 // Log reads for a user the changes of some sources with after < Seq <= upTo, in
 // order: limit at most, and fewer when they are large. Then the last of them is
-// returned as reached, else upTo.
+// returned as reached, else upTo. It fails with store.ErrLogTrimmed when the log
+// no longer has all of them.
 func (s *Service) Log(ctx context.Context, user string, sources []Source, after, upTo store.Seq, limit int) (out []*store.Change, reached store.Seq, err error) {
 	err = s.read(ctx, user, func(tx *store.Tx) error {
 		out, reached = nil, upTo
+		if err := tx.Reaches(after); err != nil {
+			return err
+		}
 		for _, of := range sources {
 			changes, to, err := page(tx, of, after, reached, limit)
 			if err != nil {

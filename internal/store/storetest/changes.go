@@ -28,6 +28,7 @@ func (s suite) changes(t *testing.T) {
 		testCase{"FollowerMissesNothing", follower},
 		testCase{"WaitsForTheNextCommit", waits},
 		testCase{"PagesAndBounds", pages},
+		testCase{"ReaderBelowTheFloorIsTold", trimmedReader},
 		testCase{"WriteWithoutChangesWakesNobody", noChanges},
 	)
 }
@@ -388,5 +389,26 @@ func noChanges(t *testing.T, h *harness) {
 	case <-wait:
 		t.Error("live readers were woken")
 	default:
+	}
+}
+
+// trimmedReader: whoever reads on from a position that the log no longer reaches
+// back to is told, in memory as on disk, and never handed a gap.
+func trimmedReader(t *testing.T, h *harness) {
+	h.options.RingBytes = 1
+	h.options.LogMaxSize = 1
+	h.reopen()
+	tbl := h.shared("t")
+	begin := h.Newest()
+	all := h.inserted(tbl, 0, 5)
+	h.trimAll()
+	for _, pos := range append([]store.Seq{-1, begin}, all[:3]...) {
+		if got, _, err := h.Changes(t.Context(), pos, 10); !errors.Is(err, store.ErrLogTrimmed) {
+			t.Errorf("above %d: %d changes and %v, want ErrLogTrimmed", pos, len(got), err)
+		}
+	}
+	got, _, err := h.Changes(t.Context(), all[3], 10)
+	if err != nil || len(got) != 1 || got[0].Seq != all[4] {
+		t.Errorf("above the floor: %v, %v", got, err)
 	}
 }
