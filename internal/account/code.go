@@ -37,14 +37,15 @@ type code struct {
 	redirectTo   string
 }
 
+const codeColumns = "address_key, purpose, address, user_id, hash, link, flow, tries, expires_at, password_hash, name, role, invite, redirect_to"
+
 var (
 	text    = wire.Type{Kind: wire.Text}
 	integer = wire.Type{Kind: wire.BigInt}
 	blob    = wire.Type{Kind: wire.Bytes}
 
-	codeColumns = "address_key, purpose, address, user_id, hash, link, flow, tries, expires_at, password_hash, name, role, invite, redirect_to"
-	codeTypes   = []wire.Type{blob, text, text, text, blob, blob, blob, integer, integer, text, text, text, text, text}
-	selectCode  = &store.Stmt{
+	codeTypes  = []wire.Type{blob, text, text, text, blob, blob, blob, integer, integer, text, text, text, text, text}
+	selectCode = &store.Stmt{
 		SQL:  "SELECT " + codeColumns + " FROM codes WHERE address_key = $1 AND purpose = $2",
 		Args: []wire.Type{blob, text}, Cols: codeTypes,
 	}

@@ -128,13 +128,16 @@ func (r *relation) physical(p *expr.Printer) string {
 	if r.table.Kind != catalog.System {
 		return r.table.Physical()
 	}
-	view := r.table.View()
-	if !r.table.InMemory() {
-		return "(" + view + ")"
-	}
 	fields := make([]wire.Field, len(r.table.Columns))
 	for i, c := range r.table.Columns {
 		fields[i] = wire.Field{Name: c.Name, Type: c.Type}
+	}
+	view := r.table.View()
+	if view != "" {
+		view = p.Target().View(fields, view)
+	}
+	if !r.table.InMemory() {
+		return "(" + view + ")"
 	}
 	arg := p.Placeholder(expr.Arg{Kind: expr.ArgRows, Rows: r.table, Type: wire.Type{Kind: wire.Text}})
 	rows := p.Target().Rows(fields, arg)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/dialect"
@@ -66,32 +67,12 @@ func (e *explanation) run(r *run, tx *store.Tx, _ *plan, params []wire.Value) (w
 	return res, nil
 }
 
-var anyRead = &store.Stmt{SQL: "SELECT 1 FROM meta LIMIT 1", Cols: []wire.Type{{Kind: wire.BigInt}}}
-
 // physical says how the database finds the rows of the statement.
 func (e *explanation) physical(tx *store.Tx, env *expr.Env) (string, error) {
 	q := e.inner.query()
 	if q == nil {
 		return "evaluate the values and insert them by key", nil
 	}
-	// The engine explains with the indexes that the connection knows, or knew when
-	// it explained this before. So a read, which looks for new ones, comes first,
-	// and each version of the catalog has a text.
-	if err := tx.Query(anyRead, nil, func([]wire.Value) error { return nil }); err != nil {
-		return "", err
-	}
-	number, text := wire.Type{Kind: wire.BigInt}, wire.Type{Kind: wire.Text}
-	how := &store.Stmt{
-		SQL:  "EXPLAIN QUERY PLAN /* " + strconv.FormatInt(e.inner.version.Load(), 10) + " */ " + q.Stmt.SQL,
-		Args: q.Stmt.Args, Cols: []wire.Type{number, number, number, text},
-	}
-	lines := ""
-	err := tx.Query(how, q.Values(env), func(row []wire.Value) error {
-		if lines != "" {
-			lines += "\n"
-		}
-		lines += row[3].Text()
-		return nil
-	})
-	return lines, err
+	lines, err := tx.Explain(q.Stmt, q.Values(env))
+	return strings.Join(lines, "\n"), err
 }

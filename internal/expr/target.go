@@ -26,6 +26,10 @@ type Target interface {
 	// Rows returns a query of the columns over rows in memory, which arg stands
 	// for: a JSON array of arrays.
 	Rows(cols []wire.Field, arg string) string
+	// View returns a query over the server's own tables as the columns of a system
+	// table. In those, times are microseconds since 1970, flags 0 and 1, and
+	// documents texts.
+	View(cols []wire.Field, sql string) string
 	// Type returns the engine's type of a column.
 	Type(t wire.Type) string
 	// Registers reports whether the functions of this package run inside the
@@ -63,6 +67,7 @@ func (canonicalTarget) Aggregate(Callee) string                { return "" }
 func (canonicalTarget) Unlimited() string                      { return "ALL" }
 func (canonicalTarget) Type(t wire.Type) string                { return TypeName(t) }
 func (canonicalTarget) Rows(_ []wire.Field, arg string) string { return arg }
+func (canonicalTarget) View(_ []wire.Field, sql string) string { return sql }
 func (canonicalTarget) Registers() bool                        { return true }
 
 func (canonicalTarget) Distinct(not bool) string {

@@ -186,7 +186,7 @@ func mayStill(tx *store.Tx, actor *Principal) error {
 // an application.
 var adminsBeside = &store.Stmt{
 	SQL: `SELECT count(*) FROM users WHERE role IN ('dba', 'system') AND disabled = 0 AND deleted_at IS NULL
-		AND user_id NOT IN ('root', $1) AND (auth_type <> 'internal' OR $2)`,
+		AND user_id NOT IN ('root', $1) AND (auth_type <> 'internal' OR $2 <> 0)`,
 	Args: []wire.Type{text, integer}, Cols: []wire.Type{integer},
 }
 

@@ -16,7 +16,7 @@ const (
 )
 
 var updateKeyUse = &store.Stmt{
-	SQL:  "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), $2) WHERE prefix = $1",
+	SQL:  "UPDATE api_keys SET last_used_at = $2 WHERE prefix = $1 AND coalesce(last_used_at, 0) < $2",
 	Args: []wire.Type{text, integer},
 }
 

@@ -48,7 +48,7 @@ var (
 		Args: []wire.Type{text, text, text, integer},
 	}
 	selectID = &store.Stmt{
-		SQL:  "SELECT user_id FROM users WHERE user_id COLLATE NOCASE = $1 OR user_id COLLATE NOCASE = $2 LIMIT 1",
+		SQL:  "SELECT user_id FROM users WHERE lower(user_id) = lower($1) OR lower(user_id) = lower($2) LIMIT 1",
 		Args: []wire.Type{text, text}, Cols: []wire.Type{text},
 	}
 	dropCredentials   = &store.Stmt{SQL: "DELETE FROM credentials WHERE user_id = $1", Args: []wire.Type{text}}

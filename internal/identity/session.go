@@ -82,9 +82,9 @@ var (
 	// statement ever has many to delete.
 	deleteOldSessions = &store.Stmt{
 		SQL: `DELETE FROM sessions WHERE session_id IN (
-			SELECT session_id FROM (SELECT session_id FROM sessions WHERE auth_method <> 'token' AND last_seen_at <= $1 LIMIT 2)
+			SELECT session_id FROM (SELECT session_id FROM sessions WHERE auth_method <> 'token' AND last_seen_at <= $1 LIMIT 2) AS idle
 			UNION ALL
-			SELECT session_id FROM (SELECT session_id FROM sessions WHERE auth_method = 'token' AND expires_at <= $2 LIMIT 2))`,
+			SELECT session_id FROM (SELECT session_id FROM sessions WHERE auth_method = 'token' AND expires_at <= $2 LIMIT 2) AS minted)`,
 		Args: []wire.Type{integer, integer},
 	}
 	updateLogin = &store.Stmt{

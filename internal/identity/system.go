@@ -12,7 +12,9 @@ import (
 func (s *Service) System() []*catalog.Table {
 	col := catalog.Col
 	// As session.refreshUntil has it.
-	until := "min(expires_at, last_seen_at + " + strconv.FormatInt(s.options.IdleTTL.Microseconds(), 10) + ")"
+	idle := "last_seen_at + " + strconv.FormatInt(s.options.IdleTTL.Microseconds(), 10)
+	until := "CASE WHEN expires_at < " + idle + " THEN expires_at ELSE " + idle + " END"
+	now := s.db.Target().Micros()
 	return []*catalog.Table{
 		catalog.NewSystem(catalog.SystemNamespace, "sessions", []catalog.Column{
 			col("session_id", wire.Text, true), col("user_id", wire.Text, true), col("issuer", wire.Text, true),
@@ -21,7 +23,7 @@ func (s *Service) System() []*catalog.Table {
 			col("expires_at", wire.Timestamp, true), col("last_method", wire.Text, false),
 		}, `SELECT ref AS session_id, user_id, '`+Issuer+`' AS issuer, auth_method,
 			CASE WHEN ended_at IS NOT NULL THEN 'ended'
-				WHEN `+until+` <= CAST(unixepoch('subsec') * 1000000 AS INTEGER) THEN 'expired' ELSE 'open' END AS state,
+				WHEN (`+until+`) <= `+now+` THEN 'expired' ELSE 'open' END AS state,
 			'http' AS transport, client_addr, created_at AS opened_at, last_seen_at, `+until+` AS expires_at,
 			CASE WHEN generation > 0 THEN 'refresh' ELSE 'login' END AS last_method
 			FROM sessions WHERE auth_method <> '`+mintedToken+`'`, nil),
@@ -37,8 +39,8 @@ func (s *Service) System() []*catalog.Table {
 			col("namespaces", wire.JSON, false), col("topics", wire.JSON, false), col("state", wire.Text, true), col("created_by", wire.Text, true),
 			col("created_at", wire.Timestamp, true), col("expires_at", wire.Timestamp, false), col("last_used_at", wire.Timestamp, false),
 		}, `SELECT k.user_id, k.name, '`+keyMark+`' || k.prefix AS prefix, k.read_only, k.namespaces, k.topics,
-			CASE WHEN k.expires_at <= CAST(unixepoch('subsec') * 1000000 AS INTEGER) THEN 'expired'
-				WHEN u.disabled THEN 'user disabled' ELSE 'good' END AS state,
+			CASE WHEN k.expires_at <= `+now+` THEN 'expired'
+				WHEN u.disabled <> 0 THEN 'user disabled' ELSE 'good' END AS state,
 			k.created_by, k.created_at, k.expires_at, k.last_used_at FROM api_keys k JOIN users u ON u.user_id = k.user_id`, nil).OfUsers("user_id", true),
 		catalog.NewSystem(catalog.SystemNamespace, "me", []catalog.Column{
 			col("id", wire.Text, true), col("name", wire.Text, false), col("email", wire.Text, false), col("email_verified", wire.Boolean, true),

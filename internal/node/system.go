@@ -32,7 +32,7 @@ func (n *Node) addSystem(ctx context.Context, c *Config, o Options) error {
 			func() [][]wire.Value { return settings }),
 		catalog.NewSystem(catalog.SystemNamespace, "stats",
 			[]catalog.Column{text("metric_name"), text("metric_value")},
-			"SELECT 'total_users', CAST(count(*) AS TEXT) FROM users WHERE deleted_at IS NULL "+
+			"SELECT 'total_users' AS metric_name, CAST(count(*) AS TEXT) AS metric_value FROM users WHERE deleted_at IS NULL "+
 				"UNION ALL SELECT 'total_jobs', CAST(count(*) AS TEXT) FROM jobs",
 			func() [][]wire.Value { return n.stats(o.Version) }))...)
 }

@@ -5,6 +5,7 @@ package sqlgen
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/expr"
@@ -31,6 +32,24 @@ type Target interface {
 	// IndexKey returns what an index on a column holds, by which equal values are
 	// equal, and what a value is compared as.
 	IndexKey(sql string, t wire.Type) string
+	// Indexes returns a query of the names of the indexes that the engine has.
+	Indexes() string
+	// Guard returns the statements that make the engine refuse further rows that
+	// conflict by an index, which it cannot make since rows do already, with the
+	// error of that index. There is none for an engine whose tables have had
+	// their indexes from the beginning.
+	Guard(t *catalog.Table, ix *catalog.Index) []string
+	// Unguard returns the statements that remove what Guard has made, if it has.
+	Unguard(t *catalog.Table, ix *catalog.Index) []string
+
+	// Definitions returns the query over the documents that define tables and
+	// topics: system.tables, columns and schemas, or for "topics" id, name,
+	// partitions, retention_seconds, retention_max_bytes, routes, created_at,
+	// updated_at and grants.
+	Definitions(table string) string
+	// Micros returns the time now, in microseconds since 1970.
+	Micros() string
+
 	// MostColumns is how many columns a table may have, unused ones included.
 	MostColumns() int
 }
@@ -65,3 +84,6 @@ func IndexColumns(target Target, t *catalog.Table, ix *catalog.Index) []string {
 	}
 	return cols
 }
+
+// Quoted writes a name as an identifier.
+func Quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -30,6 +30,9 @@ type Driver interface {
 	Migrate(ctx context.Context) error
 	// Reason classifies an error that a Session returned.
 	Reason(err error) Reason
+	// Violated returns which unique index an error with ReasonUnique is about: its
+	// name, or the physical columns that it is on.
+	Violated(err error) (index string, columns []string)
 	// Account counts what Go holds for statements. It is there after Migrate.
 	Account() *budget.Account
 	// Backup writes a consistent copy of the database to a new file.
@@ -61,6 +64,8 @@ type Session interface {
 	Query(s *Stmt, args []wire.Value, row func([]wire.Value) error) error
 	// Exec runs s and returns how many rows it changed.
 	Exec(s *Stmt, args []wire.Value) (int64, error)
+	// Explain says how the engine would run s now, in lines for people.
+	Explain(s *Stmt, args []wire.Value) ([]string, error)
 	// Script runs one definition, without arguments.
 	Script(sql string) error
 	// Bound makes the following calls fail once ctx has ended, limit has passed or
@@ -99,7 +104,7 @@ type Reason uint8
 const (
 	ReasonOther       Reason = iota
 	ReasonKey                // a primary key is there already
-	ReasonUnique             // a unique index; the error ends with table.column
+	ReasonUnique             // a unique index; see Driver.Violated
 	ReasonInterrupted        // see Stop
 	ReasonFull               // no space left
 	ReasonMemory             // no memory left

@@ -23,7 +23,7 @@ var (
 	fileCols   = types(wire.BigInt, wire.Text, wire.Text, wire.BigInt, wire.Text, wire.Text, wire.Text)
 	fileInsert = &Stmt{
 		SQL:  "INSERT INTO files(id, sub, name, size, mime, sha256, owner, created_at) VALUES($1,$2,$3,$4,$5,$6,$7,$8)",
-		Args: types(wire.BigInt, wire.Text, wire.Text, wire.BigInt, wire.Text, wire.Text, wire.Text, wire.Timestamp),
+		Args: types(wire.BigInt, wire.Text, wire.Text, wire.BigInt, wire.Text, wire.Text, wire.Text, wire.BigInt),
 	}
 	fileByID = &Stmt{
 		SQL:  "SELECT id, sub, name, size, mime, sha256, owner FROM files WHERE id = $1",

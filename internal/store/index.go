@@ -21,13 +21,11 @@ func (tx *Tx) CreateIndex(t *catalog.Table, ix *catalog.Index) error {
 
 // DropIndex removes the engine's index for ix.
 func (tx *Tx) DropIndex(t *catalog.Table, ix *catalog.Index) error {
-	if err := tx.script("DROP INDEX IF EXISTS " + quoted(ix.Physical(t))); err != nil {
+	if err := tx.script("DROP INDEX IF EXISTS " + sqlgen.Quoted(ix.Physical(t))); err != nil {
 		return err
 	}
 	return tx.unguard(t, ix)
 }
-
-func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // markedUnique reads the columns that definitions of older versions marked as
 // unique as the constraints that they are.
@@ -52,13 +50,11 @@ func markedUnique(t *catalog.Table, definition string) error {
 	return nil
 }
 
-var indexAll = &Stmt{SQL: "SELECT name FROM sqlite_schema WHERE type = 'index' AND name GLOB 't[0-9]*'", Cols: types(wire.Text)}
-
 // unenforced lists the indexes that definitions claim and the engine lacks:
 // CREATE TABLE of older versions made none for UNIQUE (a, b).
 func (tx *Tx) unenforced() (map[*catalog.Table][]*catalog.Index, error) {
 	made := make(map[string]bool)
-	err := tx.Query(indexAll, nil, func(row []wire.Value) error {
+	err := tx.Query(&Stmt{SQL: tx.db.Target().Indexes(), Cols: types(wire.Text)}, nil, func(row []wire.Value) error {
 		made[row[0].Text()] = true
 		return nil
 	})
@@ -120,39 +116,13 @@ func (tx *Tx) enforce(t *catalog.Table, ix *catalog.Index) error {
 	return err
 }
 
-// guards are the triggers that stand in for a unique index.
-var guards = []string{"INSERT", "UPDATE"}
-
-func guardName(t *catalog.Table, ix *catalog.Index, on string) string {
-	return quoted(ix.Physical(t) + "_" + strings.ToLower(on))
-}
-
 // guard refuses rows that conflict with others by ix, whose index cannot be
 // made because of the rows that are there.
 func (tx *Tx) guard(t *catalog.Table, ix *catalog.Index) error {
-	cols := sqlgen.IndexColumns(tx.db.Target(), t, ix)
-	same, changed, named := make([]string, len(cols)), make([]string, len(cols)), make([]string, len(cols))
-	for i, c := range cols {
-		same[i] = c + " = NEW." + c
-		changed[i] = "NEW." + c + " IS NOT OLD." + c
-		named[i] = t.Physical() + "." + c
-	}
-	lookup := quoted(ix.Physical(t) + "_lookup")
-	if err := tx.script("CREATE INDEX IF NOT EXISTS " + lookup + " ON " + t.Physical() + "(" + strings.Join(cols, ",") + ")"); err != nil {
+	if err := tx.scripts(tx.db.Target().Guard(t, ix)); err != nil {
 		return err
 	}
-	for _, on := range guards {
-		when := "EXISTS (SELECT 1 FROM " + t.Physical() + " WHERE " + strings.Join(same, " AND ") + ")"
-		if on == "UPDATE" {
-			when = "(" + strings.Join(changed, " OR ") + ") AND " + when
-		}
-		err := tx.script("CREATE TRIGGER IF NOT EXISTS " + guardName(t, ix, on) + " BEFORE " + on + " ON " + t.Physical() + " WHEN " + when +
-			" BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: " + strings.Join(named, ", ") + "'); END")
-		if err != nil {
-			return err
-		}
-	}
-	versions, err := tx.conflicting(t, cols)
+	versions, err := tx.conflicting(t, sqlgen.IndexColumns(tx.db.Target(), t, ix))
 	if err != nil {
 		return err
 	}
@@ -164,12 +134,17 @@ func (tx *Tx) guard(t *catalog.Table, ix *catalog.Index) error {
 
 // unguard removes what guard has made, if it has.
 func (tx *Tx) unguard(t *catalog.Table, ix *catalog.Index) error {
-	for _, on := range guards {
-		if err := tx.script("DROP TRIGGER IF EXISTS " + guardName(t, ix, on)); err != nil {
+	return tx.scripts(tx.db.Target().Unguard(t, ix))
+}
+
+// scripts runs definitions in turn.
+func (tx *Tx) scripts(sqls []string) error {
+	for _, sql := range sqls {
+		if err := tx.script(sql); err != nil {
 			return err
 		}
 	}
-	return tx.script("DROP INDEX IF EXISTS " + quoted(ix.Physical(t)+"_lookup"))
+	return nil
 }
 
 // maxConflicting bounds how many rows the log names.

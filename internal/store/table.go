@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -133,11 +134,11 @@ func (s *tableStmts) keyArgs(user string, row []wire.Value, seq Seq) []wire.Valu
 }
 
 var (
-	namespaceInsert = &Stmt{SQL: "INSERT INTO namespaces(name, created_at) VALUES($1, $2)", Args: types(wire.Text, wire.Timestamp)}
+	namespaceInsert = &Stmt{SQL: "INSERT INTO namespaces(name, created_at) VALUES($1, $2)", Args: types(wire.Text, wire.BigInt)}
 	namespaceDelete = &Stmt{SQL: "DELETE FROM namespaces WHERE name = $1", Args: types(wire.Text)}
-	namespaceAll    = &Stmt{SQL: "SELECT name, created_at FROM namespaces", Cols: types(wire.Text, wire.Timestamp)}
-	tableNextID     = &Stmt{SQL: "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS BLOB) WHERE key = 'table_id'"}
-	tableLastID     = &Stmt{SQL: "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'table_id'", Cols: types(wire.BigInt)}
+	namespaceAll    = &Stmt{SQL: "SELECT name, created_at FROM namespaces", Cols: types(wire.Text, wire.BigInt)}
+	tableLastID     = &Stmt{SQL: "SELECT value FROM meta WHERE key = 'table_id'", Cols: types(wire.Bytes)}
+	tableSetLastID  = &Stmt{SQL: "UPDATE meta SET value = $1 WHERE key = 'table_id'", Args: types(wire.Bytes)}
 	tableInsert     = &Stmt{SQL: "INSERT INTO tables(id, namespace, name, definition) VALUES($1, $2, $3, $4)", Args: types(wire.BigInt, wire.Text, wire.Text, wire.Text)}
 	tableDelete     = &Stmt{SQL: "DELETE FROM tables WHERE id = $1", Args: types(wire.BigInt)}
 	versionInsert   = &Stmt{SQL: "INSERT INTO table_versions(table_id, version, definition) VALUES($1, $2, $3)", Args: types(wire.BigInt, wire.BigInt, wire.Text)}
@@ -145,9 +146,9 @@ var (
 	versionDelete   = &Stmt{SQL: "DELETE FROM table_versions WHERE table_id = $1", Args: types(wire.BigInt)}
 	versionAll      = &Stmt{SQL: "SELECT definition FROM table_versions WHERE table_id = $1 ORDER BY version", Args: types(wire.BigInt), Cols: types(wire.Text)}
 	counterDelete   = &Stmt{SQL: "DELETE FROM counters WHERE tbl = $1", Args: types(wire.BigInt)}
-	counterNext     = &Stmt{SQL: "INSERT INTO counters(tbl, id, usr, value) VALUES($1, $2, $3, 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
+	counterNext     = &Stmt{SQL: "INSERT INTO counters(tbl, id, usr, value) VALUES($1, $2, $3, 1) ON CONFLICT(tbl, id, usr) DO UPDATE SET value = counters.value + 1 RETURNING value",
 		Args: types(wire.BigInt, wire.BigInt, wire.Text), Cols: types(wire.BigInt)}
-	counterRaise = &Stmt{SQL: "INSERT INTO counters(tbl, id, usr, value) VALUES($1, $2, $3, $4) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+	counterRaise = &Stmt{SQL: "INSERT INTO counters(tbl, id, usr, value) VALUES($1, $2, $3, $4) ON CONFLICT(tbl, id, usr) DO UPDATE SET value = excluded.value WHERE counters.value < excluded.value",
 		Args: types(wire.BigInt, wire.BigInt, wire.Text, wire.BigInt)}
 	tableAll = &Stmt{SQL: "SELECT definition FROM tables", Cols: types(wire.Text)}
 )
@@ -175,14 +176,7 @@ func (tx *Tx) DropNamespace(name string) error {
 // CreateTable adds a table, which must not exist. It sets ID, Version and the
 // times of t.
 func (tx *Tx) CreateTable(t *catalog.Table) error {
-	if _, err := tx.Exec(tableNextID); err != nil {
-		return err
-	}
-	err := tx.Query(tableLastID, nil, func(row []wire.Value) error {
-		t.ID = row[0].Int()
-		return nil
-	})
-	if err != nil {
+	if err := tx.nextTableID(t); err != nil {
 		return err
 	}
 	tx.db.stmts.Delete(t) // of an earlier try, which failed, under another id
@@ -198,6 +192,21 @@ func (tx *Tx) CreateTable(t *catalog.Table) error {
 		}
 	}
 	return nil
+}
+
+// nextTableID gives t an id that no table has had. The last one that was given
+// stands in meta, in digits.
+func (tx *Tx) nextTableID(t *catalog.Table) error {
+	err := tx.Query(tableLastID, nil, func(row []wire.Value) (err error) {
+		t.ID, err = strconv.ParseInt(row[0].Raw(), 10, 64)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("the last id of a table: %w", err)
+	}
+	t.ID++
+	_, err = tx.Exec(tableSetLastID, wire.BytesValue(strconv.AppendInt(nil, t.ID, 10)))
+	return err
 }
 
 // define stores a definition as the newest version of its table.
@@ -333,20 +342,17 @@ func (db *DB) Conflict(t *catalog.Table, err error) (columns string, ok bool) {
 	case ReasonKey:
 		return "", true
 	case ReasonUnique:
-		// The engine names them: "... t5._user, t5.c2, t5.c3", or the index where
-		// one of them is an expression.
+		index, physical := db.driver.Violated(err)
 		var names []string
 		for k := range t.Indexes {
-			if ix := &t.Indexes[k]; strings.Contains(err.Error(), "index '"+ix.Physical(t)+"'") {
+			if ix := &t.Indexes[k]; index == ix.Physical(t) {
 				for _, id := range ix.Columns {
 					names = append(names, t.Columns[t.ByID(id)].Name)
 				}
-				return strings.Join(names, ", "), true
 			}
 		}
 		for i := range t.Columns {
-			named := "." + t.Columns[i].Physical()
-			if text := err.Error(); strings.HasSuffix(text, named) || strings.Contains(text, named+",") {
+			if slices.Contains(physical, t.Columns[i].Physical()) {
 				names = append(names, t.Columns[i].Name)
 			}
 		}

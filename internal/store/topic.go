@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/sqlgen"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -69,7 +70,7 @@ func readTopics(tx *Tx) ([]*catalog.Topic, error) {
 func (tx *Tx) Written() []*Change { return tx.write.did.changes }
 
 // topicTables are the tables of system about topics.
-func topicTables() []*catalog.Table {
+func topicTables(target sqlgen.Target) []*catalog.Table {
 	col := catalog.Col
 	return []*catalog.Table{
 		catalog.NewSystem(catalog.SystemNamespace, "topics", []catalog.Column{
@@ -77,23 +78,17 @@ func topicTables() []*catalog.Table {
 			col("partitions", wire.Int, true), col("retention_seconds", wire.BigInt, false), col("retention_max_bytes", wire.BigInt, false),
 			col("routes", wire.JSON, true), col("created_at", wire.Timestamp, true), col("updated_at", wire.Timestamp, true),
 			col("messages", wire.BigInt, true), col("lag", wire.BigInt, true), col("grants", wire.JSON, true),
-		}, `SELECT t.namespace || '.' || t.name AS topic_id, t.namespace || '.' || t.name AS name, NULL AS alias,
-			definition->>'partitions' AS partitions, definition->>'retention_seconds' AS retention_seconds,
-			definition->>'retention_max_bytes' AS retention_max_bytes,
-			(SELECT json_group_array(json_object(
-				'table_id', (SELECT b.namespace || ':' || b.name FROM tables b WHERE b.id = s.value->>'table_id'),
-				'op', s.value->>'op', 'filter', s.value->>'where', 'payload', s.value->>'payload') ORDER BY s.key)
-				FROM json_each(t.definition, '$.sources') s) AS routes,
-			definition->>'created_at' AS created_at, definition->>'updated_at' AS updated_at,
+		}, `SELECT t.name AS topic_id, t.name, NULL AS alias, t.partitions, t.retention_seconds, t.retention_max_bytes,
+			t.routes, t.created_at, t.updated_at,
 			(SELECT coalesce(sum(head - floor), 0) FROM topic_ends e WHERE e.topic = t.id) AS messages,
-			coalesce((SELECT max(lag) FROM (SELECT sum(lag) AS lag FROM (`+offsetsSQL+`) o WHERE o.topic = t.id GROUP BY o.group_id)), 0) AS lag,
-			coalesce(definition->'grants', '[]') AS grants FROM topics t`, nil),
+			coalesce((SELECT max(g.lag) FROM (SELECT sum(o.lag) AS lag FROM (`+offsetsSQL+`) AS o WHERE o.topic = t.id GROUP BY o.group_id) AS g), 0) AS lag,
+			t.grants FROM (`+target.Definitions("topics")+`) AS t`, nil),
 		catalog.NewSystem(catalog.SystemNamespace, "topic_offsets", []catalog.Column{
 			col("topic_id", wire.Text, true), col("group_id", wire.Text, true), col("partition_id", wire.Int, true),
 			col("last_acked_offset", wire.BigInt, true), col("updated_at", wire.Timestamp, true),
 			col("next_offset", wire.BigInt, true), col("end_offset", wire.BigInt, true), col("lag", wire.BigInt, true),
 			col("pending", wire.BigInt, true), col("dropped", wire.BigInt, true),
-		}, "SELECT topic_id, group_id, partition_id, last_acked_offset, updated_at, next_offset, end_offset, lag, pending, dropped FROM ("+offsetsSQL+")", nil),
+		}, "SELECT topic_id, group_id, partition_id, last_acked_offset, updated_at, next_offset, end_offset, lag, pending, dropped FROM ("+offsetsSQL+") AS o", nil),
 	}
 }
 
@@ -103,6 +98,6 @@ func topicTables() []*catalog.Table {
 const offsetsSQL = `SELECT t.id AS topic, t.namespace || '.' || t.name AS topic_id, g.grp AS group_id, g.part AS partition_id,
 	coalesce((SELECT min(first) FROM topic_claims c WHERE c.topic = g.topic AND c.grp = g.grp AND c.part = g.part), g.next) - 1 AS last_acked_offset,
 	g.updated_at, g.next AS next_offset, e.head AS end_offset,
-	max(e.head - g.next, 0) + coalesce((SELECT sum(last - first + 1) FROM topic_claims c WHERE c.topic = g.topic AND c.grp = g.grp AND c.part = g.part), 0) AS lag,
-	coalesce((SELECT sum(last - first + 1) FROM topic_claims c WHERE c.topic = g.topic AND c.grp = g.grp AND c.part = g.part AND c.held), 0) AS pending,
+	CASE WHEN e.head > g.next THEN e.head - g.next ELSE 0 END + coalesce((SELECT sum(last - first + 1) FROM topic_claims c WHERE c.topic = g.topic AND c.grp = g.grp AND c.part = g.part), 0) AS lag,
+	coalesce((SELECT sum(last - first + 1) FROM topic_claims c WHERE c.topic = g.topic AND c.grp = g.grp AND c.part = g.part AND c.held <> 0), 0) AS pending,
 	g.dropped FROM topic_groups g JOIN topics t ON t.id = g.topic JOIN topic_ends e ON e.topic = g.topic AND e.part = g.part`

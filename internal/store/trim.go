@@ -15,7 +15,7 @@ const (
 var (
 	trimUpTo = &Stmt{
 		// The newest change stays, so that positions never start again.
-		SQL: `SELECT max(seq) FROM (SELECT seq, total FROM changes WHERE seq < (SELECT max(seq) FROM changes) ORDER BY seq LIMIT $1)
+		SQL: `SELECT max(seq) FROM (SELECT seq, total FROM changes WHERE seq < (SELECT max(seq) FROM changes) ORDER BY seq LIMIT $1) AS oldest
 			WHERE seq < $2 OR total <= $3`,
 		Args: types(wire.BigInt, wire.BigInt, wire.BigInt), Cols: types(wire.BigInt),
 	}

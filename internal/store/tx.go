@@ -23,6 +23,14 @@ func (tx *Tx) Query(s *Stmt, args []wire.Value, row func([]wire.Value) error) er
 	return tx.session.Query(s, args, row)
 }
 
+// Explain says how the engine would run s now, in lines for people.
+func (tx *Tx) Explain(s *Stmt, args []wire.Value) ([]string, error) {
+	if err := tx.open(); err != nil {
+		return nil, err
+	}
+	return tx.session.Explain(s, args)
+}
+
 // Exec runs s and returns how many rows it changed. It is for the server's own
 // tables: rows of users go through Insert, Update and Delete, which keep the
 // change log.

@@ -8,7 +8,7 @@ import (
 
 var (
 	partInsert = &store.Stmt{SQL: "INSERT INTO topic_parts(topic, part, floor) VALUES($1, $2, 0)", Args: types(wire.BigInt, wire.BigInt)}
-	partFloor  = &store.Stmt{SQL: "UPDATE topic_parts SET floor = max(floor, $3) WHERE topic = $1 AND part = $2", Args: types(wire.BigInt, wire.BigInt, wire.BigInt)}
+	partFloor  = &store.Stmt{SQL: "UPDATE topic_parts SET floor = $3 WHERE topic = $1 AND part = $2 AND floor < $3", Args: types(wire.BigInt, wire.BigInt, wire.BigInt)}
 	partEnds   = &store.Stmt{
 		SQL:  "SELECT floor, head FROM topic_ends WHERE topic = $1 AND part = $2",
 		Args: types(wire.BigInt, wire.BigInt), Cols: types(wire.BigInt, wire.BigInt),
@@ -20,7 +20,7 @@ var (
 	groupWrite = &store.Stmt{
 		SQL: `INSERT INTO topic_groups(topic, grp, part, next, dropped, updated_at) VALUES($1, $2, $3, $4, $5, $6)
 			ON CONFLICT(topic, grp, part) DO UPDATE SET next = excluded.next, dropped = excluded.dropped, updated_at = excluded.updated_at`,
-		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt, wire.Timestamp),
+		Args: types(wire.BigInt, wire.Text, wire.BigInt, wire.BigInt, wire.BigInt, wire.BigInt),
 	}
 	groupCount = &store.Stmt{
 		SQL:  "SELECT count(DISTINCT grp) FROM topic_groups WHERE topic = $1",

@@ -81,7 +81,7 @@ func (target Target) CreateIndex(t *catalog.Table, ix *catalog.Index) string {
 	if ix.Unique {
 		kind = "CREATE UNIQUE INDEX "
 	}
-	return kind + `"` + strings.ReplaceAll(ix.Physical(t), `"`, `""`) + `" ON ` + t.Physical() +
+	return kind + sqlgen.Quoted(ix.Physical(t)) + " ON " + t.Physical() +
 		"(" + strings.Join(sqlgen.IndexColumns(target, t, ix), ",") + ")"
 }
 

@@ -199,8 +199,21 @@ func numbered(sql string) string {
 
 // keep keeps a statement for its next use, in place of the oldest ones.
 func (c *conn) keep(sql string, p *prepared) {
+	c.unkeepIf(func(old string) bool {
+		return (len(c.stmts) >= keepStmts || c.kept+p.size > keepBytes) && !c.stmts[old].busy
+	})
+	c.stmts[sql] = p
+	c.order = append(c.order, sql)
+	c.kept += p.size
+}
+
+// unkeep frees the statement that is kept for a text, if there is one.
+func (c *conn) unkeep(sql string) { c.unkeepIf(func(old string) bool { return old == sql }) }
+
+// unkeepIf frees those of the kept statements, the oldest first.
+func (c *conn) unkeepIf(which func(sql string) bool) {
 	c.order = slices.DeleteFunc(c.order, func(old string) bool {
-		if len(c.stmts) < keepStmts && c.kept+p.size <= keepBytes || c.stmts[old].busy {
+		if !which(old) {
 			return false
 		}
 		c.kept -= c.stmts[old].size
@@ -208,9 +221,6 @@ func (c *conn) keep(sql string, p *prepared) {
 		delete(c.stmts, old)
 		return true
 	})
-	c.stmts[sql] = p
-	c.order = append(c.order, sql)
-	c.kept += p.size
 }
 
 // shed frees what the connection holds and can make again.
@@ -337,6 +347,28 @@ func (c *conn) step(p *prepared) (more bool, err error) {
 	}
 	return more, err
 }
+
+// Explain asks for the query plan.
+func (c *conn) Explain(s *store.Stmt, args []wire.Value) (lines []string, err error) {
+	// The engine explains with the indexes that the connection knows: a read looks
+	// for new ones, and a kept statement would explain with those of its time.
+	if err := c.Query(anyRead, nil, func([]wire.Value) error { return nil }); err != nil {
+		return nil, err
+	}
+	number := wire.Type{Kind: wire.BigInt}
+	how := &store.Stmt{
+		SQL: "EXPLAIN QUERY PLAN " + s.SQL, Args: s.Args,
+		Cols: []wire.Type{number, number, number, {Kind: wire.Text}},
+	}
+	defer c.unkeep(how.SQL)
+	err = c.Query(how, args, func(row []wire.Value) error {
+		lines = append(lines, row[3].Text())
+		return nil
+	})
+	return lines, err
+}
+
+var anyRead = &store.Stmt{SQL: "SELECT 1 FROM meta LIMIT 1", Cols: []wire.Type{{Kind: wire.BigInt}}}
 
 // Script runs one definition.
 func (c *conn) Script(sql string) error { return c.run(sql) }

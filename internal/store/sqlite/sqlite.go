@@ -212,7 +212,7 @@ func (d *Driver) Reason(err error) store.Reason {
 	switch {
 	case code == zs.ResultConstraintPrimaryKey:
 		return store.ReasonKey
-	case code == zs.ResultConstraintUnique, code == zs.ResultConstraintTrigger: // see store.Tx.guard
+	case code == zs.ResultConstraintUnique, code == zs.ResultConstraintTrigger: // see target.Guard
 		return store.ReasonUnique
 	case code.ToPrimary() == zs.ResultInterrupt:
 		return store.ReasonInterrupted
@@ -224,6 +224,19 @@ func (d *Driver) Reason(err error) store.Reason {
 		return store.ReasonTooLong
 	}
 	return store.ReasonOther
+}
+
+// Violated reads the text of the error: "UNIQUE constraint failed: t5._user,
+// t5.c2", or "...: index 't5_ix'" where a column is an expression.
+func (d *Driver) Violated(err error) (index string, columns []string) {
+	_, what, _ := strings.Cut(err.Error(), "constraint failed: ")
+	if name, ok := strings.CutPrefix(what, "index '"); ok {
+		return strings.ReplaceAll(strings.TrimSuffix(name, "'"), "''", "'"), nil
+	}
+	for _, column := range strings.Split(what, ", ") {
+		columns = append(columns, column[strings.IndexByte(column, '.')+1:])
+	}
+	return "", columns
 }
 
 // Close waits for the sessions in use, closes the connections and lets go of
