@@ -32,6 +32,7 @@ const (
 	CodeUniqueViolation     Code = "UNIQUE_VIOLATION"
 	CodeNotNullViolation    Code = "NOT_NULL_VIOLATION"
 	CodeCheckViolation      Code = "CHECK_VIOLATION"
+	CodePolicyViolation     Code = "POLICY_VIOLATION"
 	CodeTypeMismatch        Code = "TYPE_MISMATCH"
 	CodeNumericOutOfRange   Code = "NUMERIC_OUT_OF_RANGE"
 	CodeDivisionByZero      Code = "DIVISION_BY_ZERO"

@@ -28,6 +28,7 @@ type Binder struct {
 	Params    *expr.Params
 	Source    string         // the text that positions refer to
 	Budget    *budget.Budget // of the binding; nil for none
+	Role      string         // whose policies hold; "" sees nothing of a governed table
 
 	// May, when it is set, says whether the caller may read a table, or with write
 	// change its rows. It is asked before any name in the table is resolved, so
@@ -38,18 +39,27 @@ type Binder struct {
 	// which binding met them.
 	Tables []*catalog.Table
 
+	// Under are the tables that memberships of policies read, on which the statement
+	// depends without a right to them.
+	Under []*catalog.Table
+
 	// Files are the files that the statement asks for with FILE("name").
 	Files []Upload
 
 	// Bytes is what the bound expressions take, roughly.
 	Bytes int
 
-	nodes   int       // of the bound expressions
-	sources int       // how many items of FROM have got a name
-	ctes    *cteScope // the WITH queries in sight
-	refs    []*cte    // the WITH queries that the query being bound names
-	open    bool      // it names one that is not bound yet, since it is inside of that one
-	limits  []limit   // every LIMIT and OFFSET, checked before the statement runs
+	nodes    int                              // of the bound expressions
+	sources  int                              // how many items of FROM have got a name
+	ctes     *cteScope                        // the WITH queries in sight
+	refs     []*cte                           // the WITH queries that the query being bound names
+	open     bool                             // it names one that is not bound yet, since it is inside of that one
+	fence    *fence                           // of the relations that policies limit; nil: nothing has asked for it
+	depth    int                              // of the query being bound: 1 is that of the statement
+	made     []*relation                      // with resolved: those of the statement
+	resolved map[*dialect.Ident]*resolvedName // of a policy's condition: what its names of columns mean, by their first part; nil: nobody asks
+	steady   bool                             // no condition may ask for the time or a new id
+	limits   []limit                          // every LIMIT and OFFSET, checked before the statement runs
 }
 
 // Upload is a file that a statement asks for.
@@ -92,6 +102,7 @@ func (b *Binder) bind(x dialect.Expr, names *level, want expr.BindOptions) (expr
 	want.Params, want.Budget = b.Params, b.Budget
 	if names != nil {
 		want.Names = names
+		names.seen = b.seen()
 		want.Aggregate = names.aggregate
 		defer func(outer bool) { names.allows = outer }(names.allows)
 		names.allows = want.Aggregates
@@ -192,6 +203,10 @@ func (b *Binder) condition(x dialect.Expr, names *level, clause string, want exp
 	n, err := b.bind(x, names, want)
 	if err != nil {
 		return nil, err
+	}
+	b.expose(n)
+	if name := expr.Unsteady(n); b.steady && name != "" {
+		return nil, b.fail(wire.CodeInvalidSQL, x.Pos(), clause, " has no ", strings.ToUpper(name), ", whose value is another one at every look")
 	}
 	if k := n.Type().Kind; k != wire.Boolean && k != wire.Unknown {
 		return nil, b.fail(wire.CodeTypeMismatch, x.Pos(), "argument of ", clause, " must be BOOLEAN, not ", expr.TypeName(n.Type()))

@@ -150,6 +150,9 @@ func (b *Binder) outputs(list []dialect.SelectItem, names *level, c *core) ([]wi
 		if err != nil {
 			return nil, err
 		}
+		if b.depth > 1 {
+			b.expose(n) // a query around may have it in a condition
+		}
 		f := wire.Field{Type: n.Type()}
 		if col := expr.AsColumn(n); col != nil {
 			if o := names.output(col); o != nil {

@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
@@ -108,7 +109,10 @@ func (b *Binder) tableRef(t *dialect.TableRef, lv *level) (source, []output, err
 	if err != nil {
 		return nil, nil, err
 	}
-	r := b.relation(table, t.As)
+	r, err := b.rowsOf(table, t.As, catalog.Select)
+	if err != nil {
+		return nil, nil, err
+	}
 	if len(t.Columns) > len(r.cols) {
 		return nil, nil, b.fail(wire.CodeInvalidSQL, t.Columns[len(r.cols)].Pos, "the table has fewer columns than its alias names")
 	}
@@ -262,6 +266,7 @@ func (b *Binder) using(list []dialect.Ident, kind string, left, right []output) 
 		if err != nil {
 			return nil, nil, b.placedAt(err, id.Pos)
 		}
+		b.expose(equal)
 		on = append(on, equal)
 		used[l.column], used[r.column] = true, true
 		one := output{field: l.field, column: l.column}

@@ -16,6 +16,8 @@ type Conflict struct {
 	Set     []Assignment // computed on the old row followed by the new one; nil: DO NOTHING
 	where   expr.Node    // nil: always
 	Nothing bool
+	Old     *Guard // of DO UPDATE, on the row that is there; nil: none
+	New     *Guard // of DO UPDATE, on what becomes of it; nil: none
 }
 
 // Insert binds an INSERT.
@@ -55,6 +57,9 @@ func (b *Binder) Insert(s *dialect.Insert) (*Insert, error) {
 		if in.Conflict, err = b.conflict(t, s); err != nil {
 			return nil, err
 		}
+	}
+	if err := b.guardInsert(in, s); err != nil {
+		return nil, err
 	}
 	in.Returning, err = b.returning(b.relation(t, s.As).level(), s.Returning, &askedOf{
 		table: t, with: with, recursive: s.With != nil && s.With.Recursive, several: in.Query != nil || len(in.Rows) > 1,

@@ -28,7 +28,8 @@ type level struct {
 	sources []visible
 	star    []output // what * and names without a qualifier see
 	outer   *level
-	taken   []*expr.Column // what was resolved in an outer level from here
+	taken   []*expr.Column                   // what was resolved in an outer level from here
+	seen    func(dialect.Name, *expr.Column) // is told what names mean; nil: nobody asks
 
 	allows     bool        // aggregates, in the clause that is being bound
 	aggregates []expr.Node // of this query, in the order in which they were bound
@@ -60,6 +61,9 @@ func (l *level) Column(name dialect.Name) (*expr.Column, error) {
 			found = c.column
 		}
 		if found != nil {
+			if l.seen != nil {
+				l.seen(name, found)
+			}
 			for in := l; in != at; in = in.outer {
 				in.taken = append(in.taken, found)
 			}

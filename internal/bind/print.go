@@ -251,7 +251,7 @@ func (c *core) printBlock(p *expr.Printer, named bool, more func()) {
 func (c *core) printGroups(p *expr.Printer) {
 	switch {
 	case c.alone != nil:
-		c.alone.printAlone(p, c.where)
+		c.alone.printAlone(p, c.where, nil)
 	default:
 		for i, s := range c.from {
 			if i == 0 {

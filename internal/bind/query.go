@@ -112,7 +112,8 @@ func (b *Binder) Select(q *dialect.Query) (*Select, error) {
 // query binds a query that stands within the names of outer.
 func (b *Binder) query(q *dialect.Query, outer *level) (*Select, error) {
 	before := b.ctes
-	defer func() { b.ctes = before }()
+	b.depth++
+	defer func() { b.ctes = before; b.depth-- }()
 	s := &Select{}
 	if q.With != nil {
 		s.recursive = q.With.Recursive
@@ -179,6 +180,8 @@ func (b *Binder) cte(d *dialect.CTE, recursive bool, outer *level) (*cte, error)
 	c.number = b.sources
 	refs, open := b.refs, b.open
 	b.refs, b.open = nil, false
+	b.depth++
+	defer func() { b.depth-- }()
 	defer func() { b.refs, b.open = append(refs, c.refs...), b.open || open }()
 	if recursive && d.Query.With == nil && len(d.Query.OrderBy) == 0 && d.Query.Limit == nil && d.Query.Offset == nil {
 		if op, ok := d.Query.Body.(*dialect.SetOp); ok && op.Op == "UNION" && refers(op.R, c.name) {

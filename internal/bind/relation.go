@@ -14,10 +14,18 @@ type relation struct {
 	as    string // the name that the statement calls it by
 	sql   string // the name that the printed statement calls it by
 	cols  []output
+
+	policy expr.Node // the rows that policies show; nil: all of them
+	fence  *fence    // of the statement; nil unless the table is governed
 }
 
+// relation names the columns of a table. One of a governed table is empty; rowsOf
+// makes those that have rows.
 func (b *Binder) relation(table *catalog.Table, as *dialect.Ident) *relation {
 	r := &relation{table: table, as: table.Name, sql: b.name("r")}
+	if table.Governed() {
+		r.policy, r.fence = expr.Const(wire.BoolValue(false), wire.Type{Kind: wire.Boolean}), &fence{}
+	}
 	if as != nil {
 		r.as = as.Name
 	}
@@ -36,6 +44,9 @@ func (b *Binder) relation(table *catalog.Table, as *dialect.Ident) *relation {
 	if table.Kind != catalog.System {
 		r.add(wire.Field{Name: catalog.SeqColumn, Type: wire.Type{Kind: wire.BigInt}}, r.sql+"."+catalog.SeqColumn, true)
 		r.add(wire.Field{Name: catalog.DeletedColumn, Type: wire.Type{Kind: wire.Boolean}}, "0", true)
+	}
+	if b.resolved != nil {
+		b.made = append(b.made, r)
 	}
 	return r
 }
@@ -91,35 +102,92 @@ func (r *relation) scoped() bool {
 }
 
 // print writes the relation as an item of FROM among others: a private table as
-// the sub-query of the caller's rows, which holds under every kind of join.
+// the sub-query of the caller's rows, and a governed one as that of the rows that
+// policies show, which holds under every kind of join.
 func (r *relation) print(p *expr.Printer) {
-	if !r.scoped() {
+	switch {
+	case r.policy != nil:
+		r.printShown(p, nil, nil)
+	case !r.scoped():
 		p.Raw(r.physical(p) + " AS " + r.sql)
-		return
+	default:
+		p.Raw("(SELECT * FROM " + r.physical(p) + " AS s WHERE ")
+		r.scope(p, "s")
+		p.Raw(") AS " + r.sql)
 	}
-	p.Raw("(SELECT * FROM " + r.physical(p) + " AS s WHERE ")
-	r.scope(p, "s")
-	p.Raw(") AS " + r.sql)
 }
 
 // printAlone writes the relation as the only item of FROM, with its scope and
-// the condition as WHERE.
-func (r *relation) printAlone(p *expr.Printer, where expr.Node) {
+// the condition as WHERE; more, if it is not nil, writes another condition, which
+// cannot fail.
+func (r *relation) printAlone(p *expr.Printer, where expr.Node, more func()) {
+	if r.policy != nil && r.fence.up {
+		r.printFenced(p, where, more)
+		return
+	}
 	p.Raw(" FROM " + r.physical(p) + " AS " + r.sql)
-	if where == nil && !r.scoped() {
-		return
+	and := conditions(p)
+	if r.scoped() {
+		and(func() { r.scope(p, r.sql) })
 	}
-	p.Raw(" WHERE ")
-	scoped := r.scope(p, r.sql)
-	if where == nil {
-		return
+	if r.policy != nil {
+		and(func() { p.Node(r.policy) })
 	}
-	if scoped {
-		p.Raw(" AND ")
+	if where != nil {
+		and(func() { p.Raw("("); p.Node(where); p.Raw(")") })
 	}
-	p.Raw("(")
-	p.Node(where)
-	p.Raw(")")
+	if more != nil {
+		and(more)
+	}
+}
+
+// printFenced writes a governed relation as the only item of FROM. The conditions
+// that may be tested on any row stand with the policies, the others around them.
+func (r *relation) printFenced(p *expr.Printer, where expr.Node, more func()) {
+	var safe, rest []expr.Node
+	for _, n := range expr.Conjuncts(where) {
+		if expr.Leakproof(n) {
+			safe = append(safe, n)
+		} else {
+			rest = append(rest, n)
+		}
+	}
+	p.Raw(" FROM ")
+	r.printShown(p, safe, more)
+	if len(rest) > 0 {
+		p.Raw(" WHERE ")
+		p.Node(expr.And(rest...))
+	}
+}
+
+// printShown writes the sub-query of the rows that policies show and that meet
+// further conditions. With the fence up it has a LIMIT, over which no engine moves
+// a condition into a query.
+func (r *relation) printShown(p *expr.Printer, safe []expr.Node, more func()) {
+	p.Raw("(SELECT * FROM " + r.physical(p) + " AS " + r.sql)
+	and := conditions(p)
+	and(func() { p.Node(r.policy) })
+	for _, n := range safe {
+		and(func() { p.Node(n) })
+	}
+	if more != nil {
+		and(more)
+	}
+	if r.fence.up {
+		p.Raw(" LIMIT 9223372036854775807")
+	}
+	p.Raw(") AS " + r.sql)
+}
+
+// conditions returns what writes conditions one after the other: WHERE before the
+// first and AND before the others.
+func conditions(p *expr.Printer) func(write func()) {
+	word := " WHERE "
+	return func(write func()) {
+		p.Raw(word)
+		write()
+		word = " AND "
+	}
 }
 
 // physical is what the engine reads: a table, or the query behind a system

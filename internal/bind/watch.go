@@ -45,7 +45,10 @@ func (b *Binder) Watch(s dialect.Statement) (*Watch, error) {
 	if table.Kind == catalog.System {
 		return nil, b.fail(wire.CodeInvalidSQL, ref.Pos(), "system tables cannot be watched yet")
 	}
-	w := &Watch{rel: b.relation(table, ref.As)}
+	w := &Watch{}
+	if w.rel, err = b.rowsOf(table, ref.As, catalog.Select); err != nil {
+		return nil, err
+	}
 	names := w.rel.level()
 	if core.Where != nil {
 		if w.where, err = b.condition(core.Where, names, "WHERE", expr.BindOptions{}); err != nil {
@@ -156,19 +159,15 @@ func (w *Watch) PrintPage(target expr.Target, n int, newest bool) Printed {
 	seq := w.rel.cols[w.rel.seq()].column
 	p.Raw(seq.SQL)
 	cols = append(cols, seq.T)
-	w.rel.printAlone(p, w.where)
-	if w.where == nil && !w.rel.table.Kind.Private() {
-		p.Raw(" WHERE ")
-	} else {
-		p.Raw(" AND ")
-	}
 	arg := func(i int) {
 		p.Arg(expr.Arg{Kind: expr.ArgParam, N: n + i, Type: wire.Type{Kind: wire.BigInt}})
 	}
-	p.Raw(seq.SQL + " > ")
-	arg(1)
-	p.Raw(" AND " + seq.SQL + " <= ")
-	arg(2)
+	w.rel.printAlone(p, w.where, func() {
+		p.Raw(seq.SQL + " > ")
+		arg(1)
+		p.Raw(" AND " + seq.SQL + " <= ")
+		arg(2)
+	})
 	p.Raw(" ORDER BY " + seq.SQL)
 	if newest {
 		p.Raw(" DESC")

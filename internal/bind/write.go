@@ -18,6 +18,7 @@ type Insert struct {
 	FromQuery []expr.Node   // with Query: the table's columns, computed on a row of it
 	Conflict  *Conflict     // nil: a conflict is an error
 	Returning *Returning    // nil: none
+	Guard     *Guard        // on each row; nil: none
 	checks    []expr.Node
 }
 
@@ -27,6 +28,7 @@ type Change struct {
 	Table     *catalog.Table
 	Set       []Assignment // empty for a DELETE
 	Returning *Returning
+	Guard     *Guard // of an UPDATE, on each new row; nil: none
 	with      []*cte
 	refs      []*cte // the WITH queries that the statement names
 	recursive bool   // of with
@@ -153,7 +155,7 @@ func (b *Binder) forColumn(err error, t *catalog.Table, i int) error {
 
 // Update binds an UPDATE.
 func (b *Binder) Update(s *dialect.Update) (*Change, error) {
-	c, names, err := b.change(s.With, s.Table, s.As, s.From, s.Where)
+	c, names, err := b.change(catalog.Update, s.With, s.Table, s.As, s.From, s.Where)
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +169,9 @@ func (b *Binder) Update(s *dialect.Update) (*Change, error) {
 		c.Set[i].InQuery = len(c.from) > 0 || expr.HasQuery(c.Set[i].Value)
 	}
 	if c.checks, err = b.checks(c.Table); err != nil {
+		return nil, err
+	}
+	if c.Guard, err = b.guards(c.Table, "UPDATE", catalog.Update, catalog.Select); err != nil {
 		return nil, err
 	}
 	return c, b.changed(c, s.Returning, names)
@@ -225,7 +230,7 @@ func (b *Binder) set(t *catalog.Table, list []dialect.Assignment, names *level) 
 
 // Delete binds a DELETE.
 func (b *Binder) Delete(s *dialect.Delete) (*Change, error) {
-	c, names, err := b.change(s.With, s.Table, s.As, s.Using, s.Where)
+	c, names, err := b.change(catalog.Delete, s.With, s.Table, s.As, s.Using, s.Where)
 	if err != nil {
 		return nil, err
 	}
@@ -233,12 +238,15 @@ func (b *Binder) Delete(s *dialect.Delete) (*Change, error) {
 }
 
 // change binds what UPDATE and DELETE have in common.
-func (b *Binder) change(with *dialect.With, name dialect.Name, as *dialect.Ident, from []dialect.TableExpr, where dialect.Expr) (*Change, *level, error) {
+func (b *Binder) change(command catalog.Command, with *dialect.With, name dialect.Name, as *dialect.Ident, from []dialect.TableExpr, where dialect.Expr) (*Change, *level, error) {
 	t, err := b.target(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &Change{Table: t, rel: b.relation(t, as), recursive: with != nil && with.Recursive}
+	c := &Change{Table: t, recursive: with != nil && with.Recursive}
+	if c.rel, err = b.rowsOf(t, as, command, catalog.Select); err != nil {
+		return nil, nil, err
+	}
 	if c.with, err = b.with(with); err != nil {
 		return nil, nil, err
 	}
@@ -341,7 +349,7 @@ func (c *Change) Printed(target expr.Target) Printed {
 		}
 	}
 	if len(c.from) == 0 {
-		c.rel.printAlone(p, c.where)
+		c.rel.printAlone(p, c.where, nil)
 		return Printed{SQL: p.SQL(), Args: p.Args(), Cols: cols}
 	}
 	p.Raw(" FROM ")

@@ -85,8 +85,9 @@ type Table struct {
 	LastID    int               `json:"last_id"`          // the largest column id that was ever given
 	Unused    []int             `json:"unused,omitempty"` // ids of columns that were dropped and that the engine's table still has
 	Options   map[string]string `json:"options,omitempty"`
-	Access    string            `json:"access,omitempty"` // SHARED: public, private, restricted, dba
-	TTL       int64             `json:"ttl,omitempty"`    // STREAM: seconds
+	Access    string            `json:"access,omitempty"`   // SHARED: public, private, restricted, dba, policies
+	TTL       int64             `json:"ttl,omitempty"`      // STREAM: seconds
+	Policies  []Policy          `json:"policies,omitempty"` // SHARED; in force while Access is AccessPolicies
 	Owner     string            `json:"owner"`
 	CreatedAt int64             `json:"created_at"` // microseconds
 	UpdatedAt int64             `json:"updated_at"`
@@ -154,6 +155,7 @@ func (t *Table) Clone() *Table {
 	c.Unused = slices.Clone(t.Unused)
 	c.Checks = slices.Clone(t.Checks)
 	c.Indexes = slices.Clone(t.Indexes)
+	c.Policies = slices.Clone(t.Policies)
 	c.Options = maps.Clone(t.Options)
 	return &c
 }

@@ -199,6 +199,9 @@ func (a *altering) dropColumn(s *dialect.DropColumn) (string, error) {
 	if a.new.IsKey(i) {
 		return "", a.fail(s.Column, wire.CodeInvalidSQL, "column ", s.Column.Name, " is part of the primary key and cannot be dropped")
 	}
+	if err := a.unusedByPolicies(s.Column, i); err != nil {
+		return "", err
+	}
 	id := a.new.Columns[i].ID
 	if err := a.dropDependent(i); err != nil {
 		return "", err
@@ -217,6 +220,11 @@ func (a *altering) dropColumn(s *dialect.DropColumn) (string, error) {
 		}
 	}
 	return "dropped column " + s.Column.Name, nil
+}
+
+// unusedByPolicies refuses to drop or retype a column that a policy names.
+func (a *altering) unusedByPolicies(id dialect.Ident, i int) error {
+	return a.r.at(id.Pos, unusedByPolicies(a.tx, "column "+id.Name+" of "+a.old.FullName(), func(_ *catalog.Table, tree *bind.PolicyTree) bool { return tree.Uses(a.old, i) }))
 }
 
 // dropDependent drops the indexes and constraints that column i is part of.
@@ -262,6 +270,9 @@ func (a *altering) modifyColumn(s *dialect.ModifyColumn) (string, error) {
 	c := &a.new.Columns[i]
 	changed := typ != c.Type || int(limit) != c.Limit
 	if changed {
+		if err := a.unusedByPolicies(s.Column, i); err != nil {
+			return "", err
+		}
 		if c.Serial > 0 && typ.Kind != wire.SmallInt && typ.Kind != wire.Int && typ.Kind != wire.BigInt {
 			return "", a.fail(s.Column, wire.CodeInvalidSQL, "column ", s.Column.Name, " numbers its rows and stays an integer; drop its default first")
 		}
@@ -404,7 +415,7 @@ func (a *altering) renameColumn(s *dialect.RenameColumn) (string, error) {
 		}
 		a.new.Checks[k].Expr = text
 	}
-	return "renamed column " + s.From.Name + " to " + s.To.Name, nil
+	return "renamed column " + s.From.Name + " to " + s.To.Name, renameInPolicies(a.tx, a.new, func(tree *bind.PolicyTree) { tree.RenameColumn(a.old, i, s.To) })
 }
 
 // renamed is the text of an expression with a column's new name.
@@ -430,7 +441,7 @@ func (a *altering) renameTable(s *dialect.RenameTable) (string, error) {
 		return "", a.fail(s.To, wire.CodeAlreadyExists, "Table ", a.old.Namespace, ".", s.To.Name, " already exists")
 	}
 	a.new.Name = s.To.Name
-	return "renamed to " + s.To.Name, nil
+	return "renamed to " + s.To.Name, renameInPolicies(a.tx, a.new, func(tree *bind.PolicyTree) { tree.RenameTable(a.old, s.To) })
 }
 
 func (a *altering) addConstraint(k dialect.TableConstraint) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -43,6 +44,12 @@ func (r *Request) dropNamespace(tx *store.Tx, s *dialect.DropNamespace) (wire.Re
 			return r.done("Namespace '" + name + "' does not exist"), nil
 		}
 		return wire.Result{}, r.fail(s.Name.Pos, wire.CodeNamespaceNotFound, "Namespace '", name, "' not found: it does not exist")
+	}
+	for _, t := range tx.Catalog().Tables(name) {
+		err := unusedByPolicies(tx, "Table "+t.FullName(), func(of *catalog.Table, tree *bind.PolicyTree) bool { return of.Namespace != name && tree.Reads(t) })
+		if err != nil {
+			return wire.Result{}, r.at(s.Name.Pos, err)
+		}
 	}
 	if err := dropTopics(tx, name); err != nil {
 		return wire.Result{}, err

@@ -181,10 +181,15 @@ func (r *Request) alterOptions(t *catalog.Table, list []dialect.Option) error {
 				return refuse(o, "option ACCESS_LEVEL is for SHARED tables")
 			}
 			switch level := strings.ToLower(text); level {
-			case "public", "private", "restricted", "dba":
+			case "public", "private", "restricted", "dba", catalog.AccessPolicies:
+				if (t.Governed() || level == catalog.AccessPolicies) && t.ID != 0 {
+					if err := right.Govern(r.Who, t); err != nil {
+						return r.at(o.At, err)
+					}
+				}
 				t.Access = level
 			default:
-				return refuse(o, "ACCESS_LEVEL is PUBLIC, PRIVATE, RESTRICTED or DBA, not '", text, "'")
+				return refuse(o, "ACCESS_LEVEL is PUBLIC, PRIVATE, RESTRICTED, DBA or POLICIES, not '", text, "'")
 			}
 		case "STORAGE_ID":
 			if text != localStorage {
@@ -412,6 +417,10 @@ func (r *Request) dropTable(tx *store.Tx, s *dialect.DropTable) (wire.Result, er
 		return wire.Result{}, r.fail(s.Name[0].Pos, wire.CodeTableNotFound, "Table not found: ", name, " does not exist")
 	case s.Kind != "" && catalog.KindOf(s.Kind) != t.Kind:
 		return wire.Result{}, r.fail(s.Name[0].Pos, wire.CodeInvalidSQL, t.FullName(), " is not a ", s.Kind, " table")
+	}
+	err := unusedByPolicies(tx, "Table "+t.FullName(), func(of *catalog.Table, tree *bind.PolicyTree) bool { return of.ID != t.ID && tree.Reads(t) })
+	if err != nil {
+		return wire.Result{}, r.at(s.Name[0].Pos, err)
 	}
 	note, err := detach(tx, func(x *catalog.Table) bool { return x.ID == t.ID })
 	if err != nil {

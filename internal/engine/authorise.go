@@ -55,17 +55,25 @@ func (r *run) may(as bool) func(*catalog.Table, bool) error {
 // mayUse is the right to the rows of a table; with as, of the user whom EXECUTE
 // AS names and who has the role user.
 func (r *run) mayUse(t *catalog.Table, write, as bool) error {
-	role := r.who.Role
-	if as {
-		role = identity.RoleUser
-	}
-	if as && t.Kind == catalog.Shared {
+	if as && t.Kind == catalog.Shared && !t.Governed() {
 		return errShared()
 	}
-	if err := right.Use(role, t, write); err != nil {
+	if err := right.Use(r.role(as), t, write); err != nil {
 		return err
 	}
 	return right.InScope(r.who.Scope, t, write)
+}
+
+// role is the role that a statement runs with: with as, that of the users whom
+// EXECUTE AS names.
+func (r *run) role(as bool) string {
+	switch {
+	case r.trusted:
+		return identity.RoleSystem
+	case as:
+		return identity.RoleUser
+	}
+	return r.who.Role
 }
 
 // mayRun decides of a plan that was made before, perhaps for somebody else, what
@@ -106,7 +114,7 @@ func noExecuteAs(source string, s dialect.Statement) error {
 }
 
 func errShared() error {
-	return wire.NewError(wire.CodeSQLExecution, "EXECUTE AS USER does not work on SHARED tables, whose rows belong to nobody; run the statement as yourself")
+	return wire.NewError(wire.CodeSQLExecution, "EXECUTE AS USER does not work on SHARED tables without policies, whose rows belong to nobody; run the statement as yourself")
 }
 
 // refusal reports whether an error of binding says that the caller may not run

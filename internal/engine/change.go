@@ -19,6 +19,7 @@ type change struct {
 	bound *bind.Change
 	from  *Prepared
 	ret   *returning
+	guard *guard // of an UPDATE, on each new row; nil: none
 }
 
 func (c *change) reads() bool      { return false }
@@ -49,7 +50,7 @@ var (
 func (b *binding) change(c *bind.Change) change {
 	target := b.r.e.db.Target()
 	b.p.table = c.Table
-	return change{bound: c, from: Prepare(c.Printed(target)), ret: bindReturning(c.Returning, target)}
+	return change{bound: c, from: Prepare(c.Printed(target)), ret: bindReturning(c.Returning, target), guard: bindGuard(c.Guard, target)}
 }
 
 // touched is a row that an UPDATE or DELETE found.
@@ -128,6 +129,9 @@ func (u *update) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wire.R
 			return wire.Result{}, err
 		}
 		env.Row = next
+		if err := u.guard.pass(tx, env); err != nil {
+			return wire.Result{}, err
+		}
 		if err := u.bound.Check(env); err != nil {
 			return wire.Result{}, err
 		}

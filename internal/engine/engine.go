@@ -133,7 +133,7 @@ func (r *run) request(ctx context.Context, req *wire.Request) ([]wire.Result, er
 	if err := e.checkParams(req.Params); err != nil {
 		return nil, err
 	}
-	key := planKey{sql: req.SQL, namespace: r.namespace, kinds: paramKinds(req.Params)}
+	key := planKey{sql: req.SQL, namespace: r.namespace, kinds: paramKinds(req.Params), role: r.who.Role}
 	if p, ok := e.plans.GetIfPresent(key); ok && p.fits(e.db.Catalog()) {
 		err := r.mayRun(ctx, p, req.Params)
 		if err != nil {

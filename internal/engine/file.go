@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 
+	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/fault"
@@ -127,17 +128,45 @@ func (r *run) takeFiles(tx *store.Tx, t *catalog.Table, env *expr.Env, old, row 
 // readableFile is a file that a row refers to which the user of a statement may
 // read now; nil if there is none.
 func (r *run) readableFile(tx *store.Tx, env *expr.Env, id string) (*store.File, error) {
-	may := false
+	var readable []*catalog.Table
 	err := tx.FileScopes(id, func(table int64, user string) {
 		t := tx.Catalog().TableByID(table)
-		if t != nil && (!t.Kind.Private() || user == env.User) {
-			may = may || right.Use(env.Role, t, false) == nil && right.InScope(r.who.Scope, t, false) == nil
+		if t != nil && (!t.Kind.Private() || user == env.User) && right.Use(env.Role, t, false) == nil && right.InScope(r.who.Scope, t, false) == nil {
+			readable = append(readable, t)
 		}
 	})
-	if err != nil || !may {
+	if err != nil {
 		return nil, err
 	}
-	return tx.File(id)
+	for _, t := range readable {
+		switch shown, err := r.shows(tx, t, env, id); {
+		case err != nil:
+			return nil, err
+		case shown:
+			return tx.File(id)
+		}
+	}
+	return nil, nil
+}
+
+// shows reports whether a row of a table that refers to a file is one that the
+// policies show to the user of env; where none govern the table, it is.
+func (r *run) shows(tx *store.Tx, t *catalog.Table, env *expr.Env, id string) (shown bool, err error) {
+	if !t.Governed() || !catalog.Obeys(env.Role) {
+		return true, nil
+	}
+	b := &bind.Binder{Catalog: tx.Catalog(), Params: new(expr.Params), Budget: env.Budget, Role: env.Role}
+	printed, err := b.HoldsFile(t, r.e.db.Target())
+	if err != nil {
+		return false, err
+	}
+	own := *env
+	own.Params = bind.FileRange(id)
+	err = Prepare(printed).Run(tx, &own, func([]wire.Value) error {
+		shown = true
+		return nil
+	})
+	return shown, err
 }
 
 // FileName is what a download asks for.
@@ -167,7 +196,7 @@ func (e *Engine) File(ctx context.Context, who *identity.Principal, name FileNam
 	case t.Kind.Private():
 		user = who.UserID
 		if name.User != "" && name.User != user {
-			r := &run{e: e, who: who, now: e.db.Now()}
+			r := &run{e: e, who: who}
 			if err := r.mayActAs(ctx, name.User); err != nil {
 				return nil, err
 			}
@@ -191,8 +220,20 @@ func (e *Engine) File(ctx context.Context, who *identity.Principal, name FileNam
 		}
 	}
 	var f *store.File
+	r := &run{e: e, who: who, now: e.db.Now()}
 	err := e.db.For(who.UserID).Read(ctx, func(tx *store.Tx) (err error) {
-		f, err = tx.FileOf(t, user, id)
+		if f, err = tx.FileOf(t, user, id); f == nil || err != nil {
+			return err
+		}
+		env, err := r.envOf(who.UserID, role, nil, nil)
+		if err != nil {
+			return err
+		}
+		env.Budget = tx.Budget()
+		shown, err := r.shows(tx, t, env, f.ID)
+		if !shown {
+			f = nil
+		}
 		return err
 	})
 	if err != nil {

@@ -18,6 +18,7 @@ type inserting struct {
 	r     *run
 	tx    *store.Tx
 	in    *bind.Insert
+	of    *insertion
 	t     *catalog.Table
 	env   *expr.Env
 	ret   *returned
@@ -30,6 +31,9 @@ type insertion struct {
 	bound *bind.Insert
 	from  *Prepared // of INSERT ... SELECT, else nil
 	ret   *returning
+	guard *guard // on each row; nil: none
+	old   *guard // of ON CONFLICT DO UPDATE, on the row that is there; nil: none
+	new   *guard // of ON CONFLICT DO UPDATE, on what becomes of it; nil: none
 }
 
 var _ = add(rows, right.Need{Reach: right.Writing}, func(_ context.Context, b *binding, s *dialect.Insert) (statement, error) {
@@ -39,7 +43,10 @@ var _ = add(rows, right.Need{Reach: right.Writing}, func(_ context.Context, b *b
 	}
 	target := b.r.e.db.Target()
 	b.p.table = bound.Table
-	in := &insertion{bound: bound, ret: bindReturning(bound.Returning, target)}
+	in := &insertion{bound: bound, ret: bindReturning(bound.Returning, target), guard: bindGuard(bound.Guard, target)}
+	if c := bound.Conflict; c != nil {
+		in.old, in.new = bindGuard(c.Old, target), bindGuard(c.New, target)
+	}
 	if bound.Query != nil {
 		in.from = Prepare(bound.Query.Printed(target))
 	}
@@ -55,7 +62,7 @@ func (in *insertion) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wi
 		return wire.Result{}, err
 	}
 	env.Serial = func(id int) (int64, error) { return tx.NextSerial(p.table, owner(p.table, env), id) }
-	ins := &inserting{r: r, tx: tx, in: in.bound, t: p.table, env: env, ret: in.ret.begin(r)}
+	ins := &inserting{r: r, tx: tx, in: in.bound, of: in, t: p.table, env: env, ret: in.ret.begin(r)}
 	if in.bound.Conflict != nil {
 		ins.made = make(map[store.Seq]bool)
 	}
@@ -103,6 +110,9 @@ func (ins *inserting) row(from []wire.Value, nodes []expr.Node) error {
 		return err
 	}
 	ins.env.Row = row
+	if err := ins.of.guard.pass(ins.tx, ins.env); err != nil {
+		return err
+	}
 	if err := ins.in.Check(ins.env); err != nil {
 		return err
 	}
@@ -212,6 +222,10 @@ func (ins *inserting) doUpdate(user string, old []wire.Value, seq store.Seq, row
 	full := make([]wire.Value, n+2)
 	copy(full, old)
 	system(ins.t, full, seq)
+	ins.env.Row = full
+	if err := ins.of.old.pass(ins.tx, ins.env); err != nil {
+		return err
+	}
 	ins.env.Row = append(slices.Clone(full), row...)
 	ok, err := c.Applies(ins.env)
 	if err != nil || !ok {
@@ -227,6 +241,9 @@ func (ins *inserting) doUpdate(user string, old []wire.Value, seq store.Seq, row
 		return err
 	}
 	ins.env.Row = next
+	if err := ins.of.new.pass(ins.tx, ins.env); err != nil {
+		return err
+	}
 	if err := ins.in.Check(ins.env); err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (e *Engine) BindLive(ctx context.Context, who *identity.Principal, namespac
 	for i, v := range params {
 		types.Types[i] = kindByForm(v)
 	}
-	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: namespace, Params: types, Source: sql, May: r.may(false), Budget: r.budget}
+	b := &bind.Binder{Catalog: e.db.Catalog(), Namespace: namespace, Params: types, Source: sql, May: r.may(false), Budget: r.budget, Role: r.role(false)}
 	bound, err := b.Watch(src.Statements[0])
 	if err != nil {
 		return nil, nil, err

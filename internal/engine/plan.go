@@ -14,8 +14,9 @@ import (
 )
 
 // planKey finds a plan again: the same text means the same in the same
-// namespace with parameters of the same JSON kinds.
-type planKey struct{ sql, namespace, kinds string }
+// namespace with parameters of the same JSON kinds,
+// for the same role, whose policies are in the plan.
+type planKey struct{ sql, namespace, kinds, role string }
 
 // paramKinds is one letter for the form of each parameter.
 func paramKinds(params []wire.Value) string {
@@ -41,6 +42,7 @@ type plan struct {
 	as      *dialect.ExecuteAs // that the statement is inside, else nil
 	table   *catalog.Table     // that is written, nil for none
 	tables  []*catalog.Table   // that are read or written
+	under   []*catalog.Table   // that policies of these read
 	files   []bind.Upload      // that it asks for
 	bytes   int                // of the bound expressions, roughly
 	once    bool               // it was bound for one caller and one request
@@ -67,7 +69,8 @@ func (p *plan) fits(c *catalog.Snapshot) bool {
 	if p.version.Load() == c.Version {
 		return true
 	}
-	if p.once || slices.ContainsFunc(p.tables, func(t *catalog.Table) bool { return c.Table(t.Namespace, t.Name) != t }) {
+	changed := func(t *catalog.Table) bool { return c.Table(t.Namespace, t.Name) != t }
+	if p.once || slices.ContainsFunc(p.tables, changed) || slices.ContainsFunc(p.under, changed) {
 		return false
 	}
 	p.version.Store(c.Version)
@@ -100,7 +103,7 @@ func (r *run) bind(ctx context.Context, p *plan, params []wire.Value) error {
 		types.Used, s = p.as.User.Param, p.as.Inner
 	}
 	b := &binding{
-		Binder: &bind.Binder{Catalog: snapshot, Namespace: r.namespace, Params: types, Source: p.source, May: r.may(p.as != nil), Budget: r.budget},
+		Binder: &bind.Binder{Catalog: snapshot, Namespace: r.namespace, Params: types, Source: p.source, May: r.may(p.as != nil), Budget: r.budget, Role: r.role(p.as != nil)},
 		r:      r, p: p, params: params,
 	}
 	bound := kindOf(s).bind
@@ -114,7 +117,7 @@ func (r *run) bind(ctx context.Context, p *plan, params []wire.Value) error {
 	if p.params != nil {
 		return nil // those of the statement that it stands for, with its tables
 	}
-	p.tables, p.files, p.bytes = b.Tables, b.Files, b.Bytes
+	p.tables, p.under, p.files, p.bytes = b.Tables, b.Under, b.Files, b.Bytes
 	if types.Used < len(params) {
 		return wire.NewError(wire.CodeParameterCount, "the statement has ", itoa(types.Used), " parameters, but ", itoa(len(params)), " values were sent")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/expr"
@@ -104,7 +105,7 @@ func (a *ahead) holds(tx *store.Tx, p *plan) (bool, error) {
 	if floor, err := tx.Floor(); err != nil || floor > a.at {
 		return false, err
 	}
-	for _, t := range p.tables {
+	for _, t := range slices.Concat(p.tables, p.under) {
 		scope := ""
 		if t.Kind.Private() {
 			scope = a.scope

@@ -36,6 +36,7 @@ var answers = map[wire.Code]as{
 		SQL: {Status: http.StatusForbidden}, Topic: {http.StatusForbidden, wire.CodeTopicForbidden}, File: {Status: http.StatusForbidden},
 		Auth: {http.StatusForbidden, "forbidden"}, Subscribe: {Code: wire.CodeUnauthorized},
 	},
+	wire.CodePolicyViolation: {SQL: {Status: http.StatusForbidden}},
 	wire.CodeInvalidCredentials: { // ended while the request was read
 		SQL: {Status: http.StatusUnauthorized}, File: {Status: http.StatusUnauthorized}, Auth: unauthorized,
 	},

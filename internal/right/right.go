@@ -30,6 +30,7 @@ const (
 	readShared                 // SELECT on one with access level private or restricted
 	writeShared                // changes in a SHARED table of these three levels
 	useDBA                     // SELECT and changes in one with access level dba
+	useGoverned                // SELECT and changes in one with access level policies, which say what of it
 	readSystem                 // SELECT on a table of the server's own, however it is reached
 	writeSystem                // changes in one
 	ConsumeTopics              // CONSUME and ACK, by SQL and by HTTP; a topic grants it to some
@@ -69,6 +70,7 @@ var matrix = [...]struct {
 	readShared:    {serviceUp, "read"},
 	writeShared:   {serviceUp, "write"},
 	useDBA:        {admins, "use"},
+	useGoverned:   {everyone, "use"},
 	readSystem:    {admins, "read"},
 	writeSystem:   {nobody, "write"},
 	ConsumeTopics: {serviceUp, "consume topics"},
@@ -126,6 +128,8 @@ func ofRows(t *catalog.Table, write bool) Right {
 		return readSystem
 	case t.Access == "dba":
 		return useDBA
+	case t.Governed():
+		return useGoverned
 	case write:
 		return writeShared
 	case t.Access == "public":
@@ -142,6 +146,18 @@ func ofUsers(t *catalog.Table) bool {
 
 // Define checks the right to change or drop a table that the role alone gives.
 func Define(role string, t *catalog.Table) error { return Check(role, ofDefinition(t), t.FullName()) }
+
+// Govern checks the right to change the policies of a SHARED table, or to set its
+// access level to policies or from there to another.
+func Govern(who *identity.Principal, t *catalog.Table) error {
+	if roleOf(who.Role) == roleService && t.Owner == who.UserID && t.Access != "dba" {
+		return nil
+	}
+	if roleOf(who.Role)&admins != 0 {
+		return nil
+	}
+	return wire.NewError(wire.CodePermissionDenied, "permission denied: role ", who.Role, " may not change the policies of ", t.FullName(), "; it needs dba or system, or the service that owns the table")
+}
 
 func ofDefinition(t *catalog.Table) Right {
 	switch {

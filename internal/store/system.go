@@ -67,6 +67,11 @@ func (db *DB) ownTables() []*catalog.Table {
 			col("options", wire.JSON, false), col("access_level", wire.Text, false), col("is_latest", wire.Boolean, true),
 			col("storage_id", wire.Text, false), col("use_user_storage", wire.Boolean, false), col("indexes", wire.JSON, false),
 		}, target.Definitions("schemas"), db.systemSchemas),
+		catalog.NewSystem(catalog.SystemNamespace, "policies", []catalog.Column{
+			col("namespace_id", wire.Text, true), col("table_name", wire.Text, true), col("policy_name", wire.Text, true),
+			col("permissive", wire.Boolean, true), col("command", wire.Text, true), col("roles", wire.JSON, true),
+			col("using_expression", wire.Text, false), col("check_expression", wire.Text, false),
+		}, "", db.systemPolicies),
 	}
 	list[0].Key, list[1].Key = []int{0}, []int{0}
 	list = append(list, db.information()...)

@@ -63,6 +63,29 @@ func (db *DB) systemSchemas() (rows [][]wire.Value) {
 	return rows
 }
 
+// systemPolicies are the rows of system.policies.
+func (db *DB) systemPolicies() (rows [][]wire.Value) {
+	text := func(s string) wire.Value {
+		if s == "" {
+			return wire.Null
+		}
+		return wire.TextValue(s)
+	}
+	for _, t := range db.Catalog().All() {
+		for _, p := range t.Policies {
+			roles := `["public"]`
+			if len(p.Roles) > 0 {
+				roles = `["` + strings.Join(p.Roles, `","`) + `"]`
+			}
+			rows = append(rows, []wire.Value{
+				wire.TextValue(t.Namespace), wire.TextValue(t.Name), wire.TextValue(p.Name), wire.BoolValue(!p.Restrictive),
+				wire.TextValue(strings.ToUpper(string(p.Command))), wire.TextValue(roles), text(p.Using), text(p.Check),
+			})
+		}
+	}
+	return rows
+}
+
 // columnsJSON is the cell "columns" of system.schemas for one of the server's
 // own tables, whose columns have no defaults.
 func columnsJSON(t *catalog.Table) string {
