@@ -49,6 +49,9 @@ func (b *Binder) Watch(s dialect.Statement) (*Watch, error) {
 	if w.rel, err = b.rowsOf(table, ref.As, catalog.Select); err != nil {
 		return nil, err
 	}
+	if w.rel.policy != nil {
+		return nil, b.fail(wire.CodeInvalidSQL, ref.Pos(), "a live query on a table under policies is not offered yet: ", table.FullName())
+	}
 	names := w.rel.level()
 	if core.Where != nil {
 		if w.where, err = b.condition(core.Where, names, "WHERE", expr.BindOptions{}); err != nil {
