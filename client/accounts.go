@@ -58,18 +58,16 @@ type Profile struct {
 // RedeemCode takes with the purpose "verify". It says the same when the address
 // has an account.
 func (a Accounts) SignUp(ctx context.Context, s SignUp) (*wire.LoginResponse, error) {
-	return a.begin(ctx, "signup", s.body())
+	_, l, err := a.begin(ctx, "signup", s.body(), false)
+	return l, err
 }
 
 // SendCode sends a code to an address, for the purpose "login" or "reset", or
 // "verify" for another code of a sign-up. It says the same when the address has
 // no account.
 func (a Accounts) SendCode(ctx context.Context, email, purpose, redirectTo string) error {
-	body := wire.AppendFields(nil, "email", email, "purpose", purpose, "redirect_to", redirectTo)
-	return a.c.during(ctx, a.c.timeout, func(ctx context.Context) error {
-		_, err := a.post(ctx, "", "code", body)
-		return err
-	})
+	_, _, err := a.begin(ctx, "code", wire.AppendFields(nil, "email", email, "purpose", purpose, "redirect_to", redirectTo), false)
+	return err
 }
 
 // RedeemCode redeems a code and returns the session that has begun. For a code of
@@ -77,27 +75,15 @@ func (a Accounts) SendCode(ctx context.Context, email, purpose, redirectTo strin
 // session goes on, and the response holds only the user.
 func (a Accounts) RedeemCode(ctx context.Context, in Code) (*wire.LoginResponse, error) {
 	body := wire.AppendFields(nil, "email", in.Email, "code", in.Code, "purpose", in.Purpose, "password", in.Password)
-	if in.Purpose != "verify" {
-		return a.begin(ctx, "code/redeem", body)
-	}
-	var l *wire.LoginResponse
-	err := a.c.authorized(ctx, a.c.timeout, func(ctx context.Context, token string) (err error) {
-		l, err = a.redeem(ctx, token, body)
-		return err
-	})
-	if errors.Is(err, ErrLoginRequired) {
-		return a.begin(ctx, "code/redeem", body) // nobody is signed in: it is the code of a sign-up
-	}
-	if err == nil && l.AccessToken != "" {
-		err = a.use(ctx, l)
-	}
+	_, l, err := a.begin(ctx, "code/redeem", body, in.Purpose == "verify")
 	return l, err
 }
 
 // SignInAnonymously creates an account without a name and returns its session.
 // Upgrade turns it into a named account.
 func (a Accounts) SignInAnonymously(ctx context.Context) (*wire.LoginResponse, error) {
-	return a.begin(ctx, "anonymous", []byte("{}"))
+	_, l, err := a.begin(ctx, "anonymous", []byte("{}"), false)
+	return l, err
 }
 
 // Upgrade adds an address or a user name to the client's anonymous account; its
@@ -136,11 +122,8 @@ func (a Accounts) DeleteAccount(ctx context.Context, password string) error {
 	if password != "" {
 		body = wire.AppendFields(nil, "password", password)
 	}
-	if _, err := a.c.asUser(ctx, "DELETE", "me", body); err != nil {
-		return err
-	}
-	a.c.forget()
-	return nil
+	_, err := a.c.SendAuth(ctx, "DELETE", "me", body, true)
+	return err
 }
 
 // change does a request that changes the account of the client.
@@ -152,47 +135,53 @@ func (a Accounts) change(ctx context.Context, method, path string, body []byte) 
 	return a.c.user(answer)
 }
 
-// begin does a request without a token and takes up the session that it begins,
-// if it does.
-func (a Accounts) begin(ctx context.Context, path string, body []byte) (*wire.LoginResponse, error) {
-	if err := a.c.session.reentered(ctx); err != nil {
-		return nil, err
-	}
-	var l *wire.LoginResponse
-	err := a.c.during(ctx, a.c.timeout, func(ctx context.Context) (err error) {
-		l, err = a.session(a.post(ctx, "", path, body))
+// begin does a request that may begin a session, and takes the session up. With
+// asUser it does it as who is signed in, if somebody is. It returns the answer as
+// it is and as what it says, nil when a code was sent.
+func (a Accounts) begin(ctx context.Context, path string, body []byte, asUser bool) (answer []byte, l *wire.LoginResponse, err error) {
+	post := func(ctx context.Context, token string) error {
+		answer, err = a.c.authRoute(ctx, &request{Method: "POST", Token: token, Body: body}, path)
 		return err
-	})
-	if err == nil && l != nil {
-		err = a.use(ctx, l)
 	}
-	return l, err
-}
-
-// use makes a session that has begun the client's.
-func (a Accounts) use(ctx context.Context, l *wire.LoginResponse) error {
-	return a.c.authCall(ctx, func(context.Context) error {
-		a.c.session.begin(l)
-		return nil
-	})
-}
-
-func (a Accounts) redeem(ctx context.Context, token string, body []byte) (*wire.LoginResponse, error) {
-	return a.session(a.post(ctx, token, "code/redeem", body))
-}
-
-func (a Accounts) post(ctx context.Context, token, path string, body []byte) ([]byte, error) {
-	return a.c.authRoute(ctx, &request{Method: "POST", Token: token, Body: body}, path)
-}
-
-// session reads an answer like that of a login, nil for one without a body.
-func (a Accounts) session(answer []byte, err error) (*wire.LoginResponse, error) {
+	if asUser {
+		err = a.c.authorized(ctx, a.c.timeout, post)
+	}
+	if !asUser || errors.Is(err, ErrLoginRequired) {
+		if err = a.c.session.reentered(ctx); err == nil {
+			err = a.c.during(ctx, a.c.timeout, func(ctx context.Context) error { return post(ctx, "") })
+		}
+	}
 	if err != nil || answer == nil {
-		return nil, err
+		return nil, nil, err
 	}
-	l, err := wire.DecodeLoginResponse(answer)
-	if err != nil || l.User.ID == "" {
-		return nil, a.c.notOurs(200)
+	if l, err = wire.DecodeLoginResponse(answer); err != nil || l.User.ID == "" {
+		return nil, nil, a.c.notOurs(200)
 	}
-	return l, nil
+	if l.AccessToken != "" {
+		err = a.c.authCall(ctx, func(context.Context) error {
+			a.c.session.begin(l)
+			return nil
+		})
+	}
+	return answer, l, err
+}
+
+// SendAuth does a request of a route under /v1/api/auth with a body as it is and
+// returns the body of the answer as it is, nil when the server has sent a code:
+// for bindings to other languages, which build and read JSON themselves. It is
+// done as the user, or with asUser false as nobody, and takes up a session that
+// begins and forgets one that ends, as the method for the route does.
+func (c *Client) SendAuth(ctx context.Context, method, path string, body []byte, asUser bool) (answer []byte, err error) {
+	switch {
+	case path == "logout":
+		return nil, c.Logout(ctx)
+	case !asUser || path == "code/redeem":
+		answer, _, err = c.Accounts().begin(ctx, path, body, asUser)
+		return answer, err
+	}
+	answer, err = c.asUser(ctx, method, path, body)
+	if err == nil && method == "DELETE" && path == "me" {
+		c.forget()
+	}
+	return answer, err
 }

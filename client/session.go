@@ -218,7 +218,7 @@ func (s *session) fetch(ctx context.Context, n need, version int) (token, error)
 	if t, done, err := s.renew(ctx, n, version, auth.Auth{}); done || err != nil {
 		return t, err
 	}
-	return token{}, &failure{text: "the provider gave no credentials", classes: []error{ErrLoginRequired, ErrUnauthenticated, ErrProvider}, final: true}
+	return token{}, &failure{text: "the provider gave no credentials", classes: []error{ErrLoginRequired, ErrUnauthenticated}, final: true}
 }
 
 // exchange makes a token of user and password, at the lowest price: the token

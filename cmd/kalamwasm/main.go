@@ -72,15 +72,19 @@ func newClient(_ js.Value, args []js.Value) any {
 	})
 	b.calls("prime", func(ctx context.Context, _ []js.Value) (any, error) {
 		cred, err := c.Prime(ctx)
-		if auth.IsBasic(cred) {
+		switch {
+		case auth.IsBasic(cred):
 			return "basic", err
+		case auth.IsJWT(cred):
+			return "jwt", err
 		}
-		return "jwt", err
+		return nil, err
 	})
 	b.calls("login", func(ctx context.Context, _ []js.Value) (any, error) { return loginJSON(c.Login(ctx)) })
 	b.calls("refresh", func(ctx context.Context, args []js.Value) (any, error) {
 		return loginJSON(c.RefreshToken(ctx, text(args, 1)))
 	})
+	b.calls("auth", b.auth)
 	b.calls("connect", func(ctx context.Context, _ []js.Value) (any, error) { return nil, c.Connect(ctx) })
 	b.calls("close", func(context.Context, []js.Value) (any, error) {
 		err := c.Close()
@@ -100,6 +104,13 @@ func newClient(_ js.Value, args []js.Value) any {
 // send(call, body, abortable) posts a body of /v1/api/sql and gives the answer's text.
 func (b *binding) send(ctx context.Context, args []js.Value) (any, error) {
 	answer, err := b.c.Send(abortable(ctx, args, 2), []byte(text(args, 1)))
+	return string(answer), err
+}
+
+// auth(call, method, path, body, asUser, abortable) does a request of an auth route
+// and gives the answer's text, "" for none.
+func (b *binding) auth(ctx context.Context, args []js.Value) (any, error) {
+	answer, err := b.c.SendAuth(abortable(ctx, args, 5), text(args, 1), text(args, 2), []byte(text(args, 3)), args[4].Truthy())
 	return string(answer), err
 }
 

@@ -81,6 +81,8 @@ const yourStorage = {
   removeItem: async (key: string) => { kept.delete(key); },
 };
 ${blocks(document('docs/authentication.md')).join('\n')}
+same([begun?.user.id, profile.name, open.length], [profile.id, 'Greta', 1]);
+await app.shutdown();
 same([login.user.id, refreshed.user.id], ['alice', 'alice']);
 const other = createClient({ url: 'http://localhost:8080', authProvider });
 same(await whoami(other), 'alice');

@@ -1,7 +1,8 @@
+import { ClientAccounts, ClientAuth } from './accounts.js';
 import { wrapServerRow, type JsonValue, type RowData } from './cell.js';
 import { register } from './core.js';
-import { nameRows } from './decode.js';
-import { KalamConnectionError, KalamError } from './errors.js';
+import { nameRows, parseAnswer } from './decode.js';
+import { KalamError } from './errors.js';
 import type { FileRefContext } from './file.js';
 import { LiveQuery, type LiveRowsCallback, type LiveRowsOptions, type MappedLiveRowsOptions, type SubscriptionOptions } from './live.js';
 import type { LogLevel, LogListener } from './log.js';
@@ -28,6 +29,10 @@ import { Upload, type UploadProgress } from './upload.js';
  * ```
  */
 export class KalamDBClient {
+  /** The session: who is signed in, and where else. */
+  readonly auth: ClientAuth;
+  /** Accounts: signing up, in by code, and away. */
+  readonly accounts: ClientAccounts;
   readonly #options: ClientOptions;
   readonly #session: Session;
   readonly #subscriptions: Subscriptions;
@@ -38,6 +43,8 @@ export class KalamDBClient {
     if (typeof options.authProvider !== 'function') throw invalid('KalamDBClient: authProvider is required');
     this.#options = { ...options, url: absolute(options.url) };
     this.#session = new Session(this.#options);
+    this.auth = new ClientAuth(this.#session);
+    this.accounts = new ClientAccounts(this.#session);
     this.#subscriptions = new Subscriptions(this.#session);
     register(this, () => this.#session.start());
   }
@@ -399,14 +406,7 @@ export class KalamDBClient {
 }
 
 function answerOf(json: string, url: string): QueryResponse {
-  try {
-    return nameRows(JSON.parse(json) as QueryResponse);
-  } catch (cause) {
-    throw new KalamConnectionError({
-      code: 'NOT_KALAMDB', retryable: true, cause,
-      message: `query: ${url} answered, but not as KalamDB does: check the url, and what is in between`,
-    });
-  }
+  return nameRows(parseAnswer(json, url) as QueryResponse);
 }
 
 function invalid(message: string): KalamError {

@@ -8,12 +8,13 @@ import { startGo } from './wasm_exec.js';
 /**
  * The Go client of one user, as cmd/kalamwasm gives it. Numbers tell calls
  * apart. Those that give nothing else are answered by {@link CoreHost.settle}:
- * prime, send, upload, sign, login, refresh, connect, close, consume, acknowledge, flush.
+ * prime, send, auth, upload, sign, login, refresh, connect, close, consume, acknowledge, flush.
  */
 export interface WasmKalamClient {
   failure?: Failure;
   prime(call: number): void;
   send(call: number, body: string, abortable: boolean): void;
+  auth(call: number, method: string, path: string, body: string, asUser: boolean, abortable: boolean): void;
   sign(call: number, path: string, seconds: number): void;
   login(call: number): void;
   refresh(call: number, refreshToken: string): void;

@@ -1,9 +1,21 @@
 import { wrapServerRow, type JsonValue } from './cell.js';
-import { KalamError } from './errors.js';
+import { KalamConnectionError, KalamError } from './errors.js';
 import type { LiveRowsOptions, SubscriptionOptions } from './live.js';
 import type { BatchControl, QueryResponse, QueryResult, ServerMessage } from './messages.js';
 import { encodeParams } from './params.js';
 import { SeqId } from './seqid.js';
+
+/** Reads an answer of the server at a url. */
+export function parseAnswer(json: string, url: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new KalamConnectionError({
+      code: 'NOT_KALAMDB', retryable: true, cause,
+      message: `${url} answered, but not as KalamDB does: check the url, and what is in between`,
+    });
+  }
+}
 
 /** Gives rows by column in place of rows by position. */
 export function nameRows(response: QueryResponse): QueryResponse {

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export type { ClientAccounts, ClientAuth } from './accounts.js';
 export { Auth, buildAuthHeader, encodeBasicAuth, isAuthenticated, isBasicAuth, isJwtAuth, isLikelyTransientAuthProviderError, resolveAuthProviderWithRetry } from './auth.js';
 export type { AuthCredentials, AuthProvider, AuthProviderRetryOptions, AuthReason, AuthRequest, BasicAuthCredentials, JwtAuthCredentials } from './auth.js';
 export { KalamCellValue, UserId, wrapRowMap } from './cell.js';
@@ -13,6 +14,7 @@ export { KalamAuthError, KalamConnectionError, KalamError, KalamLoadError, Kalam
 export type { KalamErrorInit } from './errors.js';
 export { BoundFileRef, FileRef, parseFileRef, parseFileRefs } from './file.js';
 export type { FileRefContext, FileRefData, SignedUrlOptions } from './file.js';
+export type { CodePurpose, CodeRedemption, SignUp } from './signup.js';
 export { LiveQuery } from './live.js';
 export type { LiveRowsCallback, LiveRowsOptions, MappedLiveRowsOptions, SubscriptionOptions } from './live.js';
 export { LogLevel } from './log.js';

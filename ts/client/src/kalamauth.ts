@@ -7,10 +7,12 @@ import { Auth, type AuthCredentials, type AuthRequest } from './auth.js';
 import { AuthRoutes } from './authroutes.js';
 import { KalamAuthError, KalamError, KalamPermanentAuthError } from './errors.js';
 import type { LoginResponse, LoginUserInfo } from './messages.js';
+import { fieldsOf, type CodePurpose, type CodeRedemption, type SignUp } from './signup.js';
 import { Tabs, type Notice } from './tabs.js';
 import { onWake } from './wake.js';
 
 export type { LoginUserInfo } from './messages.js';
+export type { CodePurpose, CodeRedemption, SignUp } from './signup.js';
 
 /**
  * How a session stands: `loading` until the first answer; `offline` while the
@@ -42,31 +44,6 @@ export interface KalamAuthOptions {
   whileSignedOut?: 'wait' | 'refuse';
   /** Permits sending credentials without TLS to a host that is not this machine. */
   allowInsecureCredentials?: boolean;
-}
-
-/** What somebody signs up with: an address, or where the server asks for none a user name and a password. */
-export interface SignUp {
-  email?: string;
-  user?: string;
-  password?: string;
-  /** For people to see. */
-  name?: string;
-  /** Secret of an invitation. */
-  invite?: string;
-  /** Where the page behind the link of the mail leads back to. */
-  redirectTo?: string;
-}
-
-export type CodePurpose = 'login' | 'reset' | 'verify';
-
-/** What a code from a mail is redeemed with. */
-export interface CodeRedemption {
-  email: string;
-  code: string;
-  /** `verify`, the default, for signUp and upgrade. */
-  purpose?: CodePurpose;
-  /** The new one: `reset` needs it, `verify` may set it. */
-  password?: string;
 }
 
 /** The access token in memory. */
@@ -360,10 +337,6 @@ function accessOf(token: string): Access {
     // The server tells when it is over.
   }
   return { token, session, since, due: since + life - Math.min(60_000, life / 5), expires: since + life };
-}
-
-function fieldsOf({ redirectTo, ...rest }: SignUp): Record<string, unknown> {
-  return { ...rest, redirect_to: redirectTo };
 }
 
 /** An {@link AuthProvider} with the methods of a person's session. */

@@ -142,6 +142,21 @@ export interface LoginResponse {
   refresh_expires_at: string;
 }
 
+/** An open session of a user. */
+export interface SessionInfo {
+  id: string;
+  /** The one that asks. */
+  current: boolean;
+  /** How it began: `password`, `code`, `anonymous`. */
+  auth_method: string;
+  /** Where its newest token went, if that is known. */
+  client_addr?: string;
+  created_at: string;
+  /** Its last renewal. */
+  last_seen_at: string;
+  expires_at: string;
+}
+
 export interface HealthCheckResponse {
   status: string;
   version: string;

@@ -1,4 +1,4 @@
-import type { AuthProvider } from './auth.js';
+import type { AuthCredentials, AuthRequest } from './auth.js';
 import type { WasmSource } from './core.js';
 import type { LogLevel, LogListener } from './log.js';
 import type { ConnectionError, DisconnectReason } from './socket.js';
@@ -13,8 +13,11 @@ export type OnSendCallback = (message: string) => void;
 export interface ClientOptions {
   /** The server, as `http://localhost:8080`, or a path of the page's own origin, as `/db`. */
   url: string;
-  /** Says who the user is, whenever that is needed. */
-  authProvider: AuthProvider;
+  /**
+   * An {@link AuthProvider}, which says who the user is, whenever that is needed. With null nobody is signed in but by
+   * `client.accounts`, whose session the client then renews itself.
+   */
+  authProvider: (request?: AuthRequest) => Promise<AuthCredentials | null>;
   /** Calls of a provider that fails; default 3. */
   authProviderMaxAttempts?: number;
   /** Limit of the random pause between them in milliseconds, doubled each time; default 250. */

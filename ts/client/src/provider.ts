@@ -1,17 +1,18 @@
-import type { AuthCredentials, AuthProvider, AuthReason, AuthRequest } from './auth.js';
+import type { AuthCredentials, AuthReason, AuthRequest } from './auth.js';
 import { KalamPermanentAuthError } from './errors.js';
+import type { ClientOptions } from './options.js';
 
 /** Asks a provider once and looks whether it gave credentials. */
 export async function resolveCredentials(
-  provider: AuthProvider,
+  provider: ClientOptions['authProvider'],
   reason: string,
   rejected: string,
   signal: AbortSignal,
-): Promise<AuthCredentials> {
+): Promise<AuthCredentials | null> {
   const request: AuthRequest = { reason: reason as AuthReason, signal };
   if (rejected !== '') request.rejected = rejected;
   const answer: unknown = await provider(request);
-  if (isCredentials(answer)) return answer;
+  if (answer === null || isCredentials(answer)) return answer;
   throw new KalamPermanentAuthError(
     `authProvider gave ${kindOf(answer)}: it must give Auth.basic(user, password) or Auth.jwt(token)`,
   );

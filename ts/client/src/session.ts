@@ -1,11 +1,12 @@
 import type { AuthCredentials } from './auth.js';
 import { browser } from './browser.js';
 import { Calls, loadCore, type Core, type WasmKalamClient } from './core.js';
+import { parseAnswer } from './decode.js';
 import { KalamError, retrace, toKalamError, type Failure } from './errors.js';
 import type { KalamAuth } from './kalamauth.js';
 import { Log, LogLevel } from './log.js';
 import type {
-  ClientOptions, OnConnectCallback, OnDisconnectCallback, OnErrorCallback, OnReceiveCallback, OnSendCallback,
+  CallOptions, ClientOptions, OnConnectCallback, OnDisconnectCallback, OnErrorCallback, OnReceiveCallback, OnSendCallback,
 } from './options.js';
 import { platform } from './platform.js';
 import { resolveCredentials } from './provider.js';
@@ -79,7 +80,7 @@ export class Session {
   #ready: Running | undefined;
   #providerError: unknown;
   /** What the provider is asked for while the module loads; the first need takes it. */
-  #early: { answer: Promise<AuthCredentials>; abort: AbortController; since: number } | undefined;
+  #early: { answer: Promise<AuthCredentials | null>; abort: AbortController; since: number } | undefined;
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -170,6 +171,19 @@ export class Session {
     }
   }
 
+  /** Does a request of an auth route, as the user unless asUser is false; null when the server has sent a code. */
+  async auth<R>(method: string, path: string, body?: object, options?: CallOptions, asUser = true): Promise<R> {
+    const { wasm } = await this.start();
+    const [text, signal] = [JSON.stringify(body ?? ''), options?.signal];
+    const answer = await this.call<string>((id) => wasm.auth(id, method, path, body ? text : '', asUser, signal !== undefined), signal);
+    return (answer === '' ? null : parseAnswer(answer, this.#options.url)) as R;
+  }
+
+  /** The provider, if it is a kalamAuth, which keeps the session itself. */
+  kalamAuth(): KalamAuth | undefined {
+    return 'signOut' in this.#options.authProvider ? (this.#options.authProvider as KalamAuth) : undefined;
+  }
+
   /** Refuses a call that comes out of our own provider, which would wait for itself. */
   #refuseProvider(): void {
     if ((platform.current ?? browser).inside(this)) {
@@ -248,13 +262,11 @@ export class Session {
     return { core, calls, wasm, log: this.log, stopWaking: () => offs.forEach((off) => off()) };
   }
 
-  /** Calls a function when somebody signs in at a provider that tells, as kalamAuth does: what waits for a retry goes on. */
+  /** Calls a function when somebody signs in at a kalamAuth: what waits for a retry goes on. */
   #onSignIn(wake: () => void): () => void {
-    const provider = this.#options.authProvider as Partial<Pick<KalamAuth, 'subscribe'>>;
-    if (typeof provider.subscribe !== 'function') return () => {};
-    return provider.subscribe((state) => {
+    return this.kalamAuth()?.subscribe((state) => {
       if (state === 'signed-in') wake();
-    });
+    }) ?? (() => {});
   }
 
   /** Tells the handlers what the socket does. */
@@ -284,7 +296,7 @@ export class Session {
   }
 
   /** Gives the core credentials. */
-  #credentials(reason: string, rejected: string, signal: AbortSignal): Promise<AuthCredentials> {
+  #credentials(reason: string, rejected: string, signal: AbortSignal): Promise<AuthCredentials | null> {
     const early = this.#early;
     this.#early = undefined;
     // Without a first need at once, as after refreshToken(), it has grown old.
@@ -293,11 +305,11 @@ export class Session {
     return early.answer;
   }
 
-  async #ask(reason: string, rejected: string, signal: AbortSignal): Promise<AuthCredentials> {
+  async #ask(reason: string, rejected: string, signal: AbortSignal): Promise<AuthCredentials | null> {
     try {
       const ask = () => resolveCredentials(this.#options.authProvider, reason, rejected, signal);
       const credentials = await (platform.current ?? browser).provide(this, ask);
-      this.authType ??= credentials.type;
+      this.authType ??= credentials && credentials.type;
       this.#providerError = undefined;
       return credentials;
     } catch (error) {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, root, until } from './server.mjs';
 
-/** Starts it; code(address) waits for a mail and returns its six digits. */
+/** Starts it; code(address) waits for a mail that was not read before and returns its six digits, link(address) its link. */
 export async function startMail() {
   const program = join(root, 'bin/mailpit');
   execFileSync('go', ['build', '-o', program, 'github.com/axllent/mailpit'], { cwd: join(root, 'bench/peers'), env: { ...process.env, CGO_ENABLED: '0' } });
@@ -14,13 +14,22 @@ export async function startMail() {
   const child = spawn(program, ['--smtp', smtp, '--listen', api, '--database', join(dir, 'mail.db'), '--quiet', '--disable-version-check'], { stdio: 'ignore' });
   await until('the SMTP server', () => fetch(`http://${api}/readyz`).then((answer) => answer.ok, () => false));
   const get = async (path) => (await fetch(`http://${api}/api/v1/${path}`)).json();
+  const read = new Set();
+  /** What a pattern finds in the next mail to an address in which it finds something. */
+  const next = (address, pattern) => until(`a mail to ${address}`, async () => {
+    const { messages } = await get('messages');
+    for (const { ID, To } of messages.reverse()) {
+      if (read.has(ID) || !To.some(({ Address }) => Address === address)) continue;
+      read.add(ID);
+      const found = pattern.exec((await get(`message/${ID}`)).Text);
+      if (found) return found[0];
+    }
+    return undefined;
+  });
   return {
     smtp: `smtp://${smtp}`,
-    code: (address) => until(`a mail to ${address}`, async () => {
-      const { messages } = await get('messages');
-      const found = messages.find(({ To }) => To.some(({ Address }) => Address === address));
-      return found && /\b\d{6}\b/.exec((await get(`message/${found.ID}`)).Text)?.[0];
-    }),
+    code: (address) => next(address, /\b\d{6}\b/),
+    link: (address) => next(address, /https?:\S+/),
     close() {
       child.kill('SIGKILL');
       rmSync(dir, { recursive: true, force: true });
