@@ -406,7 +406,7 @@ export class KalamDBClient {
 }
 
 function answerOf(json: string, url: string): QueryResponse {
-  return nameRows(parseAnswer(json, url) as QueryResponse);
+  return parseAnswer(json, url, nameRows);
 }
 
 function invalid(message: string): KalamError {

@@ -6,9 +6,9 @@ import { encodeParams } from './params.js';
 import { SeqId } from './seqid.js';
 
 /** Reads an answer of the server at a url. */
-export function parseAnswer(json: string, url: string): unknown {
+export function parseAnswer<R>(json: string, url: string, read: (answer: R) => R = (answer) => answer): R {
   try {
-    return JSON.parse(json);
+    return read(JSON.parse(json) as R);
   } catch (cause) {
     throw new KalamConnectionError({
       code: 'NOT_KALAMDB', retryable: true, cause,

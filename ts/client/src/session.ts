@@ -176,7 +176,7 @@ export class Session {
     const { wasm } = await this.start();
     const [text, signal] = [JSON.stringify(body ?? ''), options?.signal];
     const answer = await this.call<string>((id) => wasm.auth(id, method, path, body ? text : '', asUser, signal !== undefined), signal);
-    return (answer === '' ? null : parseAnswer(answer, this.#options.url)) as R;
+    return (answer === '' ? null : parseAnswer<R>(answer, this.#options.url)) as R;
   }
 
   /** The provider, if it is a kalamAuth, which keeps the session itself. */
