@@ -43,7 +43,7 @@ func (s *Select) print(p *expr.Printer, named bool) {
 	}
 	s.body.print(p, named)
 	if listed {
-		p.Raw(")")
+		p.Raw(") AS listed")
 	}
 	if c, ok := s.body.(*core); ok && c.lift != nil {
 		p.Renamed(c.lift.name, func() { s.printOrder(p) })
@@ -92,7 +92,7 @@ func (s *Select) printLimit(p *expr.Printer) {
 // printWith writes those queries of a WITH clause that the statement needs, which
 // names refs.
 func printWith(p *expr.Printer, list, refs []*cte, recursive bool) {
-	named := needed(refs, math.MaxInt)
+	named := needed(refs, math.MaxInt, p.Target())
 	list = slices.DeleteFunc(slices.Clone(list), func(c *cte) bool { return !slices.Contains(named, c) })
 	for i, c := range list {
 		switch {
@@ -136,7 +136,7 @@ func (c *cte) print(p *expr.Printer) {
 	}
 	p.Raw("(")
 	switch {
-	case c.staged != nil:
+	case c.staged != nil && p.Target().Staging() != nil:
 		c.printStaged(p)
 	case c.parts != nil:
 		c.parts.print(p, true)
@@ -207,7 +207,7 @@ func (c *core) printResult(p *expr.Printer, named bool) {
 		}
 		p.Raw(") AS nth")
 	})
-	p.Raw(") WHERE nth = 1")
+	p.Raw(") AS ranked WHERE nth = 1")
 }
 
 // printBlock writes SELECT ... HAVING; more, if it is not nil, adds result
@@ -273,7 +273,7 @@ func (c *core) printGroups(p *expr.Printer) {
 			p.Raw(", ")
 		}
 		if expr.IsConst(k) {
-			p.Raw("NULL") // an engine might take a number for a position
+			p.Value(wire.Null, wire.Type{Kind: wire.Text}) // an engine might take a number for a position
 		} else {
 			p.Key(k)
 		}
@@ -310,9 +310,9 @@ func (s *setOp) printAll(p *expr.Printer) {
 		}
 		p.Raw("SELECT " + list + ", row_number() OVER (PARTITION BY " + list + ") FROM (")
 		side.print(p, true)
-		p.Raw(")")
+		p.Raw(") AS side")
 	}
-	p.Raw(")")
+	p.Raw(") AS sides")
 }
 
 // printOperand writes a side of a set operation. What the engine would not take
@@ -333,7 +333,7 @@ func printOperand(p *expr.Printer, b body, named, left bool) {
 	}
 	p.Raw("SELECT * FROM (")
 	b.print(p, named)
-	p.Raw(")")
+	p.Raw(") AS operand")
 }
 
 func (v *values) print(p *expr.Printer, named bool) {
@@ -346,7 +346,7 @@ func (v *values) print(p *expr.Printer, named bool) {
 			p.Raw("column" + strconv.Itoa(i+1) + " AS " + columnName(i))
 		}
 		p.Raw(" FROM (")
-		defer p.Raw(")")
+		defer p.Raw(") AS listed")
 	}
 	p.Raw("VALUES ")
 	for i, row := range v.rows {

@@ -43,7 +43,7 @@ func (b *Binder) relation(table *catalog.Table, as *dialect.Ident) *relation {
 	}
 	if table.Kind != catalog.System {
 		r.add(wire.Field{Name: catalog.SeqColumn, Type: wire.Type{Kind: wire.BigInt}}, r.sql+"."+catalog.SeqColumn, true)
-		r.add(wire.Field{Name: catalog.DeletedColumn, Type: wire.Type{Kind: wire.Boolean}}, "0", true)
+		r.add(wire.Field{Name: catalog.DeletedColumn, Type: wire.Type{Kind: wire.Boolean}}, "FALSE", true)
 	}
 	if b.resolved != nil {
 		b.made = append(b.made, r)
@@ -89,7 +89,7 @@ func (r *relation) scope(p *expr.Printer, name string) bool {
 	p.Arg(expr.Arg{Kind: expr.ArgUser, Type: wire.Type{Kind: wire.Text}})
 	if r.table.Kind == catalog.Stream && r.table.TTL > 0 {
 		p.Raw(" AND " + name + "._seq >= ((")
-		p.Arg(expr.Arg{Kind: expr.ArgNow, Type: wire.Type{Kind: wire.Timestamp}})
+		p.Arg(expr.Arg{Kind: expr.ArgNow, Type: wire.Type{Kind: wire.BigInt}})
 		p.Raw(" / 1000 - " + itoa(epochMillis+r.table.TTL*1000) + ") << 22)")
 	}
 	return true

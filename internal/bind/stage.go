@@ -3,14 +3,13 @@ package bind
 import (
 	"cmp"
 	"slices"
-	"strconv"
 
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// SQLite copies a WITH query into every place that names it before it plans the
-// statement, MATERIALIZED or not. A chain of queries in which each names the two
+// Some engines copy a query of WITH into every place that names it before they
+// plan the statement; see expr.Target.Staging. A chain of queries in which each names the two
 // before it therefore costs time and memory that grow exponentially with its
 // length. A query that has grown out of proportion becomes a stage: it runs by
 // itself, once, and the statement reads its rows from an argument.
@@ -29,9 +28,10 @@ func (c *cte) correlate() {
 }
 
 // needed returns those of refs that were bound before the number, and those that
-// they name in turn, in the order in which they were bound. A stage needs none: it
-// has its rows.
-func needed(refs []*cte, before int) []*cte {
+// they name in turn, in the order in which they were bound. Where the target has
+// stages, a stage needs none: it has its rows.
+func needed(refs []*cte, before int, target expr.Target) []*cte {
+	stages := target.Staging() != nil
 	seen := make(map[*cte]bool)
 	var out []*cte
 	var add func(refs []*cte, before int)
@@ -42,7 +42,7 @@ func needed(refs []*cte, before int) []*cte {
 			}
 			seen[r] = true
 			out = append(out, r)
-			if r.staged == nil {
+			if r.staged == nil || !stages {
 				add(r.refs, r.number)
 			}
 		}
@@ -52,15 +52,14 @@ func needed(refs []*cte, before int) []*cte {
 	return out
 }
 
-// prepare prints the stage, unless it is printed. Each value of its rows follows
-// its storage class, because JSON has no bytes.
+// prepare prints the stage, unless it is printed.
 func (c *cte) prepare(p *expr.Printer) {
 	if c.staged.SQL != "" {
 		return
 	}
 	s := p.Another()
 	s.Raw("WITH RECURSIVE ")
-	for _, r := range needed(c.refs, c.number) {
+	for _, r := range needed(c.refs, c.number, p.Target()) {
 		r.print(s)
 		s.Raw(", ")
 	}
@@ -68,30 +67,17 @@ func (c *cte) prepare(p *expr.Printer) {
 	c.printColumns(s)
 	s.Raw(" AS MATERIALIZED (")
 	c.query.print(s, true)
-	s.Raw(") SELECT json_group_array(json_array(")
-	for i := range c.fields {
-		if i > 0 {
-			s.Raw(", ")
-		}
-		x := columnName(i)
-		s.Raw("typeof(" + x + "), CASE typeof(" + x + ") WHEN 'blob' THEN hex(" + x + ") ELSE " + x + " END")
+	cols := make([]string, len(c.fields))
+	for i := range cols {
+		cols[i] = columnName(i)
 	}
-	s.Raw(")) FROM " + c.sql)
+	s.Raw(") " + p.Target().Staging().Pack(c.sql, cols))
 	c.staged.SQL, c.staged.Args = s.SQL(), s.Args()
 }
 
 // printStaged writes the query that reads the rows of the stage.
 func (c *cte) printStaged(p *expr.Printer) {
 	c.prepare(p)
-	p.Raw("SELECT ")
-	for i := range c.fields {
-		if i > 0 {
-			p.Raw(", ")
-		}
-		class, x := "value->>"+strconv.Itoa(2*i), "value->>"+strconv.Itoa(2*i+1)
-		p.Raw("CASE " + class + " WHEN 'blob' THEN unhex(" + x + ") ELSE " + x + " END")
-	}
-	p.Raw(" FROM json_each(")
-	p.Arg(expr.Arg{Kind: expr.ArgStage, Stage: c.staged, Type: wire.Type{Kind: wire.Text}})
-	p.Raw(")")
+	rows := p.Placeholder(expr.Arg{Kind: expr.ArgStage, Stage: c.staged, Type: wire.Type{Kind: wire.Text}})
+	p.Raw(p.Target().Staging().Unpack(len(c.fields), rows))
 }

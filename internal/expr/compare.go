@@ -214,7 +214,7 @@ func compareValues(a, b wire.Value, class wire.Kind) int {
 	case wire.Boolean:
 		return compareOrdered(boolInt(a.Bool()), boolInt(b.Bool()))
 	case Interval:
-		return strings.Compare(a.Raw()[:intervalKey], b.Raw()[:intervalKey])
+		return strings.Compare(a.Raw()[:IntervalKey], b.Raw()[:IntervalKey])
 	}
 	return strings.Compare(a.Raw(), b.Raw())
 }

@@ -17,8 +17,8 @@ import (
 // microseconds. Intervals of one length are equal: '1 mon' = '30 days'.
 const Interval wire.Kind = 64
 
-// intervalKey is how many bytes of an interval compare.
-const intervalKey = 16
+// IntervalKey is how many bytes of the stored form of an interval compare.
+const IntervalKey = 16
 
 // span is an interval.
 type span struct {

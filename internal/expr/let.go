@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/kalamdb/kalam-go/wire"
@@ -107,7 +108,11 @@ func (l *let) print(p *Printer) {
 		return
 	}
 	if !p.target.Registers() {
-		l.printDerived(p)
+		if slices.ContainsFunc(l.values, HasWindow) {
+			l.printRepeated(p)
+		} else {
+			l.printDerived(p)
+		}
 		return
 	}
 	first := p.slots
@@ -158,6 +163,20 @@ func (l *let) printDerived(p *Printer) {
 	p.Raw(" OFFSET 0) AS kl" + strconv.Itoa(first) + ")")
 }
 
+// printRepeated writes each value wherever it is taken: a window function would
+// see one row alone in a sub-query, and has one value however often it is computed.
+func (l *let) printRepeated(p *Printer) {
+	if p.lets == nil {
+		p.lets = make(map[*let]int)
+	}
+	p.lets[l] = repeated
+	p.Node(l.body)
+	delete(p.lets, l)
+}
+
+// repeated is the number of a let whose values are written where they are taken.
+const repeated = -1
+
 func slotColumn(n int) string { return "kv" + strconv.Itoa(n) }
 
 // printNative writes the let in a form of the engine that evaluates the value
@@ -199,6 +218,10 @@ func isSlot(n Node) bool {
 }
 
 func (s *slot) print(p *Printer) {
+	if p.lets[s.of] == repeated {
+		p.Node(s.of.values[s.i])
+		return
+	}
 	if !p.target.Registers() {
 		p.Raw(slotColumn(p.lets[s.of] + s.i))
 		return

@@ -213,17 +213,11 @@ func formOf(t wire.Type) decimalForm {
 // value: a computed DECIMAL without its scale, so that 0.5 and 0.50 are one. It
 // is what ORDER BY, GROUP BY and PARTITION BY take.
 func (p *Printer) Key(n Node) {
-	if !p.target.Registers() {
-		p.Node(n)
-		return
-	}
 	if n.Type().Kind == Interval {
-		p.Raw("substr(")
-		p.Node(n)
-		p.Raw(", 1, " + strconv.Itoa(intervalKey) + ")")
+		p.form(p.target.Length(), func(int) { p.Node(n) })
 		return
 	}
-	if n.Type() != ownDecimal {
+	if n.Type() != ownDecimal || !p.target.Registers() {
 		p.Node(n)
 		return
 	}
@@ -280,13 +274,18 @@ func (c *call) printCall(p *Printer) {
 		p.Raw(")")
 		return
 	}
+	p.form(s, func(i int) { p.Node(c.args[i]) })
+}
+
+// form appends SQL with arguments in the places of $1 to $9.
+func (p *Printer) form(s string, arg func(i int)) {
 	for {
 		before, after, ok := strings.Cut(s, "$")
 		p.Raw(before)
 		if !ok {
 			return
 		}
-		p.Node(c.args[after[0]-'1'])
+		arg(int(after[0] - '1'))
 		s = after[1:]
 	}
 }

@@ -77,15 +77,11 @@ func (s *scalarQuery) Eval(*Env) (wire.Value, error) { return wire.Null, errQuer
 // print lets the engine count the rows where there may be more than one, of
 // which it would take the first without a word.
 func (s *scalarQuery) print(p *Printer) {
-	if c, ok := s.q.(Correlated); ok && c.Single() || !p.target.Registers() {
-		p.Raw("(")
-		s.q.Print(p)
-		p.Raw(")")
-		return
+	form := p.target.Single()
+	if c, ok := s.q.(Correlated); ok && c.Single() {
+		form = "($1)"
 	}
-	p.Raw("(WITH kq(c1) AS (")
-	s.q.Print(p)
-	p.Raw(") SELECT CASE WHEN " + oneFunction + "(count(*)) THEN min(c1) END FROM (SELECT c1 FROM kq LIMIT 2))")
+	p.form(form, func(int) { s.q.Print(p) })
 }
 
 // exists is EXISTS (query).

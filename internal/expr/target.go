@@ -21,6 +21,11 @@ type Target interface {
 	Aggregate(c Callee) string
 	// Distinct returns the operator IS [NOT] DISTINCT FROM.
 	Distinct(not bool) string
+	// Single returns the form of a value from a query, $1, that must give one row
+	// at most.
+	Single() string
+	// Length returns the form of what an INTERVAL, $1, compares by.
+	Length() string
 	// Unlimited returns the count of a LIMIT that limits nothing.
 	Unlimited() string
 	// Rows returns a query of the columns over rows in memory, which arg stands
@@ -30,6 +35,10 @@ type Target interface {
 	// table. In those, times are microseconds since 1970, flags 0 and 1, and
 	// documents texts.
 	View(cols []wire.Field, sql string) string
+	// Staging says how the rows of a query get from one statement to another. It is
+	// nil for an engine that computes a query of WITH once, however often the
+	// statement names it.
+	Staging() *Staging
 	// Type returns the engine's type of a column.
 	Type(t wire.Type) string
 	// Registers reports whether the functions of this package run inside the
@@ -37,6 +46,13 @@ type Target interface {
 	// engine that does not has types of its own for these, and checks by itself
 	// what the functions check.
 	Registers() bool
+}
+
+// Staging carries rows in an argument. Pack returns a query whose one value is
+// what a query of WITH gives, and Unpack the query of those rows.
+type Staging struct {
+	Pack   func(from string, cols []string) string
+	Unpack func(cols int, arg string) string
 }
 
 // Callee is a function, an operator, a cast or an aggregate for certain kinds of
@@ -64,6 +80,9 @@ type canonicalTarget struct{}
 func (canonicalTarget) Placeholder(n int, _ wire.Type) string  { return "$" + strconv.Itoa(n) }
 func (canonicalTarget) Native(Callee) string                   { return "" }
 func (canonicalTarget) Aggregate(Callee) string                { return "" }
+func (canonicalTarget) Single() string                         { return "($1)" }
+func (canonicalTarget) Length() string                         { return "$1" }
+func (canonicalTarget) Staging() *Staging                      { return nil }
 func (canonicalTarget) Unlimited() string                      { return "ALL" }
 func (canonicalTarget) Type(t wire.Type) string                { return TypeName(t) }
 func (canonicalTarget) Rows(_ []wire.Field, arg string) string { return arg }

@@ -70,6 +70,8 @@ func special(c expr.Callee) (string, bool) {
 		return "($1 LIKE $2)", true
 	case "ilike":
 		return "($1 ILIKE $2)", true
+	case "lower", "upper", "initcap": // texts are COLLATE "C", which knows ASCII alone
+		return "(" + c.Name + `($1 COLLATE "default") COLLATE "C")`, true
 	case "extract":
 		return `"extract"($1, $2)`, true
 	case "position":

@@ -66,6 +66,15 @@ func (Target) Distinct(not bool) string {
 	return "IS DISTINCT FROM"
 }
 
+// Single leaves it to the server to count the rows.
+func (Target) Single() string { return "($1)" }
+
+// Length returns the interval, which compares by its length.
+func (Target) Length() string { return "$1" }
+
+// Staging returns nil: the server computes a query of WITH once.
+func (Target) Staging() *expr.Staging { return nil }
+
 // Unlimited returns NULL, which limits nothing.
 func (Target) Unlimited() string { return "CAST(NULL AS bigint)" }
 

@@ -4,6 +4,7 @@ package sqlite
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/sqlgen"
@@ -80,6 +81,36 @@ func (Target) Distinct(not bool) string {
 		return "IS"
 	}
 	return "IS NOT"
+}
+
+// Single counts the rows, of which SQLite would take the first without a word.
+func (Target) Single() string {
+	return "(WITH kq(c1) AS ($1) SELECT CASE WHEN k_one(count(*)) THEN min(c1) END FROM (SELECT c1 FROM kq LIMIT 2))"
+}
+
+// Length returns the first bytes of the stored form.
+func (Target) Length() string { return "substr($1, 1, " + strconv.Itoa(expr.IntervalKey) + ")" }
+
+// Staging carries rows as JSON: SQLite copies a query of WITH into every place
+// that names it before it plans the statement, MATERIALIZED or not. JSON has no
+// bytes, so each value follows its storage class.
+func (Target) Staging() *expr.Staging { return &expr.Staging{Pack: pack, Unpack: unpack} }
+
+func pack(from string, cols []string) string {
+	values := make([]string, len(cols))
+	for i, x := range cols {
+		values[i] = "typeof(" + x + "), CASE typeof(" + x + ") WHEN 'blob' THEN hex(" + x + ") ELSE " + x + " END"
+	}
+	return "SELECT json_group_array(json_array(" + strings.Join(values, ", ") + ")) FROM " + from
+}
+
+func unpack(cols int, arg string) string {
+	values := make([]string, cols)
+	for i := range values {
+		class, x := "value->>"+strconv.Itoa(2*i), "value->>"+strconv.Itoa(2*i+1)
+		values[i] = "CASE " + class + " WHEN 'blob' THEN unhex(" + x + ") ELSE " + x + " END"
+	}
+	return "SELECT " + strings.Join(values, ", ") + " FROM json_each(" + arg + ")"
 }
 
 // Unlimited returns a negative number, which limits nothing.
