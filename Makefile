@@ -43,6 +43,7 @@ soak: build ts ## a million random changes over bad connections, a server that i
 	KALAM_FILE_CRASH_ROUNDS=100 go test -count=1 -timeout 1h -run TestCrashLeavesNoFileWithoutARow ./internal/node
 	KALAM_SNAPSHOT_ROWS=1000 go test -count=1 -timeout 1h -run TestStalledSnapshots ./internal/server
 	KALAM_COMPARE_STATEMENTS=$(STATEMENTS) .ci/postgres go test -count=1 -timeout 3h -tags postgres -run TestRandomStatementsAnswerAsPostgreSQLDoes ./internal/engine
+	KALAM_POLICY_STATEMENTS=$(STATEMENTS) .ci/postgres go test -count=1 -timeout 3h -tags postgres -run TestRandomPoliciesMeanWhatPostgreSQLsDo ./internal/engine
 	KALAM_COMPARE_VALUES=$(STATEMENTS) .ci/postgres go test -count=1 -timeout 1h -tags postgres -run TestGoValuesAreStoredAsPostgreSQLStoresThem ./client
 	cd ts && KALAM_COMPARE_VALUES=$(STATEMENTS) ../.ci/postgres node --test test/postgres-values.mjs
 	KALAM_HOSTILE_ROUNDS=20000 go test -count=1 -timeout 1h -v -run TestHostileUserEndsNothingOfOthers ./internal/node

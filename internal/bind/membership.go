@@ -14,13 +14,15 @@ import (
 const maxLevels = 3
 
 // membershipsAndRest binds a condition of a policy whose memberships have their
-// one form, IN.
+// one form, IN. It calls the table by its own name, whatever the statement calls it.
 func (b *Binder) membershipsAndRest(r *relation, x dialect.Expr) (expr.Node, error) {
-	x, err := b.conditionTree(x, r, 0)
+	named := *r
+	named.as = r.table.Name
+	x, err := b.conditionTree(x, &named, 0)
 	if err != nil {
 		return nil, err
 	}
-	return b.condition(x, r.level(), "a policy", expr.BindOptions{})
+	return b.condition(x, named.level(), "a policy", expr.BindOptions{})
 }
 
 // conditionTree checks the shape of a condition on rows of a table, and writes its

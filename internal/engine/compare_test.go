@@ -47,6 +47,7 @@ func sorted(rows string) string {
 var errorKinds = map[string]string{
 	"23505": "UNIQUE_VIOLATION", "23502": "NOT_NULL_VIOLATION", "23514": "CHECK_VIOLATION",
 	"22003": "NUMERIC_OUT_OF_RANGE", "22012": "DIVISION_BY_ZERO",
+	"42501": "POLICY_VIOLATION",
 	"21000": "UNIQUE_VIOLATION", // two rows of one INSERT with ON CONFLICT DO UPDATE
 }
 
