@@ -23,13 +23,14 @@ const work = runAgent({
   onRow: async ({ user, message }, row) => {
     const typing = row._table === 'chat.typing';
     if (typing && Date.now() - message.timestamp_ms > 3000) return; // it is over
+    if (row.room === 'general') await join(row.room, user);
     for (const member of await othersIn(row.room, user)) {
-      if (typing) await as(member, 'INSERT INTO chat.typing (room, sender) VALUES ($1, $2)', [row.room, user]);
+      if (typing) await as(member, 'INSERT INTO chat.typing (room, sender, name) VALUES ($1, $2, $3)', [row.room, user, row.name]);
       else {
         const file = await attachmentOf(row, user);
-        await as(member, `INSERT INTO chat.messages (id, room, sender, body, created_at, attachment)
-          VALUES ($1, $2, $3, $4, $5, ${file ? 'FILE("file")' : 'NULL'})
-          ON CONFLICT (id) DO NOTHING`, [row.id, row.room, user, row.body, row.created_at], file && { file });
+        await as(member, `INSERT INTO chat.messages (id, room, sender, name, body, created_at, attachment)
+          VALUES ($1, $2, $3, $4, $5, $6, ${file ? 'FILE("file")' : 'NULL'})
+          ON CONFLICT (id) DO NOTHING`, [row.id, row.room, user, row.name, row.body, row.created_at], file && { file });
       }
     }
   },
@@ -42,6 +43,11 @@ try {
   process.exitCode = 1;
 }
 await client.shutdown();
+
+/** Makes a user a member of a room that is open to all. */
+function join(room, user) {
+  return client.query('INSERT INTO chat.members (room, member) VALUES ($1, $2) ON CONFLICT (room, member) DO NOTHING', [room, user]);
+}
 
 /** The other members of a room, if the user is one. */
 async function othersIn(room, user) {

@@ -13,6 +13,9 @@ CREATE STREAM TABLE IF NOT EXISTS chat.typing (
   sender TEXT
 ) WITH (TTL_SECONDS = 3);
 
+ALTER TABLE chat.messages ADD COLUMN IF NOT EXISTS name TEXT; -- what the writer is called
+ALTER TABLE chat.typing ADD COLUMN IF NOT EXISTS name TEXT;
+
 -- Copies are not relayed again.
 CREATE TOPIC IF NOT EXISTS chat.written;
 ALTER TOPIC chat.written ADD SOURCE IF NOT EXISTS chat.messages ON INSERT WHERE sender IS NULL;
