@@ -18,24 +18,38 @@ const run = promisify(execFile);
 const ts = join(root, 'ts');
 const wasm = join(ts, 'client/dist/kalam.wasm');
 
-let project, away, server, browser;
+let project, away, server, browser, pagePort, appPort;
 
-const ask = `import { createClient, Auth } from '@kalamdb/client';
+const ask = `import { createClient } from '@kalamdb/client';
+import { kalamAuth } from '@kalamdb/client/auth';
 
-export async function ask(url, options) {
-  const client = createClient({ url, authProvider: async () => Auth.basic('alice', 'Secret123!'), ...options });
+export async function ask(url, options, verify) {
+  const kept = new Map(); // in Node, which keeps no cookies
+  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => { kept.set(key, value); }, removeItem: (key) => { kept.delete(key); } };
+  const auth = kalamAuth(typeof document === 'undefined' ? { url, storage } : { url });
+  const client = createClient({ url, authProvider: auth, ...options });
   try {
-    return (await client.queryOne('SELECT CURRENT_USER() AS me')).me.asString();
+    await auth.signIn('alice', 'Secret123!');
+    const me = (await client.queryOne('SELECT CURRENT_USER() AS me')).me.asString();
+    if (verify && (await verify(url, (await auth()).token)) !== me) throw new Error('verifySession says something else');
+    return me;
   } catch (error) {
     return [error.name, error.code, error.message].join(' ');
   } finally {
     await client.shutdown();
+    auth.close();
   }
 }
 `;
+const verify = `import { verifySession } from '@kalamdb/client/server';
+
+export const verify = (url, token) => verifySession(
+  new Request('http://app.example.com/', { headers: { Authorization: 'Bearer ' + token } }), { jwksUrl: url + '/.well-known/jwks.json' });
+`;
 const sources = {
   'ask.js': ask,
-  'node.js': `import { ask } from './ask.js';\nask(process.env.KALAM_URL).then(console.log);\n`,
+  'verify.js': verify,
+  'node.js': `import { ask } from './ask.js';\nimport { verify } from './verify.js';\nask(process.env.KALAM_URL, {}, verify).then(console.log);\n`,
   'page.js': `import { ask } from './ask.js';\nask(new URLSearchParams(location.search).get('url')).then((me) => { document.title = me; });\n`,
   'file.js': `import wasmUrl from '@kalamdb/client/kalam.wasm';\nimport { ask } from './ask.js';\nask(new URLSearchParams(location.search).get('url'), { wasmUrl }).then((me) => { document.title = me; });\n`,
   'bytes.js': `import wasmUrl from '@kalamdb/client/kalam.wasm';\nimport { ask } from './ask.js';\nask(process.env.KALAM_URL, { wasmUrl }).then(console.log);\n`,
@@ -53,7 +67,8 @@ before(async () => {
   }
   writeFileSync(join(project, 'package.json'), '{ "name": "project", "private": true, "type": "module" }');
   for (const [name, source] of Object.entries(sources)) writeFileSync(join(project, name), source);
-  server = await startServer();
+  [pagePort, appPort] = [await freePort(), await freePort()];
+  server = await startServer({ env: { KALAMDB_SECURITY_CORS_ALLOWED_ORIGINS: `http://localhost:${pagePort},http://localhost:${appPort}` } });
   browser = await startBrowser();
 });
 
@@ -71,7 +86,7 @@ async function output(file) {
 
 /** Opens a page with a script of a folder; returns the title that it ends with. */
 async function titleOf(dir, script) {
-  const files = await serveFiles({ '/index.html': () => ({ body: `<!doctype html><title></title>${script}` }), '/': dir });
+  const files = await serveFiles({ '/index.html': () => ({ body: `<!doctype html><title></title>${script}` }), '/': dir }, { port: pagePort });
   const page = await browser.context.newPage();
   try {
     await page.goto(`${files.url}/index.html?url=${encodeURIComponent(server.url)}`);
@@ -162,12 +177,14 @@ test('Next.js: a server component, a route handler, a client component', async (
     'package.json': '{ "name": "app", "private": true }',
     'next.config.mjs': `export default { turbopack: { root: ${JSON.stringify(ts)} } };`,
     'app/ask.js': ask,
+    'app/verify.js': verify,
     'app/layout.jsx': 'export default function Layout({ children }) { return <html><body>{children}</body></html>; }',
     'app/page.jsx': `import { ask } from './ask.js';
+import { verify } from './verify.js';
 import Me from './me.jsx';
 export const dynamic = 'force-dynamic';
 export default async function Page() {
-  return <><p id="server">{await ask(process.env.KALAM_URL)}</p><Me url={process.env.KALAM_URL} /></>;
+  return <><p id="server">{await ask(process.env.KALAM_URL, {}, verify)}</p><Me url={process.env.KALAM_URL} /></>;
 }`,
     'app/me.jsx': `'use client';
 import { useEffect, useState } from 'react';
@@ -178,18 +195,18 @@ export default function Me({ url }) {
   return <p id="client">{me}</p>;
 }`,
     'app/api/me/route.js': `import { ask } from '../../ask.js';
+import { verify } from '../../verify.js';
 export const dynamic = 'force-dynamic';
-export const GET = async () => Response.json({ me: await ask(process.env.KALAM_URL) });`,
+export const GET = async () => Response.json({ me: await ask(process.env.KALAM_URL, {}, verify) });`,
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(app, name), text);
   const next = join(ts, 'node_modules/next/dist/bin/next');
   const env = { ...process.env, KALAM_URL: server.url, NEXT_TELEMETRY_DISABLED: '1' };
   await run(process.execPath, [next, 'build'], { cwd: app, env });
-  const port = await freePort();
-  const started = spawn(process.execPath, [next, 'start', '-p', String(port)], { cwd: app, env, stdio: 'ignore' });
+  const started = spawn(process.execPath, [next, 'start', '-p', String(appPort)], { cwd: app, env, stdio: 'ignore' });
   const page = await browser.context.newPage();
   try {
-    const url = `http://localhost:${port}`;
+    const url = `http://localhost:${appPort}`;
     const route = await until('next start', () => fetch(`${url}/api/me`).catch(() => undefined));
     assert.deepEqual(await route.json(), { me: 'alice' });
     await page.goto(url);

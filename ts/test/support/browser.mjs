@@ -36,7 +36,7 @@ const types = {
  * Serves files: routes are prefixes and the folders behind them, or functions
  * that give the body. A .br beside a file is sent in place of it.
  */
-export async function serveFiles(routes, { headers = {} } = {}) {
+export async function serveFiles(routes, { headers = {}, port = 0 } = {}) {
   const server = createServer((request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname));
     for (const [prefix, target] of Object.entries(routes)) {
@@ -58,7 +58,7 @@ export async function serveFiles(routes, { headers = {} } = {}) {
       return;
     }
     response.writeHead(404, { 'Content-Type': 'text/plain' }).end('not found');
-  }).listen(0, 'localhost');
+  }).listen(port, 'localhost');
   await once(server, 'listening');
   return {
     url: `http://localhost:${server.address().port}`,
