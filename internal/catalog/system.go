@@ -56,11 +56,19 @@ func (t *Table) View() string { return t.view }
 // InMemory reports whether rows of a system table come from memory.
 func (t *Table) InMemory() bool { return t.rows != nil }
 
+// Rows returns the rows of a system table that are in memory now.
+func (t *Table) Rows() [][]wire.Value {
+	if t.rows == nil {
+		return nil
+	}
+	return t.rows()
+}
+
 // RowsJSON gives the rows that are in memory now as a JSON array of arrays,
 // values in the form in which the engine stores them.
 func (t *Table) RowsJSON() string {
 	b := []byte{'['}
-	for i, row := range t.rows() {
+	for i, row := range t.Rows() {
 		if i > 0 {
 			b = append(b, ',')
 		}

@@ -29,12 +29,11 @@ const DefaultNamespace = "default"
 
 // Service is what definitions work on.
 type Service struct {
-	DB       *store.DB
-	Users    *identity.Service
-	Topics   *topic.Service
-	Quota    Quota
-	Logger   *slog.Logger
-	KillLive func(id string) bool // ends a live query, and reports whether there was one; nil: there are none
+	DB     *store.DB
+	Users  *identity.Service
+	Topics *topic.Service
+	Quota  Quota
+	Logger *slog.Logger
 }
 
 // Request is a statement to bind, with what its request says.

@@ -58,24 +58,39 @@ func (e *Engine) consumed(who *identity.Principal, name string) (*catalog.Topic,
 	return nil, wire.NewError(wire.CodeTopicNotFound, "Topic '", name, "' does not exist")
 }
 
-// Consume leases messages for a consumer, and waits for some when the request
-// says so. again is asked, when that is not nil, before each further look.
-func (e *Engine) Consume(ctx context.Context, who *identity.Principal, r *wire.ConsumeRequest, again func() (*identity.Principal, error)) (*wire.ConsumeResponse, error) {
-	first := true
-	l, err := e.topics.Consume(ctx, who.UserID, r, func() (*catalog.Topic, error) {
-		if !first && again != nil {
-			var err error
-			if who, err = again(); err != nil {
-				return nil, err
-			}
-		}
-		first = false
-		return e.consumed(who, r.Topic)
-	})
+// Consumer is a request to consume that is under way; see topic.Consumer.
+type Consumer struct {
+	e     *Engine
+	r     *wire.ConsumeRequest
+	topic *topic.Consumer
+}
+
+// Consume begins what a request asks for. The caller ends it.
+func (e *Engine) Consume(r *wire.ConsumeRequest) *Consumer {
+	return &Consumer{e, r, e.topics.Consume(r)}
+}
+
+// End ends the request.
+func (c *Consumer) End() { c.topic.End() }
+
+// Lease leases for who the messages that there are now.
+func (c *Consumer) Lease(ctx context.Context, who *identity.Principal) (*wire.ConsumeResponse, error) {
+	t, err := c.e.consumed(who, c.r.Topic)
 	if err != nil {
-		return nil, e.Visible(ctx, slowWrite(err))
+		return nil, err
 	}
-	return &wire.ConsumeResponse{Messages: l.Messages, Next: l.Next, HasMore: l.More, Lag: l.Lag, Lease: e.topics.Visibility().Milliseconds()}, nil
+	l, err := c.topic.Lease(ctx, who.UserID, t)
+	if err != nil {
+		return nil, c.e.Visible(ctx, slowWrite(err))
+	}
+	return &wire.ConsumeResponse{Messages: l.Messages, Next: l.Next, HasMore: l.More, Lag: l.Lag, Lease: c.e.topics.Visibility().Milliseconds()}, nil
+}
+
+// Wait waits as the request says until there may be messages, and reports whether
+// the caller shall look again.
+func (c *Consumer) Wait(ctx context.Context) (again bool, err error) {
+	again, err = c.topic.Wait(ctx)
+	return again, c.e.Visible(ctx, err)
 }
 
 // Settle acknowledges, gives back or extends what a consumer has leased.

@@ -85,11 +85,6 @@ func def(v *int, value int) {
 	}
 }
 
-// OnKillLive says what KILL LIVE QUERY calls: kill ends the live query of that
-// id in system.live and reports whether there was one. It is called once, before
-// the engine serves; without it there are no live queries to kill.
-func (e *Engine) OnKillLive(kill func(id string) bool) { e.definitions.KillLive = kill }
-
 // Memory is what requests may hold together.
 func (e *Engine) Memory() *Memory { return e.memory }
 

@@ -78,7 +78,8 @@ func New(ctx context.Context, db *store.DB, blobs Blobs, o Options) (*Service, e
 	if err != nil {
 		return nil, fmt.Errorf("look through the files: %w", err)
 	}
-	s.done.Go(func() { s.remove(waiting) })
+	released := db.Listen(store.AboutFiles)
+	s.done.Go(func() { s.remove(waiting, released) })
 	return s, nil
 }
 
@@ -155,18 +156,23 @@ func (s *Service) sweep(ctx context.Context) (waiting []string, err error) {
 const retryEvery = time.Second
 
 // remove removes what commits and failed uploads leave behind.
-func (s *Service) remove(waiting []string) {
+func (s *Service) remove(waiting []string, released *store.Listener) {
+	defer released.Close()
 	var retry <-chan time.Time
 	for {
-		released, more := s.db.Released()
-		for _, f := range released {
-			waiting = append(waiting, f.Key())
-		}
+		released.Read(func(n store.Notice) {
+			if n.Missed {
+				s.options.Logger.Warn("more files were released at once than can wait to be removed; the next start removes the rest")
+			}
+			for _, f := range n.Files {
+				waiting = append(waiting, f.Key())
+			}
+		})
 		if waiting = s.removeAll(waiting); len(waiting) > 0 && retry == nil {
 			retry = time.After(retryEvery)
 		}
 		select {
-		case <-more:
+		case <-released.Wake:
 		case key := <-s.left:
 			waiting = append(waiting, key)
 		case <-retry:

@@ -134,7 +134,7 @@ func (s *Service) DropAPIKey(tx *store.Tx, trail *Trail, actor *Principal, name,
 	if _, err := tx.Exec(deleteAPIKey, wire.TextValue(prefix)); err != nil {
 		return false, err
 	}
-	tx.AfterCommit(func() { s.registry.cut(apiKeyKey(prefix)) })
+	tx.Tell(revoked(apiKeyKey(prefix)))
 	e := event{action: auditKeyDropped, target: "api_key:" + prefix, details: name}
 	if owner != actor.UserID {
 		e.subject = owner

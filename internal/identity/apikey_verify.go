@@ -87,7 +87,7 @@ func (s *Service) keyPrincipal(ctx context.Context, prefix string, hash []byte) 
 		p.Role, p.Email, p.Scope = u.role, u.email, &k.scope
 		p.Scope.use = &keyUse{prefix: prefix}
 		p.Scope.use.at.Store(k.usedAt)
-		if !p.revoked() {
+		if !s.Revoked(p) {
 			return p, nil
 		}
 	}

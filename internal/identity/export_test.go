@@ -16,6 +16,9 @@ func (s *Service) Anchors() int {
 	return len(s.registry.anchors)
 }
 
+// Miss is what happens when the service has missed what commits have revoked.
+func (s *Service) Miss() { s.registry.hear(store.Notice{Missed: true}) }
+
 // CommonPasswords counts the passwords that are refused as common.
 func CommonPasswords() int { return len(password.Common()) }
 

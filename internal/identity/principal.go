@@ -1,12 +1,17 @@
 package identity
 
 import (
+	"context"
 	"encoding/base64"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 	"weak"
+
+	"github.com/kalamdb/kalam-go/internal/store"
 )
 
 // Issuer is the issuer of the server's own users and tokens.
@@ -81,14 +86,51 @@ type anchor struct {
 // registry finds the anchors that some principal in memory hangs on. It holds
 // them weakly: what nobody hangs on any more is collected, so its size follows
 // that of the token cache and the open sockets.
+//
+// It reads what commits revoke before it answers whether a principal is revoked,
+// so a revocation holds when its caller is answered.
 type registry struct {
+	news    *store.Listener
 	mu      sync.Mutex
 	anchors map[string]weak.Pointer[anchor] // guarded by mu
 	changed chan struct{}                   // guarded by mu; closed and replaced by each cut
 }
 
-func newRegistry() *registry {
-	return &registry{anchors: make(map[string]weak.Pointer[anchor]), changed: make(chan struct{})}
+func newRegistry(db *store.DB) *registry {
+	return &registry{news: db.Listen(store.AboutRevoked), anchors: make(map[string]weak.Pointer[anchor]), changed: make(chan struct{})}
+}
+
+// revoked is what a commit tells that ends what principals hang on.
+func revoked(keys ...string) store.Notice { return store.Notice{Revoked: keys} }
+
+// follow cuts what commits revoke, so that who waits for that need not ask.
+func (r *registry) follow(ctx context.Context) {
+	defer r.news.Close()
+	for {
+		r.catchUp()
+		select {
+		case <-r.news.Wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// catchUp cuts what all commits up to now have revoked.
+func (r *registry) catchUp() {
+	if r.news.Behind() {
+		r.news.Read(r.hear)
+	}
+}
+
+// hear cuts what a commit has revoked: everything, when it is not known what.
+func (r *registry) hear(n store.Notice) {
+	if n.Missed {
+		r.mu.Lock()
+		n.Revoked = slices.Collect(maps.Keys(r.anchors))
+		r.mu.Unlock()
+	}
+	r.cut(n.Revoked...)
 }
 
 // anchor returns the anchor of that key, the same one for all until it is cut.

@@ -131,7 +131,7 @@ type Service struct {
 // New opens the service on a database, whose first start gets the user root.
 func New(db *store.DB, o Options) (*Service, error) {
 	o.setDefaults()
-	s := &Service{db: db, options: o, hasher: password.New(o.HashCommand, o.HashPatience, o.Logger), registry: newRegistry(), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), refusals: newRefusals(), pending: make(chan event, maxPending)}
+	s := &Service{db: db, options: o, hasher: password.New(o.HashCommand, o.HashPatience, o.Logger), registry: newRegistry(db), throttle: newThrottle(), once: newOnce(), attempts: newAttempts(), refusals: newRefusals(), pending: make(chan event, maxPending)}
 	var err error
 	if o.JWTSecret != "" {
 		s.keys, err = keys.FromSecret(o.JWTSecret)
@@ -165,6 +165,7 @@ func New(db *store.DB, o Options) (*Service, error) {
 	run(s.recordAttempts)
 	run(s.eraseRest)
 	run(s.recordUses)
+	run(s.registry.follow)
 	if s.keys.Dir != "" {
 		run(s.watchKeys)
 	}
@@ -258,12 +259,15 @@ func (s *Service) Watch() <-chan struct{} { return s.registry.watch() }
 // Valid reports whether p may still act: its token has not expired, and its
 // session and user are as they were. It costs a few loads from memory.
 func (s *Service) Valid(p *Principal) bool {
-	return !p.revoked() && !p.expired(s.options.Now())
+	return !s.Revoked(p) && !p.expired(s.options.Now())
 }
 
 // Revoked reports whether the session or the user of p has ended or changed,
 // whether or not its token has expired.
-func (s *Service) Revoked(p *Principal) bool { return p.revoked() }
+func (s *Service) Revoked(p *Principal) bool {
+	s.registry.catchUp()
+	return p.revoked()
+}
 
 // now is the time in microseconds, as the database keeps it.
 func (s *Service) now() int64 { return s.options.Now().UnixMicro() }

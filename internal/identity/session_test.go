@@ -279,7 +279,7 @@ func wantClosed(t *testing.T, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	default:
+	case <-time.After(time.Minute):
 		t.Error("nobody was woken")
 	}
 }

@@ -132,7 +132,7 @@ func (s *Service) EndOtherSessions(ctx context.Context, p *Principal) (int, erro
 func (s *Service) end(tx *store.Tx, id string) error {
 	n, err := tx.Exec(endSession, wire.TextValue(id), wire.IntValue(s.now()))
 	if n > 0 {
-		tx.AfterCommit(func() { s.registry.cut(sessionKey(id)) })
+		tx.Tell(revoked(sessionKey(id)))
 	}
 	return err
 }
@@ -157,7 +157,7 @@ func (s *Service) endSessions(tx *store.Tx, userID, keep string) (int, error) {
 	if err == nil {
 		_, err = tx.Exec(updateEpoch, wire.TextValue(userID), now, now)
 	}
-	tx.AfterCommit(func() { s.registry.cut(keys...) })
+	tx.Tell(revoked(keys...))
 	return len(open), err
 }
 
@@ -192,8 +192,8 @@ func (s *Service) Logout(ctx context.Context, token string) error {
 		if known, err := findSession(tx, tokenKey(c.sum)); err != nil || known != nil {
 			return err
 		}
-		tx.AfterCommit(func() { s.registry.cut(tokenKey(c.sum)) })
 		key := tokenKey(c.sum)
+		tx.Tell(revoked(key))
 		e := event{action: auditLogout, actor: u.id, method: c.method(), addr: ClientOf(ctx).Addr, session: s.ref(key)}
 		trail.add(e)
 		return s.insertSession(tx, &session{

@@ -91,7 +91,7 @@ func (s *Service) Redeem(ctx context.Context, presented, resource string) (*Prin
 	if err != nil {
 		return nil, err
 	}
-	if p.revoked() {
+	if s.Revoked(p) {
 		return nil, errInvalid()
 	}
 	return p, nil

@@ -61,7 +61,7 @@ func (s *Service) verify(ctx context.Context, token string) (*Principal, error) 
 		if err != nil {
 			return nil, err
 		}
-		if !p.revoked() {
+		if !s.Revoked(p) {
 			s.firstSeen(ctx, p, c)
 			return p, nil
 		}

@@ -113,6 +113,22 @@ func TestAccessTokenSaysWhoAsks(t *testing.T) {
 	}
 }
 
+// A server that does not know what it has missed trusts no principal that it has
+// in memory, and looks again.
+func TestMissedRevocationsVoidWhatIsInMemory(t *testing.T) {
+	s := configured(t, identity.Options{})
+	g := s.login("alice", alicePassword)
+	p, changed := s.verify(g.AccessToken), s.Watch()
+	s.Miss()
+	wantClosed(t, changed)
+	if s.Valid(p) {
+		t.Error("the principal is trusted all the same")
+	}
+	if again := s.verify(g.AccessToken); again == p || !s.Valid(again) {
+		t.Error("the token was not looked up again")
+	}
+}
+
 func TestExpiredTokenIsToldApart(t *testing.T) {
 	s := configured(t, identity.Options{})
 	g := s.login("alice", alicePassword)

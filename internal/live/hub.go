@@ -92,6 +92,7 @@ type Hub struct {
 	resting []string                // users without a subscription
 	closed  bool
 
+	news    *store.Listener   // of definitions and of live queries that are ended
 	wake    chan struct{}     // takes a word for the first of subs
 	catalog *catalog.Snapshot // what the tables were compared with last; the tail's
 }
@@ -120,6 +121,7 @@ func New(db *store.DB, e *engine.Engine, o Options) *Hub {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Hub{
 		db: db, engine: e, log: log, options: o, cancel: cancel, wake: make(chan struct{}, 1),
+		news:  db.Listen(store.AboutCatalog | store.AboutKilled),
 		feeds: make(map[scope]*feed), groups: make(map[string]*group), subs: make(map[int64]*Subscription), users: make(map[string]*account),
 	}
 	h.done.Go(func() { h.tail(ctx) })
@@ -140,15 +142,15 @@ func (h *Hub) Close() error {
 const (
 	// tailRetry is how long the tail waits when the log cannot be read.
 	tailRetry = 250 * time.Millisecond
-	// tableCheck is how soon live queries learn that their table was altered or
-	// dropped, when no change tells them before.
-	tableCheck = 500 * time.Millisecond
+	// forgetEvery is how often the accounts of users who owe nothing are dropped.
+	forgetEvery = 500 * time.Millisecond
 )
 
 // tail routes every change. While there are no subscriptions it sleeps, and
-// commits do not wake it.
+// commits of rows do not wake it.
 func (h *Hub) tail(ctx context.Context) {
-	tick := time.NewTicker(tableCheck)
+	defer h.news.Close()
+	tick := time.NewTicker(forgetEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		if err := h.step(ctx, tick.C); err != nil && ctx.Err() == nil {
@@ -168,6 +170,7 @@ func (h *Hub) step(ctx context.Context, tick <-chan time.Time) (err error) {
 			err = h.engine.Panicked("the hub of live queries", p)
 		}
 	}()
+	h.catchUp()
 	h.checkTables()
 	pos, idle := h.where()
 	var changes []*store.Change
@@ -191,11 +194,23 @@ func (h *Hub) step(ctx context.Context, tick <-chan time.Time) (err error) {
 	}
 	select {
 	case <-wait:
+	case <-h.news.Wake:
 	case <-tick:
 		h.forget()
 	case <-ctx.Done():
 	}
 	return nil
+}
+
+// catchUp ends the live queries that administrators have ended up to now.
+func (h *Hub) catchUp() {
+	if h.news.Behind() {
+		h.news.Read(func(n store.Notice) {
+			for _, number := range n.Killed {
+				h.kill(number)
+			}
+		})
+	}
 }
 
 // where is how far the hub has come, and whether nobody waits for more.

@@ -52,6 +52,7 @@ func (h *Hub) look() []seen {
 }
 
 func (h *Hub) rows() [][]wire.Value {
+	h.catchUp() // an answered KILL LIVE QUERY is seen here
 	subs := h.look()
 	now := time.Now()
 	out := make([][]wire.Value, 0, len(subs))
@@ -105,21 +106,15 @@ func options(o *wire.SubscribeOptions) wire.Value {
 	return wire.TextValue(string(append(b, '}')))
 }
 
-// Kill ends the live query with that live_id and tells its client; false when
-// there is none.
-func (h *Hub) Kill(id string) bool {
-	n, err := strconv.ParseInt(id, 10, 64)
-	if err != nil {
-		return false
-	}
+// kill ends the live query of that number and tells its client.
+func (h *Hub) kill(number int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	sub := h.subs[n]
+	sub := h.subs[number]
 	if sub == nil {
-		return false
+		return
 	}
 	sub.cancel()
 	h.leave(sub)
 	sub.fail(wire.NewError(wire.CodeLiveQueryKilled, "an administrator ended the live query"), wire.CodeLiveQueryKilled)
-	return true
 }

@@ -70,7 +70,7 @@ type Service struct {
 	options   Options
 	server    *server // nil: none
 	templates templates
-	wake      chan struct{} // holds a word when a mail was queued
+	news      *store.Listener // of mails that were queued
 	stop      context.CancelFunc
 	done      sync.WaitGroup
 }
@@ -102,7 +102,7 @@ func New(ctx context.Context, db *store.DB, o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{db: db, options: o, wake: make(chan struct{}, 1)}
+	s := &Service{db: db, options: o}
 	var err error
 	if s.templates, err = loadTemplates(o.Templates); err != nil {
 		return nil, err
@@ -116,6 +116,7 @@ func New(ctx context.Context, db *store.DB, o Options) (*Service, error) {
 	if err := s.recover(ctx); err != nil {
 		return nil, fmt.Errorf("open the mail queue: %w", err)
 	}
+	s.news = db.Listen(store.AboutMail)
 	ctx, s.stop = context.WithCancel(context.Background())
 	s.done.Go(func() { s.send(ctx) })
 	return s, nil
@@ -189,7 +190,7 @@ func (s *Service) Queue(tx *store.Tx, m Message) error {
 	}
 	_, err := tx.Exec(insertMail, wire.TextValue(string(m.Purpose)), wire.TextValue(m.To), wire.TextValue(masked), wire.BytesValue(m.Key),
 		wire.TextValue(m.User), wire.TextValue(m.Code), wire.TextValue(m.Link), wire.IntValue(now.UnixMicro()), wire.TextValue(state))
-	tx.AfterCommit(s.hurry)
+	tx.Tell(store.Notice{Mail: true})
 	return err
 }
 
@@ -230,16 +231,11 @@ func (s *Service) recover(ctx context.Context) error {
 	})
 }
 
-func (s *Service) hurry() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
 // send is the sender.
 func (s *Service) send(ctx context.Context) {
+	defer s.news.Close()
 	for {
+		s.news.Read(func(store.Notice) {}) // the table says which
 		wait, err := s.sendDue(ctx)
 		if err != nil {
 			if errors.Is(err, store.ErrClosed) || ctx.Err() != nil {
@@ -253,7 +249,7 @@ func (s *Service) send(ctx context.Context) {
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-s.wake:
+		case <-s.news.Wake:
 		case <-timer.C:
 		}
 		timer.Stop()

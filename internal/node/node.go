@@ -200,7 +200,6 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		MaxPerUser: c.RateLimit.MaxSubscriptionsPerUser, Logger: o.Logger,
 		EvaluationShare: time.Duration(c.Limits.LiveEvaluationMSPerSec) * time.Millisecond,
 	})
-	e.OnKillLive(n.hub.Kill)
 	proxies, err := c.proxies()
 	if err != nil {
 		return err

@@ -45,15 +45,21 @@ func (s *Server) consume(w http.ResponseWriter, r *http.Request) {
 		// consumer, give up at the moment that they ask the server to wait until.
 		req.Timeout = 0
 	}
-	var denied error
-	resp, err := s.engine.Consume(r.Context(), who, req, func() (*identity.Principal, error) {
-		who, err := s.principal(r) // it may have ended meanwhile
-		denied = err
-		return who, err
-	})
+	c := s.engine.Consume(req)
+	defer c.End()
+	resp, err := c.Lease(r.Context(), who)
+	for err == nil {
+		var again bool
+		if again, err = c.Wait(r.Context()); !again {
+			break
+		}
+		if who, err = s.principal(r); err != nil { // it has ended meanwhile
+			s.writeBearerError(w, err)
+			return
+		}
+		resp, err = c.Lease(r.Context(), who)
+	}
 	switch {
-	case denied != nil:
-		s.writeBearerError(w, denied)
 	case err != nil && errors.Is(context.Cause(r.Context()), context.Canceled):
 		// Nobody is there to read an answer.
 	case err != nil:

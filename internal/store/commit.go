@@ -31,12 +31,10 @@ type write struct {
 // work is what a member of a transaction has done so far. It is one value, so that
 // a savepoint keeps it and puts it back whole.
 type work struct {
-	changes  []*Change
-	after    []func()
-	defined  []catalog.Definition // how it changed the catalog
-	files    map[int64]bool       // whose references it changed
-	released []*File              // that it ended
-	logged   int64                // bytes that it has added to the change log
+	notice  Notice               // what its commit will tell
+	defined []catalog.Definition // how it changed the catalog
+	files   map[int64]bool       // whose references it changed
+	logged  int64                // bytes that it has added to the change log
 }
 
 // The states of a write.
@@ -296,17 +294,10 @@ func (db *DB) exited(t *transaction) {
 	db.again(t.without())
 }
 
-// end commits the transaction, hands on what it changed and answers everybody.
+// end commits the transaction, tells others what it has done and answers
+// everybody.
 func (db *DB) end(t *transaction) {
 	t.over = true
-	var defined []catalog.Definition
-	var changes []*Change
-	for _, w := range t.members {
-		if w.err == nil {
-			defined = append(defined, w.did.defined...)
-			changes = append(changes, w.did.changes...)
-		}
-	}
 	began := time.Now()
 	err := t.session.End(true)
 	db.pace.ended(time.Since(began), len(t.members)+int(db.writes.able.Load()))
@@ -320,19 +311,26 @@ func (db *DB) end(t *transaction) {
 		return
 	}
 	db.logged += t.logged
-	if len(defined) > 0 {
-		db.useCatalog(db.Catalog().With(defined))
-	}
-	db.ring.publish(changes)
+	n := db.noticeOf(t)
+	db.publish(&n)
 	for _, w := range t.members {
-		if w.err == nil {
-			for _, fn := range w.did.after {
-				fn()
-			}
-			db.releases.add(w.did.released)
-		}
 		w.done <- w.err
 	}
+}
+
+// noticeOf is what the commit of a transaction tells.
+func (db *DB) noticeOf(t *transaction) (n Notice) {
+	var defined []catalog.Definition
+	for _, w := range t.members {
+		if w.err == nil {
+			n.add(&w.did.notice)
+			defined = append(defined, w.did.defined...)
+		}
+	}
+	if len(defined) > 0 {
+		n.Catalog = db.Catalog().With(defined)
+	}
+	return n
 }
 
 var (

@@ -3,7 +3,6 @@ package store
 import (
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/sqlgen"
@@ -251,43 +250,8 @@ func (tx *Tx) releaseFiles() error {
 			if _, err := tx.Exec(fileCount, wire.TextValue(f.Owner), wire.IntValue(-f.Size)); err != nil {
 				return err
 			}
-			tx.write.did.released = append(tx.write.did.released, f)
+			tx.write.did.notice.Files = append(tx.write.did.notice.Files, f)
 		}
 	}
 	return nil
-}
-
-// releases hands the files that commits have ended to whoever removes their
-// content. What nobody takes is found at the next start.
-type releases struct {
-	mu   sync.Mutex
-	list []*File       // mu guards it
-	wake chan struct{} // and this; closed at the next release, nil while nobody waits
-}
-
-func (r *releases) add(list []*File) {
-	if len(list) == 0 {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.list = append(r.list, list...)
-	if r.wake != nil {
-		close(r.wake)
-		r.wake = nil
-	}
-}
-
-// Released takes the files that commits have ended since the last call. The
-// channel is closed when there are more.
-func (db *DB) Released() ([]*File, <-chan struct{}) {
-	r := &db.releases
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	list := r.list
-	r.list = nil
-	if r.wake == nil {
-		r.wake = make(chan struct{})
-	}
-	return list, r.wake
 }

@@ -97,7 +97,7 @@ func (tx *Tx) log(c *Change) error {
 	if err != nil {
 		return err
 	}
-	tx.write.did.changes = append(tx.write.did.changes, c)
+	tx.write.did.notice.Changes = append(tx.write.did.notice.Changes, c)
 	return nil
 }
 

@@ -67,7 +67,7 @@ func readTopics(tx *Tx) ([]*catalog.Topic, error) {
 
 // Written returns what the transaction has changed so far, in order. What a
 // savepoint took back is not among it. The changes must not be changed.
-func (tx *Tx) Written() []*Change { return tx.write.did.changes }
+func (tx *Tx) Written() []*Change { return tx.write.did.notice.Changes }
 
 // topicTables are the tables of system about topics.
 func topicTables(target sqlgen.Target) []*catalog.Table {

@@ -62,12 +62,6 @@ func (tx *Tx) open() error {
 	return nil
 }
 
-// AfterCommit calls fn once the transaction is on disk and before its caller is
-// answered. fn is quick and waits for nothing.
-func (tx *Tx) AfterCommit(fn func()) {
-	tx.write.did.after = append(tx.write.did.after, fn)
-}
-
 // Budget bounds what the caller evaluates in the transaction.
 func (tx *Tx) Budget() *budget.Budget { return tx.session.Budget() }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/topic"
 	"github.com/kalamdb/kalam-go/wire"
@@ -28,7 +27,7 @@ func BenchmarkConsume(b *testing.B) {
 	r := wire.ConsumeRequest{Group: "g", Limit: 100, Start: earliest, Consumer: "a", AllPartitions: true}
 	b.ReportAllocs()
 	for b.Loop() {
-		l, err := w.s.Consume(context.Background(), "worker", &r, func() (*catalog.Topic, error) { return w.topic, nil })
+		l, err := consume(context.Background(), w, &r)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -29,58 +29,87 @@ type run struct {
 	claim
 }
 
-// Consume leases messages for a consumer, who is user, and waits for the first
-// one as long as the request says. allowed is asked before each attempt.
-func (s *Service) Consume(ctx context.Context, user string, r *wire.ConsumeRequest, allowed func() (*catalog.Topic, error)) (*Lease, error) {
-	t, err := allowed()
-	if err != nil {
-		return nil, err
-	}
+// Consumer is a request to consume that is under way. It is used by one
+// goroutine:
+//
+//	for again := true; again && err == nil; {
+//		if lease, err = c.Lease(ctx, user, topic); err == nil {
+//			again, err = c.Wait(ctx)
+//		}
+//	}
+type Consumer struct {
+	s       *Service
+	r       *wire.ConsumeRequest
+	acks    []wire.TopicAck // that have not been stored
+	waiter  *waiter         // nil before the first Lease
+	last    *Lease
+	timeout *time.Timer // of the first Wait
+}
+
+// Consume begins what a request asks for. The caller ends it.
+func (s *Service) Consume(r *wire.ConsumeRequest) *Consumer {
 	if r.Peek {
 		// Each one who only looks sees everything.
 		own := *r
 		own.Group, own.Acks = "\x00"+strconv.FormatUint(s.turn.Add(1), 10), nil
 		r = &own
 	}
-	db := s.db.For(user)
-	w := s.waiting.join(t.ID, r.Group, partOf(r))
-	defer func() { s.waiting.leave(w) }()
-	var timeout <-chan time.Time
-	acks := r.Acks
-	for {
-		l, err := s.apart(func() (*Lease, error) { return s.attempt(ctx, db, t, r, acks) })
-		if err == nil && len(l.runs) > 0 && ctx.Err() != nil {
-			s.undo(db, t, r, l)
-			err = context.Cause(ctx)
-		}
-		if err != nil || len(l.Messages) > 0 || r.Timeout <= 0 || r.Limit == 0 {
-			return l, err
-		}
-		acks = nil
-		if timeout == nil {
-			timer := time.NewTimer(min(time.Duration(r.Timeout)*time.Second, s.options.MaxWait))
-			defer timer.Stop()
-			timeout = timer.C
-		}
-		s.waiting.at(t.ID, r.Group, l.expire, s.db.Now().UnixMilli())
-		select {
-		case <-w.wake:
-		case <-timeout:
-			return l, nil
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-s.closing:
-			return nil, wire.NewError(wire.CodeUnavailable, "the server is shutting down")
-		}
-		again, err := allowed()
-		if err != nil {
-			return nil, err
-		}
-		if again.ID != t.ID { // dropped and made anew
-			s.waiting.leave(w)
-			w = s.waiting.join(again.ID, r.Group, partOf(r))
-		}
-		t = again
+	return &Consumer{s: s, r: r, acks: r.Acks}
+}
+
+// End ends the request.
+func (c *Consumer) End() {
+	if c.waiter != nil {
+		c.s.waiting.leave(c.waiter)
+	}
+	if c.timeout != nil {
+		c.timeout.Stop()
+	}
+}
+
+// Lease leases for user the messages of t that there are now.
+func (c *Consumer) Lease(ctx context.Context, user string, t *catalog.Topic) (*Lease, error) {
+	if c.waiter != nil && c.waiter.topic != t.ID { // dropped and made anew
+		c.s.waiting.leave(c.waiter)
+		c.waiter = nil
+	}
+	if c.waiter == nil {
+		c.waiter = c.s.join(t.ID, c.r.Group, partOf(c.r))
+	}
+	db := c.s.db.For(user)
+	l, err := c.s.apart(func() (*Lease, error) { return c.s.attempt(ctx, db, t, c.r, c.acks) })
+	if err == nil && len(l.runs) > 0 && ctx.Err() != nil {
+		c.s.undo(db, t, c.r, l)
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		c.acks = nil
+	}
+	c.last = l
+	return l, err
+}
+
+// Wait waits, when the last Lease has found no message, until there may be some.
+// It reports whether the caller shall look again: not when there were messages,
+// when the request does not wait, or when its time is over.
+func (c *Consumer) Wait(ctx context.Context) (again bool, err error) {
+	if len(c.last.Messages) > 0 || c.r.Timeout <= 0 || c.r.Limit == 0 {
+		return false, nil
+	}
+	s := c.s
+	if c.timeout == nil {
+		c.timeout = time.NewTimer(min(time.Duration(c.r.Timeout)*time.Second, s.options.MaxWait))
+	}
+	s.waiting.at(c.waiter.topic, c.r.Group, c.last.expire, s.db.Now().UnixMilli())
+	select {
+	case <-c.waiter.wake:
+		return true, nil
+	case <-c.timeout.C:
+		return false, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	case <-s.closing:
+		return false, wire.NewError(wire.CodeUnavailable, "the server is shutting down")
 	}
 }
 
@@ -139,7 +168,7 @@ func (s *Service) attempt(ctx context.Context, db store.Share, t *catalog.Topic,
 		if err := s.ackAll(tx, t, r, acks); err != nil {
 			return nil, err
 		}
-		return s.look(tx, t, r, begin, true)
+		return s.lease(tx, t, r, begin)
 	})
 	if err != nil {
 		return nil, err
@@ -148,14 +177,19 @@ func (s *Service) attempt(ctx context.Context, db store.Share, t *catalog.Topic,
 		s.undo(db, t, r, l)
 		return nil, err
 	}
-	if l.More || len(acks) > 0 {
+	if l.More {
 		s.waiting.returned(t.ID, r.Group)
 	}
-	if len(l.runs) > 0 {
-		now := s.db.Now()
-		s.waiting.at(t.ID, r.Group, now.Add(s.options.Visibility).UnixMilli(), now.UnixMilli())
-	}
 	return l, nil
+}
+
+// lease leases what there is, and tells when it may come again.
+func (s *Service) lease(tx *store.Tx, t *catalog.Topic, r *wire.ConsumeRequest, begin int) (*Lease, error) {
+	l, err := s.look(tx, t, r, begin, true)
+	if err == nil && len(l.runs) > 0 {
+		tellAt(tx, t, r.Group, s.db.Now().Add(s.options.Visibility).UnixMilli())
+	}
+	return l, err
 }
 
 // peek looks without leasing anything. What comes after it begins where it ends.
@@ -195,6 +229,9 @@ func (s *Service) ackAll(tx *store.Tx, t *catalog.Topic, r *wire.ConsumeRequest,
 				return err
 			}
 		}
+	}
+	if len(acks) > 0 {
+		tellReturned(tx, t, r.Group)
 	}
 	return nil
 }
@@ -302,9 +339,7 @@ func (s *Service) undo(db store.Share, t *catalog.Topic, r *wire.ConsumeRequest,
 	err := db.Write(ctx, func(tx *store.Tx) error { return s.giveBack(tx, t, r, l.runs) })
 	if err != nil {
 		s.options.Logger.Warn("give back messages of a consumer that went away", "topic", t.FullName(), "error", err)
-		return
 	}
-	s.waiting.returned(t.ID, r.Group)
 }
 
 // giveBack releases runs as if they had not been leased.
@@ -319,12 +354,13 @@ func (s *Service) giveBack(tx *store.Tx, t *catalog.Topic, r *wire.ConsumeReques
 			return err
 		}
 	}
+	tellReturned(tx, t, r.Group)
 	return nil
 }
 
 // LeaseIn leases messages inside a transaction, for CONSUME.
 func (s *Service) LeaseIn(tx *store.Tx, t *catalog.Topic, r *wire.ConsumeRequest) (*Lease, error) {
-	l, err := s.look(tx, t, r, int(s.turn.Add(1)), true)
+	l, err := s.lease(tx, t, r, int(s.turn.Add(1)))
 	if err != nil {
 		return nil, err
 	}
@@ -333,8 +369,6 @@ func (s *Service) LeaseIn(tx *store.Tx, t *catalog.Topic, r *wire.ConsumeRequest
 			return nil, err
 		}
 	}
-	expires := s.db.Now().Add(s.options.Visibility).UnixMilli()
-	tx.AfterCommit(func() { s.waiting.at(t.ID, r.Group, expires, s.db.Now().UnixMilli()) })
 	return l, nil
 }
 

@@ -1,5 +1,10 @@
 package topic
 
+import "github.com/kalamdb/kalam-go/internal/store"
+
+// Miss is what happens when the service has missed what commits do to topics.
+func (s *Service) Miss() { s.waiting.hear(store.Notice{Missed: true}, 0) }
+
 // Cursor gives tests the state of a group in a partition.
 type Cursor struct{ c cursor }
 

@@ -23,35 +23,11 @@ const (
 
 // Settle acknowledges, gives back or extends what a consumer has, who is user.
 func (s *Service) Settle(ctx context.Context, user string, t *catalog.Topic, r *wire.AckRequest, kind Settle) (*wire.AckResponse, error) {
-	resp, err := store.Write(ctx, s.db.For(user), func(tx *store.Tx) (*wire.AckResponse, error) { return s.settle(tx, t, r, kind) })
-	if err != nil {
-		return nil, err
-	}
-	s.wakeAfter(t, r, kind)
-	return resp, nil
-}
-
-func (s *Service) wakeAfter(t *catalog.Topic, r *wire.AckRequest, kind Settle) {
-	now := s.db.Now().UnixMilli()
-	switch {
-	case kind == Extend:
-	case kind == Nack && r.DelayMS > 0:
-		s.waiting.at(t.ID, r.Group, now+r.DelayMS, now)
-	default:
-		s.waiting.returned(t.ID, r.Group)
-	}
+	return store.Write(ctx, s.db.For(user), func(tx *store.Tx) (*wire.AckResponse, error) { return s.SettleIn(tx, t, r, kind) })
 }
 
 // SettleIn is Settle inside a transaction.
 func (s *Service) SettleIn(tx *store.Tx, t *catalog.Topic, r *wire.AckRequest, kind Settle) (*wire.AckResponse, error) {
-	resp, err := s.settle(tx, t, r, kind)
-	if err == nil {
-		tx.AfterCommit(func() { s.wakeAfter(t, r, kind) })
-	}
-	return resp, err
-}
-
-func (s *Service) settle(tx *store.Tx, t *catalog.Topic, r *wire.AckRequest, kind Settle) (*wire.AckResponse, error) {
 	if r.Partition >= t.Partitions {
 		return nil, errPartition(t, r.Partition)
 	}
@@ -98,7 +74,25 @@ func (s *Service) settle(tx *store.Tx, t *catalog.Topic, r *wire.AckRequest, kin
 	for _, x := range sortRanges(slices.Clone(lost)) {
 		resp.Lost = append(resp.Lost, wire.TopicRange(x))
 	}
+	switch {
+	case kind == Extend:
+	case kind == Nack && r.DelayMS > 0:
+		tellAt(tx, t, r.Group, now.UnixMilli()+r.DelayMS)
+	default:
+		tellReturned(tx, t, r.Group)
+	}
 	return resp, m.save()
+}
+
+// tellReturned tells with the commit that a group may have messages that it could
+// not have before.
+func tellReturned(tx *store.Tx, t *catalog.Topic, group string) {
+	tx.Tell(store.Notice{Topics: []store.TopicNotice{{Topic: t.ID, Part: -1, Group: group}}})
+}
+
+// tellAt tells with the commit that it may at a time, in milliseconds.
+func tellAt(tx *store.Tx, t *catalog.Topic, group string, at int64) {
+	tx.Tell(store.Notice{Topics: []store.TopicNotice{{Topic: t.ID, Part: -1, Group: group, At: at}}})
 }
 
 // maxDelay bounds how long a message that is given back stays away.
@@ -132,6 +126,6 @@ func (s *Service) Reset(tx *store.Tx, t *catalog.Topic, group string, part int, 
 			return err
 		}
 	}
-	tx.AfterCommit(func() { s.waiting.returned(t.ID, group) })
+	tellReturned(tx, t, group)
 	return nil
 }

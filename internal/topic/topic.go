@@ -48,6 +48,7 @@ type Service struct {
 	closing chan struct{}
 	done    sync.WaitGroup
 	once    sync.Once
+	follow  sync.Once // with the first who waits
 }
 
 // New makes the service of a database and starts what removes old messages.
@@ -133,11 +134,11 @@ func (s *Service) Route(tx *store.Tx, actor, role string) error {
 	if err != nil {
 		return err
 	}
-	tx.AfterCommit(func() {
-		for _, k := range touched {
-			s.waiting.arrived(k.topic, k.part)
-		}
-	})
+	news := make([]store.TopicNotice, len(touched))
+	for i, k := range touched {
+		news[i] = store.TopicNotice{Topic: k.topic, Part: k.part}
+	}
+	tx.Tell(store.Notice{Topics: news})
 	return nil
 }
 

@@ -105,11 +105,23 @@ func (w *world) consume(r wire.ConsumeRequest) *topic.Lease {
 	if r.Group == "" {
 		r.Group = "g"
 	}
-	l, err := w.s.Consume(w.t.Context(), "worker", &r, func() (*catalog.Topic, error) { return w.topic, nil })
+	l, err := consume(w.t.Context(), w, &r)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return l
+}
+
+// consume leases messages, and waits for some as the request says.
+func consume(ctx context.Context, w *world, r *wire.ConsumeRequest) (l *topic.Lease, err error) {
+	c := w.s.Consume(r)
+	defer c.End()
+	for again := true; again && err == nil; {
+		if l, err = c.Lease(ctx, "worker", w.topic); err == nil {
+			again, err = c.Wait(ctx)
+		}
+	}
+	return l, err
 }
 
 func offsets(l *topic.Lease) string {
@@ -126,7 +138,7 @@ func TestReleaseEndsWaiting(t *testing.T) {
 	w := newWorld(t, nil, topic.Options{MaxWait: time.Hour})
 	done := make(chan error)
 	go func() {
-		_, err := w.s.Consume(context.Background(), "worker", &wire.ConsumeRequest{Group: "g", Limit: 1, Timeout: 3600}, func() (*catalog.Topic, error) { return w.topic, nil })
+		_, err := consume(context.Background(), w, &wire.ConsumeRequest{Group: "g", Limit: 1, Timeout: 3600})
 		done <- err
 	}()
 	w.s.Release()
@@ -138,6 +150,28 @@ func TestReleaseEndsWaiting(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("it still waits")
+	}
+}
+
+// When it is not known who has something to consume, everybody looks.
+func TestMissedNoticesWakeEverybody(t *testing.T) {
+	w := newWorld(t, nil, topic.Options{MaxWait: time.Hour})
+	var waiting []*topic.Consumer
+	for _, group := range []string{"a", "a", "b"} {
+		c := w.s.Consume(&wire.ConsumeRequest{Group: group, Limit: 1, Timeout: 3600})
+		defer c.End()
+		if _, err := c.Lease(t.Context(), "worker", w.topic); err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, c)
+	}
+	w.s.Miss()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for i, c := range waiting {
+		if again, err := c.Wait(ctx); !again || err != nil {
+			t.Errorf("consumer %d: %v, %v", i, again, err)
+		}
 	}
 }
 

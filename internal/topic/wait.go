@@ -3,6 +3,8 @@ package topic
 import (
 	"sync"
 	"time"
+
+	"github.com/kalamdb/kalam-go/internal/store"
 )
 
 // waiting knows who waits for messages. A message wakes one consumer of each
@@ -28,6 +30,43 @@ type waiter struct {
 }
 
 func (w *waiter) matches(part int) bool { return part < 0 || w.part < 0 || w.part == part }
+
+// join makes a waiter, and from the first one on listens to what commits do to
+// topics.
+func (s *Service) join(topic int64, name string, part int) *waiter {
+	s.follow.Do(func() {
+		news := s.db.Listen(store.AboutTopics)
+		s.done.Go(func() {
+			defer news.Close()
+			for {
+				news.Read(func(n store.Notice) { s.waiting.hear(n, s.db.Now().UnixMilli()) })
+				select {
+				case <-news.Wake:
+				case <-s.closing:
+					return
+				}
+			}
+		})
+	})
+	return s.waiting.join(topic, name, part)
+}
+
+// hear wakes those whom a commit concerns; everybody, when it is not known whom.
+func (q *waiting) hear(n store.Notice, now int64) {
+	if n.Missed {
+		q.all()
+	}
+	for _, t := range n.Topics {
+		switch {
+		case t.At > 0:
+			q.at(t.Topic, t.Group, t.At, now)
+		case t.Group != "":
+			q.returned(t.Topic, t.Group)
+		default:
+			q.arrived(t.Topic, t.Part)
+		}
+	}
+}
 
 // join makes a waiter. It gets what arrives from here on.
 func (q *waiting) join(topic int64, name string, part int) *waiter {
@@ -101,6 +140,19 @@ func (q *waiting) arrived(topic int64, part int) {
 	defer q.mu.Unlock()
 	for _, g := range q.groups[topic] {
 		g.one(part)
+	}
+}
+
+// all wakes everybody.
+func (q *waiting) all() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, byName := range q.groups {
+		for _, g := range byName {
+			for range g.list {
+				g.one(-1)
+			}
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ func (s suite) commit(t *testing.T) {
 		testCase{"CancelledBeforeTheCall", cancelledBefore},
 		testCase{"CancelledWhileQueued", cancelledQueued},
 		testCase{"CancelledWhileRunning", cancelledRunning},
-		testCase{"AfterCommitOnlyAfterTheCommit", afterCommit},
+		testCase{"OnlyTheCommitTells", afterCommit},
 		testCase{"BatchesAreBounded", batchesBounded},
 		testCase{"WriteReturnsTheLastRun", returnsLastRun},
 		testCase{"WriteInsideWriteFails", nestedWrite},
@@ -133,10 +133,10 @@ func failedCommit(t *testing.T, h *harness) {
 	at := h.Newest()
 	var r results
 	release := h.held(&r)
-	called := false
+	told := h.Listen(store.AboutRevoked | store.AboutCatalog)
 	for i := range int64(3) {
 		h.queue(&r, t.Context(), fmt.Sprint(i), func(tx *store.Tx) error {
-			tx.AfterCommit(func() { called = true })
+			tx.Tell(store.Notice{Revoked: []string{"x"}})
 			return insert(tbl, "", pair(i, "x"))(tx)
 		})
 	}
@@ -150,8 +150,8 @@ func failedCommit(t *testing.T, h *harness) {
 		}
 	}
 	hk.commit = nil
-	if called {
-		t.Error("AfterCommit was called")
+	if told.Behind() {
+		t.Error("a failed commit has told something")
 	}
 	if h.Newest() != at || h.Catalog().Table("default", "never") != nil {
 		t.Error("something of a failed commit was published")
@@ -315,8 +315,8 @@ func cancelledRunning(t *testing.T, h *harness) {
 
 func afterCommit(t *testing.T, h *harness) {
 	tbl := h.shared("t")
-	var called []string
-	note := func(tx *store.Tx, name string) { tx.AfterCommit(func() { called = append(called, name) }) }
+	told := h.Listen(store.AboutRevoked)
+	note := func(tx *store.Tx, name string) { tx.Tell(store.Notice{Revoked: []string{name}}) }
 	var r results
 	release := h.held(&r)
 	h.queue(&r, t.Context(), "good", func(tx *store.Tx) error {
@@ -341,15 +341,15 @@ func afterCommit(t *testing.T, h *harness) {
 		note(tx, "panicking member")
 		panic("on purpose")
 	})
-	if len(called) > 0 {
-		t.Errorf("called while the writes waited: %v", called)
+	if told.Behind() {
+		t.Error("something was told while the writes waited")
 	}
 	release()
 	if err := r.of("good"); err != nil {
 		t.Fatal(err)
 	}
-	if fmt.Sprint(called) != "[good kept savepoint]" {
-		t.Errorf("called: %q", called)
+	if heard := revoked(told); fmt.Sprint(heard) != "[good kept savepoint]" {
+		t.Errorf("heard %q", heard)
 	}
 }
 

@@ -77,8 +77,9 @@ func elapse(d time.Duration) { <-time.After(d) }
 
 func cancelledUpdate(t *testing.T, h *harness) {
 	tbl := h.shared("t")
+	told := h.Listen(store.AboutRevoked)
 	calls := make([]int, 10)
-	var id, after int64
+	var id int64
 	// The statement was surely under way when a member before it ran twice.
 	for try := 0; calls[1] < 2; try++ {
 		if try == 50 {
@@ -86,7 +87,6 @@ func cancelledUpdate(t *testing.T, h *harness) {
 		}
 		var r results
 		clear(calls)
-		after = 0
 		add := func(from, to int) func() {
 			return func() {
 				for i := from; i < to; i++ {
@@ -94,7 +94,7 @@ func cancelledUpdate(t *testing.T, h *harness) {
 					id++
 					h.beside(&r, t.Context(), fmt.Sprint(i), func(tx *store.Tx) error {
 						calls[i]++
-						tx.AfterCommit(func() { after++ })
+						tx.Tell(store.Notice{Revoked: []string{fmt.Sprint(i)}})
 						return insert(tbl, "", row)(tx)
 					})
 				}
@@ -108,8 +108,8 @@ func cancelledUpdate(t *testing.T, h *harness) {
 				t.Errorf("insert %d got %v", i, err)
 			}
 		}
-		if after != 9 {
-			t.Errorf("AfterCommit was called %d times for nine inserts", after)
+		if n := len(revoked(told)); n != 9 {
+			t.Errorf("%d were told of for nine inserts", n)
 		}
 	}
 	if n := int64(len(h.stored(tbl))); n != id {
@@ -183,7 +183,7 @@ func fullDisk(t *testing.T, h *harness) {
 func nothingAfterDrop(t *testing.T, h *harness) {
 	tbl := h.shared("t")
 	h.write(func(tx *store.Tx) error { return limit(tx, 20) })
-	called := false
+	told := h.Listen(store.AboutRevoked)
 	for name, goOn := range map[string]func(tx *store.Tx) error{
 		"insert": insert(tbl, "", pair(2, "x")),
 		"savepoint": func(tx *store.Tx) error {
@@ -193,7 +193,7 @@ func nothingAfterDrop(t *testing.T, h *harness) {
 		"drop":   func(tx *store.Tx) error { return tx.DropTable(tbl) },
 	} {
 		err := h.Write(t.Context(), func(tx *store.Tx) error {
-			tx.AfterCommit(func() { called = true })
+			tx.Tell(store.Notice{Revoked: []string{"x"}})
 			_ = insert(tbl, "", pair(1, huge))(tx)
 			_ = goOn(tx)
 			return nil
@@ -210,8 +210,8 @@ func nothingAfterDrop(t *testing.T, h *harness) {
 			t.Errorf("%s: a write whose transaction was dropped inside a savepoint was acknowledged", name)
 		}
 	}
-	if called {
-		t.Error("AfterCommit was called")
+	if told.Behind() {
+		t.Error("a write whose transaction was dropped has told something")
 	}
 	if h.Catalog().Table("default", "never") != nil {
 		t.Error("the table is there")

@@ -75,10 +75,11 @@ func (h *harness) known() (out []string) {
 
 // taken are the ids of the files that commits have ended since the last call.
 func (h *harness) taken() (out []string) {
-	list, _ := h.Released()
-	for _, f := range list {
-		out = append(out, f.ID)
-	}
+	h.released.Read(func(n store.Notice) {
+		for _, f := range n.Files {
+			out = append(out, f.ID)
+		}
+	})
 	slices.Sort(out)
 	return out
 }
@@ -124,10 +125,9 @@ func failedRelease(t *testing.T, h *harness) {
 	}
 	hk.commit = nil
 	h.wantFiles([]string{"1"}, nil, "a failed commit")
-	_, wake := h.Released()
 	h.write(remove)
 	select {
-	case <-wake:
+	case <-h.released.Wake:
 	case <-time.After(time.Minute): // of the case's own clock
 		t.Error("nobody was woken")
 	}

@@ -165,7 +165,7 @@ func seqAfterTrim(t *testing.T, h *harness) {
 func seqConcurrent(t *testing.T, h *harness) {
 	tables := []*catalog.Table{h.create(definition("u", catalog.User)), h.shared("s")}
 	users := []string{"alice", "bob"}
-	var order []int64 // ids in the order of their commits
+	told := h.Listen(store.AboutKilled)
 	var wg sync.WaitGroup
 	const writers, each = 8, 30
 	for w := range int64(writers) {
@@ -173,7 +173,7 @@ func seqConcurrent(t *testing.T, h *harness) {
 			for i := range int64(each) {
 				id := w*each + i
 				err := h.Write(context.Background(), func(tx *store.Tx) error {
-					tx.AfterCommit(func() { order = append(order, id) }) // in the writer
+					tx.Tell(store.Notice{Killed: []int64{id}})
 					tbl := tables[id%2]
 					user := ""
 					if tbl.Kind.Private() {
@@ -188,6 +188,8 @@ func seqConcurrent(t *testing.T, h *harness) {
 		})
 	}
 	wg.Wait()
+	var order []int64 // ids in the order of their commits
+	told.Read(func(n store.Notice) { order = append(order, n.Killed...) })
 	all := h.follow(0, 7)
 	ascending(t, all)
 	var got []int64

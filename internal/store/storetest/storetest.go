@@ -32,6 +32,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("commit", s.commit)
 	t.Run("dropped", s.dropped)
 	t.Run("savepoint", s.savepoint)
+	t.Run("notice", s.notice)
 	t.Run("seq", s.seq)
 	t.Run("changes", s.changes)
 	t.Run("trim", s.trim)
@@ -102,6 +103,8 @@ type harness struct {
 	dir     string
 	options store.Options
 	wrap    func(store.Driver) store.Driver
+
+	released *store.Listener // of files
 }
 
 // start opens the database; it is closed with the test.
@@ -115,7 +118,7 @@ func (h *harness) start() *harness {
 	if err != nil {
 		h.t.Fatalf("open: %v", err)
 	}
-	h.DB = db
+	h.DB, h.released = db, db.Listen(store.AboutFiles)
 	h.t.Cleanup(func() { db.Close() })
 	return h
 }
