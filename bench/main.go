@@ -23,6 +23,7 @@ var (
 	only     = flag.String("only", "", "sql, live, topics, auth, queries, files, neighbour, or a part of live (latency, fanout, filters, elsewhere, sockets): measure only that")
 	echoMode = flag.Bool("echo", false, "be the echo (used by the program itself)")
 	crowdOf  = flag.String("crowd", "", "be a crowd of sockets (likewise)")
+	loadOf   = flag.String("load", "", "be mallory (likewise)")
 	bareMode = flag.Bool("broadcast", false, "be the bare broadcast (likewise)")
 )
 
@@ -36,6 +37,8 @@ func main() {
 	switch {
 	case *crowdOf != "":
 		work = func() error { return runCrowd(*crowdOf) }
+	case *loadOf != "":
+		work = func() error { return runHostile(*loadOf) }
 	case *bareMode:
 		work = runBroadcaster
 	case *bareFiles != "":

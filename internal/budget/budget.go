@@ -32,6 +32,8 @@ type Budget struct {
 	held    atomic.Int64 // bytes charged; only its goroutine changes it
 	before  int64        // that were charged before Start
 	stopped atomic.Bool
+	turn    turn
+	kill    <-chan struct{} // closed with Stop, of a turn
 }
 
 // lookEvery is how many steps go by between two looks at the clock. A step is
@@ -59,8 +61,54 @@ func (b *Budget) Limit(steps int) { b.left = steps }
 // Stop makes the next look at the clock fail.
 func (b *Budget) Stop() { b.stopped.Store(true) }
 
-// End gives back the bytes that are charged. It is idempotent.
-func (b *Budget) End() { b.Release(0) }
+// End gives back the bytes that are charged, and ends what TakeTurns began. It is
+// idempotent.
+func (b *Budget) End() {
+	b.Release(0)
+	b.Leave()
+}
+
+// TakeTurns makes what is bounded wait for its turns among the work of all users,
+// until Leave. Stop is to close kill. What others wait for goes first: it never
+// waits.
+func (b *Budget) TakeTurns(t *Turns, u *User, first bool, kill <-chan struct{}) {
+	b.kill = kill
+	if b.turn.begin(t, u, first); b.turn.eager() {
+		b.Place()
+	}
+}
+
+// Place waits for a place, ahead of work that is known to take long.
+func (b *Budget) Place() {
+	if b != nil && b.turn.of != nil && !b.turn.placed {
+		b.turn.take(b.done(), b.kill, time.Now())
+	}
+}
+
+// Pass is called every now and then by what does not call Spend. It returns when
+// the work may go on, or was stopped.
+func (b *Budget) Pass() { b.turn.pass(b.done(), b.kill) }
+
+// Rest gives back the place, if there is one, before the work waits for something.
+func (b *Budget) Rest() {
+	if b != nil {
+		b.turn.yield()
+	}
+}
+
+// Leave ends what TakeTurns began. It is idempotent.
+func (b *Budget) Leave() {
+	if b != nil {
+		b.turn.leave()
+	}
+}
+
+func (b *Budget) done() <-chan struct{} {
+	if b.ctx == nil {
+		return nil
+	}
+	return b.ctx.Done()
+}
 
 // Spend takes n steps. It fails with ErrStopped once the budget has ended.
 func (b *Budget) Spend(n int) error {
@@ -78,6 +126,7 @@ func (b *Budget) Spend(n int) error {
 }
 
 func (b *Budget) look() error {
+	b.Pass()
 	if b.stopped.Load() || b.ctx != nil && (b.ctx.Err() != nil || time.Now().After(b.until)) {
 		b.steps = 0
 		return ErrStopped
@@ -119,6 +168,7 @@ func (b *Budget) Charge(bytes int) error {
 		if err := b.look(); err != nil {
 			return err
 		}
+		b.Rest()
 		b.account.Collect()
 	}
 }

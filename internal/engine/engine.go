@@ -107,6 +107,20 @@ func (e *Engine) RunCounted(ctx context.Context, who *identity.Principal, req *w
 	return e.run(ctx, who, req, nil, hold)
 }
 
+// Decode reads the body of a request of who. The error is a *wire.Error.
+func (e *Engine) Decode(ctx context.Context, who *identity.Principal, body []byte) (*wire.Request, error) {
+	if len(body) > shortText {
+		b := e.db.For(who.UserID).Budget(ctx)
+		defer b.End()
+		b.Place()
+	}
+	req, err := wire.DecodeRequest(body)
+	if err != nil {
+		return nil, err
+	}
+	return req, nil
+}
+
 func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Request, files *Uploads, hold *Hold) ([]wire.Result, error) {
 	e.running.Add(1)
 	defer e.running.Add(-1)
@@ -122,7 +136,7 @@ func (e *Engine) run(ctx context.Context, who *identity.Principal, req *wire.Req
 func (r *run) request(ctx context.Context, req *wire.Request) ([]wire.Result, error) {
 	e, files := r.e, r.files
 	if req.IsBatch {
-		r.budget = e.db.Budget(ctx)
+		r.budget = r.bounded(ctx)
 		return r.transaction(ctx, req.Statements)
 	}
 	if err := e.checkParams(req.Params); err != nil {
@@ -136,7 +150,7 @@ func (r *run) request(ctx context.Context, req *wire.Request) ([]wire.Result, er
 		}
 		return r.only(ctx, p, req.Params)
 	}
-	r.budget = e.db.Budget(ctx)
+	r.budget = r.bounded(ctx)
 	src, err := e.parse(r.budget, req.SQL)
 	if err != nil {
 		return nil, err
@@ -182,6 +196,7 @@ func (e *Engine) parse(b *budget.Budget, sql string) (*dialect.Source, error) {
 		return nil, wire.NewError(wire.CodeInvalidSQL, "SQL text is too long: ", itoa(len(sql)), " bytes; the maximum is ", itoa(e.options.MaxSQLBytes))
 	}
 	if len(sql) > shortText {
+		b.Place()
 		if err := b.Charge(bytesParsed * len(sql)); err != nil {
 			return nil, err
 		}

@@ -18,7 +18,8 @@ func (e *Engine) BindLive(ctx context.Context, who *identity.Principal, namespac
 	if err := e.checkParams(params); err != nil {
 		return nil, nil, err
 	}
-	r := &run{e: e, who: who, namespace: cmp.Or(namespace, ddl.DefaultNamespace), now: e.db.Now(), budget: e.db.Budget(ctx)}
+	r := &run{e: e, who: who, namespace: cmp.Or(namespace, ddl.DefaultNamespace), now: e.db.Now()}
+	r.budget = r.bounded(ctx)
 	defer r.budget.End()
 	src, err := e.parse(r.budget, sql)
 	if err != nil {

@@ -48,7 +48,7 @@ func (s *selection) alone(ctx context.Context, r *run, p *plan, params []wire.Va
 		return s.inTransaction(ctx, r, p, params)
 	}
 	if r.budget == nil && s.bound.Computes() {
-		r.budget = r.e.db.Budget(ctx)
+		r.budget = r.bounded(ctx)
 	}
 	env, err := r.env(p, params)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *selection) alone(ctx context.Context, r *run, p *plan, params []wire.Va
 	}
 	err = r.share().Query(ctx, s.from.Stmt, s.from.Values(env), func(row []wire.Value) error {
 		if r.budget == nil && out.bytes+SizeOf(row) > smallResult/2 {
-			r.budget = r.e.db.Budget(ctx)
+			r.budget = r.e.db.Budget(ctx) // the statement takes the turns
 		}
 		return out.add(row)
 	})
@@ -70,7 +70,7 @@ func (s *selection) alone(ctx context.Context, r *run, p *plan, params []wire.Va
 // inTransaction runs it and its stages on one snapshot.
 func (s *selection) inTransaction(ctx context.Context, r *run, p *plan, params []wire.Value) (res wire.Result, err error) {
 	if r.budget == nil {
-		r.budget = r.e.db.Budget(ctx)
+		r.budget = r.bounded(ctx)
 	}
 	err = r.share().Read(ctx, func(tx *store.Tx) error {
 		res, err = s.run(r, tx, p, params)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/identity"
@@ -16,8 +17,18 @@ import (
 // tries is how often a write is begun that makes others wait too long.
 const tries = 4
 
-// share is the database as it serves the user of the request.
-func (r *run) share() store.Share { return r.e.db.For(r.who.UserID) }
+// share is the database as it serves the user of the request, who may have to wait
+// for it.
+func (r *run) share() store.Share {
+	r.budget.Leave()
+	return r.e.db.For(r.who.UserID)
+}
+
+// bounded returns a budget for what the request computes outside of a
+// transaction.
+func (r *run) bounded(ctx context.Context) *budget.Budget {
+	return r.e.db.For(r.who.UserID).Budget(ctx)
+}
 
 // write runs fn in the writer. A write that has to make room for others is tried
 // again; p is its plan if it is one statement, whose query then runs beforehand,
@@ -74,7 +85,7 @@ func (r *run) readAhead(ctx context.Context, p *plan, params []wire.Value) (*ahe
 		}
 	}
 	if r.budget == nil {
-		r.budget = r.e.db.Budget(ctx)
+		r.budget = r.bounded(ctx)
 	}
 	env, err := r.env(p, params)
 	if err != nil {

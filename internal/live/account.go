@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -22,8 +23,12 @@ type account struct {
 	// memory for all groups of a user that are behind.
 	page sync.Mutex
 
+	turns *budget.Turns
+	among *budget.User // as whom the account takes turns with all that users compute
+
 	turn  sync.Mutex    // held while something is evaluated
-	spent time.Duration // turn guards this and the rest; what is not made good yet
+	work  budget.Budget // of what is evaluated; turn guards it and the rest
+	spent time.Duration // what is not made good yet
 	at    time.Time     // when spent was computed
 }
 
@@ -42,6 +47,9 @@ func (a *account) evaluate(ctx context.Context, o *Options, fn func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	a.work.Start(ctx, time.Time{}, nil)
+	a.work.TakeTurns(a.turns, a.among, false, nil)
+	defer a.work.End()
 	began := time.Now()
 	a.spent = max(a.spent-a.earned(o, began), 0)
 	if a.at = began; a.spent > savings*o.EvaluationShare {

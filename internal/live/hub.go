@@ -364,7 +364,7 @@ func (h *Hub) admit(who *identity.Principal) (*account, error) {
 	}
 	a := h.users[who.UserID]
 	if a == nil {
-		a = &account{user: who.UserID}
+		a = &account{user: who.UserID, turns: h.db.Turns(), among: h.db.Turns().Of(who.UserID)}
 		h.users[who.UserID] = a
 	}
 	if a.subs >= h.options.MaxPerUser {

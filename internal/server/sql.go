@@ -79,7 +79,7 @@ func (s *Server) decodeAndRun(w http.ResponseWriter, r *http.Request, who *ident
 	if err := buf.hold.Add(len(buf.in)); err != nil { // its texts and arguments are copies
 		return err
 	}
-	req, bad := wire.DecodeRequest(buf.in)
+	req, bad := s.engine.Decode(r.Context(), who, buf.in)
 	if bad != nil {
 		return bad
 	}

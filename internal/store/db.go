@@ -203,6 +203,9 @@ func (db *DB) Budget(ctx context.Context) *budget.Budget {
 	return budget.New(ctx, db.options.ReadTimeout, db.driver.Account())
 }
 
+// Turns shares the processors among what users compute.
+func (db *DB) Turns() *budget.Turns { return db.driver.Turns() }
+
 // Account counts what Go holds for statements.
 func (db *DB) Account() *budget.Account { return db.driver.Account() }
 
@@ -282,6 +285,14 @@ func (db *DB) For(user string) Share { return Share{db, user} }
 type Share struct {
 	db   *DB
 	user string
+}
+
+// Budget is DB.Budget for what takes turns with the work of other users.
+func (s Share) Budget(ctx context.Context) *budget.Budget {
+	b := s.db.Budget(ctx)
+	t := s.db.Turns()
+	b.TakeTurns(t, t.Of(s.user), false, nil)
+	return b
 }
 
 // Write is DB.Write. When others wait for it for too long, it fails with

@@ -35,6 +35,9 @@ type Driver interface {
 	Violated(err error) (index string, columns []string)
 	// Account counts what Go holds for statements. It is there after Migrate.
 	Account() *budget.Account
+	// Turns shares the processors among what users compute, in the engine and
+	// beside it. It is there after Migrate.
+	Turns() *budget.Turns
 	// Backup writes a consistent copy of the database to a new file.
 	Backup(ctx context.Context, path string) error
 	// Scrub overwrites what was deleted and still stands in the engine's files. It

@@ -54,11 +54,7 @@ type conn struct {
 	budget budget.Budget // of what Go evaluates for the transaction
 	log    *gathered     // of the one that writes
 
-	user   *user         // who holds a reading connection; nil: nobody
-	began  time.Time     // when it was bound
-	turn   time.Time     // when it got its place
-	place  chan struct{} // takes a word when the statement has a place
-	placed bool          // turns.mu guards it while the statement is parked
+	user   *user         // who holds it; nil: nobody
 
 	mu     sync.Mutex
 	ctx    context.Context // mu guards it and the rest; the bound, nil for none
@@ -104,8 +100,8 @@ func openConn(path string, write bool, pages int) (*conn, error) {
 		c.closeEngine()
 		return nil, err
 	}
+	c.funcs.takeTurns()
 	if !write {
-		c.funcs.takeTurns()
 		return c, nil
 	}
 	err = c.run("SELECT 1 FROM sqlite_schema") // opens the log
@@ -375,19 +371,22 @@ func (c *conn) Script(sql string) error { return c.run(sql) }
 
 // Bound makes statements fail once ctx has ended or limit has passed.
 func (c *conn) Bound(ctx context.Context, limit time.Duration, yield func() bool) {
-	c.began = time.Now()
 	c.mu.Lock()
-	c.ctx, c.since, c.stop = ctx, c.began, store.StopNone
+	c.ctx, c.since, c.stop = ctx, time.Now(), store.StopNone
 	c.until, c.yield = c.since.Add(limit), yield
 	c.budget.Start(ctx, c.until, c.dog.account)
 	c.funcs.call.Budget = &c.budget
+	kill := c.kill
 	c.mu.Unlock()
 	c.dog.wake()
+	if c.user != nil {
+		c.budget.TakeTurns(c.pool.turns, c.user.turns, c.write, kill)
+	}
 }
 
 // Unbound lifts the bound.
 func (c *conn) Unbound() store.Stop {
-	c.pool.turns.leave(c)
+	c.budget.Leave()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ctx = nil

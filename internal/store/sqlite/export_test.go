@@ -38,13 +38,4 @@ func PanicInStep(s store.Session) error {
 }
 
 // Parked is how many statements wait for their turn.
-func (d *Driver) Parked() (n int) {
-	d.pool.mu.Lock()
-	defer d.pool.mu.Unlock()
-	d.pool.turns.mu.Lock()
-	defer d.pool.turns.mu.Unlock()
-	for _, u := range d.pool.users {
-		n += len(u.parked)
-	}
-	return n
-}
+func (d *Driver) Parked() int { return d.pool.turns.Parked() }

@@ -68,15 +68,16 @@ func register(c *conn) (*functions, error) {
 	return f, nil
 }
 
-// takeTurns lets the statements of a reading connection take turns with those of
-// others.
+// turnOps is after how many operations of the engine a statement looks whether
+// its turn is over: some 100 us.
+const turnOps = 2000
+
+// takeTurns lets the statements of the connection take turns with those of others.
 func (f *functions) takeTurns() {
 	type progressFunc func(tls *libc.TLS, arg uintptr) int32
 	pass := progressFunc(func(*libc.TLS, uintptr) int32 {
-		if f.c.user == nil || f.c.pool.turns.pass(f.c) {
-			return 0
-		}
-		return 1
+		f.c.budget.Pass()
+		return 0 // what was killed is interrupted
 	})
 	lib.Xsqlite3_progress_handler(f.tls, f.db, turnOps, pointer(&f.keep, pass), 0)
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/budget"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -41,7 +42,7 @@ type pool struct {
 	dog    *watchdog
 	keep   int        // reading connections that are kept open
 	writer chan *conn // holds the writing connection while it is free
-	turns  turns
+	turns  *budget.Turns
 
 	commits atomic.Int64 // counts when a commit begins and when it has ended
 	moved   bool         // all of the log is in the data file; the writer's
@@ -63,9 +64,7 @@ type user struct {
 	name  string
 	held  atomic.Int32
 	waits []*wait
-	seen  atomic.Int64 // when it last began something, in Unix nanoseconds
-
-	parked []*conn // guarded by turns.mu
+	turns *budget.User
 }
 
 // wait is somebody who waits for a connection.
@@ -77,7 +76,7 @@ func (p *pool) open(path string, dog *watchdog) error {
 	p.keep = max(4, 2*runtime.GOMAXPROCS(0)) + spared
 	p.writer = make(chan *conn, 1)
 	p.users = make(map[string]*user)
-	p.turns.init()
+	p.turns = budget.NewTurns(runtime.NumCPU())
 	w, err := p.add(true)
 	if err != nil {
 		return err
@@ -132,7 +131,7 @@ func (p *pool) user(name string) *user {
 	if len(p.users) >= 2*maxWaiting {
 		maps.DeleteFunc(p.users, func(_ string, u *user) bool { return u.held.Load() == 0 && len(u.waits) == 0 })
 	}
-	u = &user{name: name}
+	u = &user{name: name, turns: p.turns.Of(name)}
 	p.users[name] = u
 	return u
 }
@@ -165,7 +164,7 @@ func (p *pool) takeWriter(ctx context.Context, name string, closed <-chan struct
 	select {
 	case c := <-p.writer:
 		p.mu.Lock()
-		p.turns.saw(p.user(name))
+		c.user = p.user(name)
 		p.mu.Unlock()
 		return c, nil
 	case <-closed:
@@ -179,7 +178,6 @@ func (p *pool) takeWriter(ctx context.Context, name string, closed <-chan struct
 func (p *pool) take(ctx context.Context, name string, closed <-chan struct{}) (*conn, error) {
 	p.mu.Lock()
 	u := p.user(name)
-	p.turns.saw(u)
 	n := len(p.free)
 	if n > 0 && len(u.waits) == 0 && (u == &p.own || int(u.held.Load()) < p.keep-spared) && p.may(u) {
 		c := p.free[n-1]
@@ -283,6 +281,7 @@ func (p *pool) give(c *conn) {
 	case c.broken:
 		p.replace(c)
 	case c.write:
+		c.user = nil
 		p.writer <- c
 	default:
 		p.mu.Lock()

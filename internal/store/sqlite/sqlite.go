@@ -170,6 +170,9 @@ func (d *Driver) Target() sqlgen.Target { return target.Target{} }
 // Account counts what Go holds for statements, half of MemoryLimit at most.
 func (d *Driver) Account() *budget.Account { return d.dog.account }
 
+// Turns shares the processors of the machine.
+func (d *Driver) Turns() *budget.Turns { return d.pool.turns }
+
 // Begin opens a transaction on the writing or on a free reading connection.
 func (d *Driver) Begin(ctx context.Context, mode store.Mode, user string) (store.Session, error) {
 	select {
