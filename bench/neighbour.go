@@ -281,7 +281,6 @@ func (p probe) p99() (time.Duration, error) {
 		all = append(all, took)
 	}
 	slices.Sort(all)
-	if os.Getenv("Q") != "" { n := len(all); fmt.Fprintf(os.Stderr, "%-14s n=%d p50=%v p90=%v p95=%v p99=%v max=%v\n", p.name, n, all[n/2], all[n*9/10], all[n*95/100], all[n*99/100], all[n-1]) }
 	return all[(len(all)*99)/100], nil
 }
 
