@@ -75,7 +75,9 @@ func TestAPIKeyIsABearer(t *testing.T) {
 		t.Errorf("audit %s", got)
 	}
 	// The first use is recorded while its answer is on the way.
-	wait(t, func() bool { return strings.Contains(audited(), `["LOGIN","alice","user:alice","api_key","api_key:`+key[6:14]+`"]`) })
+	wait(t, func() bool {
+		return strings.Contains(audited(), `["LOGIN","alice","user:alice","api_key","api_key:`+key[6:14]+`"]`)
+	})
 }
 
 func TestAPIKeyRefusals(t *testing.T) {

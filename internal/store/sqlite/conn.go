@@ -54,7 +54,7 @@ type conn struct {
 	budget budget.Budget // of what Go evaluates for the transaction
 	log    *gathered     // of the one that writes
 
-	user   *user         // who holds it; nil: nobody
+	user *user // who holds it; nil: nobody
 
 	mu     sync.Mutex
 	ctx    context.Context // mu guards it and the rest; the bound, nil for none
