@@ -84,7 +84,8 @@ type Writer interface {
 // several callers share a commit; each sees those before it. fn may run more than
 // once, so it changes nothing but the database, and what it finds out it returns.
 // When ctx ends before fn has begun, Write returns at once and fn never runs;
-// later it returns what became of it. Inside a write it fails.
+// later it returns what became of it. Inside a write, where it would wait for
+// itself, it fails after a moment.
 func Write[T any](ctx context.Context, db Writer, fn func(tx *Tx) (T, error)) (T, error) {
 	var result, none T
 	err := db.submit(ctx, func(tx *Tx) (err error) {
@@ -109,24 +110,37 @@ func (db *DB) submit(ctx context.Context, fn func(tx *Tx) error) error {
 
 // enqueue queues fn for user and waits for its outcome.
 func (db *DB) enqueue(ctx context.Context, user string, fn func(tx *Tx) error) error {
-	if g := goroutine(); g != 0 && g == db.writing.Load() {
-		return errNested
-	}
 	w := &write{ctx: ctx, fn: fn, done: make(chan error, 1)}
-	if err := db.writes.add(w, user); err != nil {
+	long, err := db.writes.add(w, user)
+	if err != nil {
 		return err
 	}
 	db.writes.tell()
-	select {
-	case err := <-w.done:
-		return err
-	case <-ctx.Done():
-		if w.state.CompareAndSwap(queued, left) {
-			db.writes.remove(w)
+	for {
+		select {
+		case err := <-w.done:
+			return err
+		case <-ctx.Done():
+			if !db.leave(w) {
+				return <-w.done
+			}
 			return context.Cause(ctx)
+		case <-long:
+			if goroutine() == db.writing.Load() && db.leave(w) {
+				return errNested
+			}
+			long = nil
 		}
-		return <-w.done
 	}
+}
+
+// leave takes a write out of the queue, unless it has begun.
+func (db *DB) leave(w *write) bool {
+	if !w.state.CompareAndSwap(queued, left) {
+		return false
+	}
+	db.writes.remove(w)
+	return true
 }
 
 // writer is the one goroutine that changes the database. When the function of a

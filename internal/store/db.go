@@ -72,10 +72,10 @@ type DB struct {
 	once    sync.Once
 
 	opened    time.Time
-	logged    int64          // bytes ever written to the change log and committed; the writer's
-	writing   atomic.Uintptr // the goroutine of the writer
-	pace      pace           // the writer's
-	listeners listeners      // of what commits tell
+	logged    int64        // bytes ever written to the change log and committed; the writer's
+	writing   atomic.Value // the goroutine of the writer, a string
+	pace      pace         // the writer's
+	listeners listeners    // of what commits tell
 }
 
 // Open migrates the database behind driver to this version and opens it. The

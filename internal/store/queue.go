@@ -42,9 +42,11 @@ type writeQueue struct {
 	turns   []*sender          // those of them who have and do not, in the order of their turns
 	waiting int                // writes of users, those of who rests included
 
-	running *write    // the writer is at it
-	began   time.Time // with running
-	since   time.Time // others wait for running to end; zero: nobody does
+	running *write        // the writer is at it
+	began   time.Time     // with running
+	since   time.Time     // others wait for running to end; zero: nobody does
+	long    chan struct{} // closed, and made anew, when running has been for longer than slice
+	watched bool          // watch will look
 }
 
 // sender is a user who writes.
@@ -58,24 +60,27 @@ type sender struct {
 func (q *writeQueue) init() {
 	q.arrived = make(chan struct{}, 1)
 	q.senders = make(map[string]*sender)
+	q.long = make(chan struct{})
 }
 
-// add queues w for user, or for the server itself when that is "".
-func (q *writeQueue) add(w *write, user string) error {
+// add queues w for user, or for the server itself when that is "". long is closed
+// when what the writer is at takes long: w may wait for the write that it was
+// called in.
+func (q *writeQueue) add(w *write, user string) (long <-chan struct{}, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return ErrClosed
+		return nil, ErrClosed
 	}
 	if user == "" {
 		q.own = append(q.own, w)
 		q.able.Add(1)
 		q.noteWaiting(nil)
-		return nil
+		return q.long, nil
 	}
 	s := q.sender(user)
 	if len(s.writes) >= maxWaiting-q.waiting {
-		return wire.NewError(wire.CodeRateLimited, "too many of your writes wait for those before them; wait for their answers")
+		return nil, wire.NewError(wire.CodeRateLimited, "too many of your writes wait for those before them; wait for their answers")
 	}
 	w.sender = s
 	s.writes = append(s.writes, w)
@@ -87,7 +92,7 @@ func (q *writeQueue) add(w *write, user string) error {
 		}
 		q.noteWaiting(s)
 	}
-	return nil
+	return q.long, nil
 }
 
 // noteWaiting notes that s, or the server itself, waits for what runs. The
@@ -189,10 +194,30 @@ func (q *writeQueue) begin(w *write, others bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.running, q.began, q.since = w, time.Now(), time.Time{}
+	if !q.watched {
+		q.watched = true
+		time.AfterFunc(slice, q.watch)
+	}
 	queued := len(q.own) > 0 || len(q.turns) > 1 || len(q.turns) == 1 && q.turns[0] != w.sender
 	if others || queued {
 		q.since = q.began
 	}
+}
+
+// watch tells those who wait that the write that runs takes long. It looks again
+// and again while the writer is busy.
+func (q *writeQueue) watch() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.watched = q.running != nil
+	if !q.watched {
+		return
+	}
+	if time.Since(q.began) >= slice {
+		close(q.long)
+		q.long = make(chan struct{})
+	}
+	time.AfterFunc(slice, q.watch)
 }
 
 // ended notes that what ran has ended. A sender that made others wait for long

@@ -74,7 +74,7 @@ func TestWaitingWritesAreBoundedForEachAndForAll(t *testing.T) {
 	q.init()
 	fill := func(user string) (n int) {
 		for {
-			err := q.add(&write{}, user)
+			_, err := q.add(&write{}, user)
 			var coded *wire.Error
 			if errors.As(err, &coded) && coded.Code == wire.CodeRateLimited {
 				return n
@@ -90,7 +90,7 @@ func TestWaitingWritesAreBoundedForEachAndForAll(t *testing.T) {
 			t.Errorf("the next user may have %d writes waiting, want %d", n, want)
 		}
 	}
-	if err := q.add(&write{}, ""); err != nil {
+	if _, err := q.add(&write{}, ""); err != nil {
 		t.Errorf("the server itself: %v", err)
 	}
 }
