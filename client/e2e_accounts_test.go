@@ -13,7 +13,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -29,7 +29,7 @@ func withoutProvider(t *testing.T, url string, o client.Options) *client.Client 
 	return c
 }
 
-func openAccounts(c *node.Config) {
+func openAccounts(c *config.Config) {
 	c.Auth.Accounts.SignUp, c.Auth.Accounts.Anonymous = "open", true
 }
 
@@ -54,7 +54,7 @@ func hasCode(t *testing.T, what string, err error, code wire.Code) {
 func TestAccountFromSignUpToDeletion(t *testing.T) {
 	t.Parallel()
 	mail := servertest.StartMail(t)
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) { mail.Config(c); openAccounts(c) }})
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) { mail.Config(c); openAccounts(c) }})
 	ctx := within(t)
 	c := withoutProvider(t, s.URL, client.Options{})
 	accounts := c.Accounts()
@@ -116,7 +116,7 @@ func TestAccountFromSignUpToDeletion(t *testing.T) {
 func TestUpgradeKeepsSessionAndLiveQueries(t *testing.T) {
 	t.Parallel()
 	mail := servertest.StartMail(t)
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) { mail.Config(c); openAccounts(c) }})
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) { mail.Config(c); openAccounts(c) }})
 	ctx := within(t)
 	c := withoutProvider(t, s.URL, client.Options{})
 	if _, err := c.Accounts().SignInAnonymously(ctx); err != nil {
@@ -144,7 +144,7 @@ func TestUpgradeKeepsSessionAndLiveQueries(t *testing.T) {
 // A session that the client began by itself renews itself.
 func TestSessionWithoutProviderRenewsItself(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) {
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) {
 		openAccounts(c)
 		c.Auth.Accounts.Email = "none"
 	}})

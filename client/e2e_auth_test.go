@@ -17,7 +17,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -35,7 +35,7 @@ func mint(user string, life time.Duration) string {
 }
 
 func sharingServer(t *testing.T) *servertest.Server {
-	return servertest.Start(t, servertest.Options{Config: func(c *node.Config) { c.Auth.JWTSecret = sharedSecret }})
+	return servertest.Start(t, servertest.Options{Config: func(c *config.Config) { c.Auth.JWTSecret = sharedSecret }})
 }
 
 // B13: tokens that live for two seconds, under load, for two lives: no query

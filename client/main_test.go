@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/node"
 )
 
@@ -27,7 +28,7 @@ func server() string {
 		if err != nil {
 			panic(err)
 		}
-		c := &node.Config{}
+		c := &config.Config{}
 		c.Storage.DataPath = dir
 		n, err := node.Start(context.Background(), c, node.Options{Version: "test", Demo: true})
 		if err != nil {

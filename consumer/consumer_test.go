@@ -16,7 +16,7 @@ import (
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
 	"github.com/kalamdb/kalam-go/consumer"
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -32,7 +32,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB, partitions string, visibility int) *world {
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) { c.Topics.VisibilityTimeoutSecs = visibility }})
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) { c.Topics.VisibilityTimeoutSecs = visibility }})
 	w := &world{Server: s, t: t}
 	w.admin = w.client("admin")
 	w.exec("CREATE NAMESPACE shop")

@@ -19,7 +19,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -27,7 +27,7 @@ import (
 // configurations and in terminals. Only the addresses differ. Its Go and
 // TypeScript have tests of their own.
 func TestAuthenticationIsAsWritten(t *testing.T) {
-	server := servertest.Start(t, servertest.Options{Config: func(c *node.Config) {
+	server := servertest.Start(t, servertest.Options{Config: func(c *config.Config) {
 		c.Auth.Accounts.SignUp, c.Auth.Accounts.Email, c.Auth.Accounts.Anonymous = "open", "none", true // as the demo has it
 	}})
 	admin := connect(t, server.URL, "admin")
@@ -66,14 +66,14 @@ func TestAuthenticationIsAsWritten(t *testing.T) {
 }
 
 // loads reads a configuration as a server does.
-func loads(t *testing.T, config string) {
+func loads(t *testing.T, text string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kalam.toml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := node.LoadConfig(path, nil); err != nil {
-		t.Errorf("%v\n%s", err, config)
+	if _, err := config.Load(path, nil); err != nil {
+		t.Errorf("%v\n%s", err, text)
 	}
 }
 
@@ -82,7 +82,7 @@ func loads(t *testing.T, config string) {
 func signsIn(t *testing.T, claims string) {
 	t.Helper()
 	const secret = "V0lkOWZ6c0h1Q2ZpUWx5cW1kN1RrS3l3bEZ5dG9R"
-	server := servertest.Start(t, servertest.Options{Config: func(c *node.Config) { c.Auth.JWTSecret = secret }})
+	server := servertest.Start(t, servertest.Options{Config: func(c *config.Config) { c.Auth.JWTSecret = secret }})
 	var in map[string]any
 	if err := json.Unmarshal([]byte(claims), &in); err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func (p *provider) serve(script string) {
 func (p *provider) signIn() {
 	t := p.t
 	t.Helper()
-	config, err := node.LoadConfig(filepath.Join(p.folder, "kalam.toml"), nil)
+	config, err := config.Load(filepath.Join(p.folder, "kalam.toml"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 	"github.com/kalamdb/kalam-go/oauth"
 )
@@ -52,7 +52,7 @@ func TestAuthenticationInGo(t *testing.T) {
 
 	t.Run("accounts", func(t *testing.T) {
 		mail := servertest.StartMail(t)
-		url := servertest.Start(t, servertest.Options{Config: func(c *node.Config) {
+		url := servertest.Start(t, servertest.Options{Config: func(c *config.Config) {
 			mail.Config(c)
 			c.Auth.Accounts.SignUp, c.Auth.Accounts.Email = "open", "none"
 		}}).URL

@@ -16,7 +16,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 	"github.com/kalamdb/kalam-go/oauth"
 )
@@ -35,7 +35,7 @@ func newClient(t *testing.T, url string, p auth.Provider) *client.Client {
 // provider, follows a live query, and lets tokens end under it.
 func TestLiveQuerySurvivesTheRotationOfAProvidersToken(t *testing.T) {
 	provider := servertest.StartProvider(t, 8*time.Second)
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) { c.Auth.Issuers = []node.IssuerConfig{provider.Issuer} }})
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) { c.Auth.Issuers = []config.IssuerConfig{provider.Issuer} }})
 	signed := provider.SignIn(t, servertest.ProviderUser)
 	source := &counted{source: oauth2.ReuseTokenSourceWithExpiry(signed, provider.Source(&oauth2.Token{RefreshToken: signed.RefreshToken}), 3*time.Second)}
 	c := newClient(t, s.URL, oauth.Provider(source))

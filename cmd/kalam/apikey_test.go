@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -51,7 +51,7 @@ func TestAPIKeyFromTheCommandLine(t *testing.T) {
 
 func TestSignUpFromTheCommandLine(t *testing.T) {
 	mail := servertest.StartMail(t)
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) {
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) {
 		mail.Config(c)
 		c.Auth.Accounts.SignUp = "open"
 	}})
@@ -76,7 +76,7 @@ func TestSignUpFromTheCommandLine(t *testing.T) {
 }
 
 func TestSignUpWithAnInvitation(t *testing.T) {
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) {
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) {
 		c.Auth.Accounts.SignUp, c.Auth.Accounts.Email = "invite", "none"
 	}})
 	secret := signedIn(t, s, "admin").ok("", "invite", "create", "--role", "service")

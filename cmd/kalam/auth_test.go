@@ -10,7 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -46,7 +46,7 @@ func TestStatusSaysWhoIsSignedIn(t *testing.T) {
 }
 
 func TestTokenOfAnApplicationIsKept(t *testing.T) {
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) { c.Auth.JWTSecret = appSecret }})
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) { c.Auth.JWTSecret = appSecret }})
 	p := newPerson(t)
 	out := p.ok(minted(t, "alice", time.Hour)+"\n", "login", "--url", s.URL, "--with-token")
 	if !strings.Contains(out, "as alice (role user) with a token") {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/node"
 )
 
@@ -64,7 +65,7 @@ func (c *backupCmd) Run(s *streams) error {
 
 // writeBackup writes the archive beside its final name and gives it that name
 // when all of it is on disk.
-func writeBackup(ctx context.Context, config *node.Config, path string) (size int64, err error) {
+func writeBackup(ctx context.Context, config *config.Config, path string) (size int64, err error) {
 	dir := config.Storage.DataPath
 	if _, err := os.Lstat(path); err == nil {
 		return 0, fmt.Errorf("%s is there already", path)

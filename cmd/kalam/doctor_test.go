@@ -9,14 +9,14 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
 func TestDoctorExplainsATokenFromStandardInput(t *testing.T) {
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) {
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) {
 		c.Auth.JWTSecret = appSecret
-		c.Auth.Issuers = []node.IssuerConfig{{Alias: "corp", Issuer: "https://id.example.com", Audience: []string{"kalam"}}}
+		c.Auth.Issuers = []config.IssuerConfig{{Alias: "corp", Issuer: "https://id.example.com", Audience: []string{"kalam"}}}
 	}})
 	p := newPerson(t)
 	claims := func(more map[string]any) map[string]any {

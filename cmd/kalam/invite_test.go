@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
 // TestInvitesAreCreatedListedAndRevoked does it all from the command line, and
 // signs somebody up with one of the secrets.
 func TestInvitesAreCreatedListedAndRevoked(t *testing.T) {
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) {
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) {
 		c.Auth.Accounts.SignUp, c.Auth.Accounts.Email = "invite", "none"
 	}})
 	signUp := func(user, invite string) int {

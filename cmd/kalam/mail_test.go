@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -15,7 +15,7 @@ import (
 // the three ways.
 func TestMailTestShowsTheAnswer(t *testing.T) {
 	server := servertest.StartMail(t)
-	config := &node.Config{}
+	config := &config.Config{}
 	server.Config(config)
 	p := newPerson(t)
 	write := func(name, text string) string {
@@ -46,7 +46,7 @@ func TestMailTestShowsTheAnswer(t *testing.T) {
 func TestMailTestSaysWhatIsWrong(t *testing.T) {
 	const secret = "un/mistakable"
 	server := servertest.StartMail(t)
-	config := &node.Config{}
+	config := &config.Config{}
 	server.Config(config)
 	address := strings.TrimPrefix(config.Mail.SMTP, "smtp://")
 	fails := func(smtp, to, why string) {

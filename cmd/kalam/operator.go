@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/keys"
 	"github.com/kalamdb/kalam-go/internal/node"
 	"github.com/kalamdb/kalam-go/internal/password"
@@ -16,7 +17,7 @@ type folder struct {
 	Config string `placeholder:"FILE" help:"Configuration file of the server, which may name the folder."`
 }
 
-func (f *folder) config() (*node.Config, error) {
+func (f *folder) config() (*config.Config, error) {
 	return (&serveCmd{Data: f.Data, Config: f.Config}).config()
 }
 

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/node"
 )
 
@@ -82,8 +83,8 @@ func (c *serveCmd) Run(s *streams) error {
 	return errors.Join(err, n.Close(drain))
 }
 
-func (c *serveCmd) config() (*node.Config, error) {
-	config, err := node.LoadConfig(c.Config, os.Environ())
+func (c *serveCmd) config() (*config.Config, error) {
+	config, err := config.Load(c.Config, os.Environ())
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (c *serveCmd) printMail(w io.Writer) func(string) {
 }
 
 // greet says where the server is and what to do next.
-func (c *serveCmd) greet(ctx context.Context, w io.Writer, n *node.Node, config *node.Config) {
+func (c *serveCmd) greet(ctx context.Context, w io.Writer, n *node.Node, config *config.Config) {
 	fmt.Fprintf(w, "KalamDB %s serves %s with the data in %s\n", version, n.URL(), config.Storage.DataPath)
 	if c.Demo {
 		fmt.Fprintf(w, `

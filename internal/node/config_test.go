@@ -14,21 +14,22 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/node"
 )
 
 // load reads a configuration file with that text.
-func load(t *testing.T, text string, environ ...string) (*node.Config, error) {
+func load(t *testing.T, text string, environ ...string) (*config.Config, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kalam.toml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return node.LoadConfig(path, environ)
+	return config.Load(path, environ)
 }
 
 // warnings starts a server and returns what it logs as warnings.
-func warnings(t *testing.T, c *node.Config) string {
+func warnings(t *testing.T, c *config.Config) string {
 	t.Helper()
 	var out bytes.Buffer
 	c.Storage.DataPath, c.Server.Host, c.Server.Port = t.TempDir(), "", 0
@@ -45,7 +46,7 @@ const oldFile = "testdata/server-0.4.toml"
 // TestServerTOMLOf04StartsTheServer loads a file with every key of KalamDB 0.4.
 // Those that mean the same have their effect; the others are in one warning.
 func TestServerTOMLOf04StartsTheServer(t *testing.T) {
-	c, err := node.LoadConfig(oldFile, nil)
+	c, err := config.Load(oldFile, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,16 +173,16 @@ func TestNearMissOfAVariableIsRefused(t *testing.T) {
 		"KALAMDB_SECURITY_CORS_ALLOWED_ORIGIN":    "KALAMDB_SECURITY_CORS_ALLOWED_ORIGINS",
 		"KALAMDB_SECURITY_ALLOW_PLAINTEXTT_LOGIN": "KALAMDB_SECURITY_ALLOW_PLAINTEXT_LOGIN",
 	} {
-		_, err := node.LoadConfig("", []string{name + "=secret-value"})
+		_, err := config.Load("", []string{name + "=secret-value"})
 		if err == nil || !strings.Contains(err.Error(), name+": did you mean "+want+"?") || strings.Contains(err.Error(), "secret-value") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := node.LoadConfig("", []string{"KALAMDB_DATA_DIRR=a", "KALAMDB_LOG_LEVLE=b"}); err == nil || strings.Count(err.Error(), "did you mean") != 2 {
+	if _, err := config.Load("", []string{"KALAMDB_DATA_DIRR=a", "KALAMDB_LOG_LEVLE=b"}); err == nil || strings.Count(err.Error(), "did you mean") != 2 {
 		t.Errorf("of two: %v", err)
 	}
 
-	c, err := node.LoadConfig("", []string{
+	c, err := config.Load("", []string{
 		"KALAMDB_SERVICE_HOST=10.0.0.1", "KALAMDB_SERVICE_PORT=8080", "KALAMDB_PORT=tcp://10.0.0.1:8080", "KALAMDB_PORT_8080_TCP_ADDR=10.0.0.1",
 		"KALAMDB_URL=http://x", "KALAMDB_DATABASE_DIR=x", "KALAMDB_COOKIE_SECURE=false", "KALAMDB_LOGS_DIR=x", "KALAMDB_JWT_EXPIRY_HOURS=2", "PATH=/bin",
 	})
@@ -213,7 +214,7 @@ func TestKeyByTwoNamesIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if _, err := node.LoadConfig("", []string{"KALAMDB_DATA_DIR=a", "KALAMDB_STORAGE_DATA_PATH=b"}); err == nil || !strings.Contains(err.Error(), "keep one") {
+	if _, err := config.Load("", []string{"KALAMDB_DATA_DIR=a", "KALAMDB_STORAGE_DATA_PATH=b"}); err == nil || !strings.Contains(err.Error(), "keep one") {
 		t.Errorf("variables: %v", err)
 	}
 	if c, err := load(t, "[storage]\ndata_path = 'a'", "KALAMDB_DATA_DIR=b", "KALAMDB_STORAGE_DATA_PATH=b"); err != nil || c.Storage.DataPath != "b" {
@@ -228,7 +229,7 @@ func TestClusterOf04IsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "several databases") {
 		t.Errorf("in the file: %v", err)
 	}
-	if _, err := node.LoadConfig("", []string{"KALAMDB_CLUSTER_PEERS=2@x:1@http://x"}); err == nil || !strings.Contains(err.Error(), "several databases") {
+	if _, err := config.Load("", []string{"KALAMDB_CLUSTER_PEERS=2@x:1@http://x"}); err == nil || !strings.Contains(err.Error(), "several databases") {
 		t.Errorf("as a variable: %v", err)
 	}
 	for _, text := range []string{"[cluster]\nnode_id = 1", "[cluster]"} {
@@ -252,7 +253,7 @@ func TestOriginsThatNeverMatchAreMendedOrRefused(t *testing.T) {
 		"capacitor://localhost":          "capacitor://localhost",
 		"chrome-extension://abcdefghijk": "chrome-extension://abcdefghijk",
 	}
-	c := &node.Config{}
+	c := &config.Config{}
 	c.Storage.DataPath = t.TempDir()
 	for written := range mended {
 		c.Security.CORS.AllowedOrigins = append(c.Security.CORS.AllowedOrigins, written)

@@ -8,13 +8,14 @@ import (
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/node"
 )
 
 // startOn starts a server on a folder.
 func startOn(t *testing.T, dir, host string, demo bool) (*node.Node, error) {
 	t.Helper()
-	c := &node.Config{}
+	c := &config.Config{}
 	c.Server.Host, c.Storage.DataPath = host, dir
 	n, err := node.Start(t.Context(), c, node.Options{Demo: demo})
 	if err == nil {
@@ -160,7 +161,7 @@ func TestDemoFolderIsServedOnLoopbackOnly(t *testing.T) {
 // TestDemoHasItsAdminBesideARootPassword starts a demo whose root has a password
 // of its own: admin is there all the same.
 func TestDemoHasItsAdminBesideARootPassword(t *testing.T) {
-	c := &node.Config{}
+	c := &config.Config{}
 	c.Storage.DataPath, c.Auth.RootPassword = t.TempDir(), "another-Root-pass-1"
 	n, err := node.Start(t.Context(), c, node.Options{Demo: true})
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
 // TestClientThatGoesAwayStopsItsQuery closes a connection in the middle of a
 // read that would take an hour. The server counts one request less then.
 func TestClientThatGoesAwayStopsItsQuery(t *testing.T) {
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) { c.Limits.StatementTimeout = 3600 }})
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) { c.Limits.StatementTimeout = 3600 }})
 	db, err := client.New(s.URL, auth.Static(auth.Basic("admin", servertest.Password)), client.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/account"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/ddl"
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/files"
@@ -70,16 +71,16 @@ type Node struct {
 }
 
 // Start opens the data folder and serves. Port 0 takes a free one.
-func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
+func Start(ctx context.Context, c *config.Config, o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	c, err := c.withDefaults()
+	c, err := c.WithDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	for _, note := range c.notes {
-		o.Logger.Warn(note.text, "names", note.about)
+	for _, note := range c.Notes() {
+		o.Logger.Warn(note.Text, "names", note.About)
 	}
 	listeners, loopback, err := listen(c.Server.Host, c.Server.Port)
 	if err != nil {
@@ -126,7 +127,7 @@ func Start(ctx context.Context, c *Config, o Options) (*Node, error) {
 	return n, nil
 }
 
-func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) error {
+func (n *Node) open(ctx context.Context, c *config.Config, o Options, loopback bool) error {
 	dir := c.Storage.DataPath
 	driver, err := sqlite.Open(dir)
 	if err != nil {
@@ -149,7 +150,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		AccessTTL: time.Duration(c.Auth.JWTExpiryMinutes) * time.Minute, MinPasswordLength: c.Auth.MinPasswordLength, CommonPasswords: c.Auth.CommonPasswords, Loopback: loopback && len(c.Security.TrustedProxies) == 0, Logger: o.Logger,
 		IdleTTL: time.Duration(c.Auth.SessionIdleDays) * 24 * time.Hour, AbsoluteTTL: time.Duration(c.Auth.SessionMaxDays) * 24 * time.Hour,
 		Grace: time.Duration(c.Auth.RefreshGraceSecs) * time.Second, AuditTTL: time.Duration(c.Auth.AuditDays) * 24 * time.Hour, AuditRows: c.Auth.AuditMaxRows,
-		HashCommand: o.HashCommand, Issuers: c.Auth.issuers(), NoPasswordLogin: c.Auth.NoPasswordLogin,
+		HashCommand: o.HashCommand, Issuers: c.Auth.IssuerOptions(), NoPasswordLogin: c.Auth.NoPasswordLogin,
 	})
 	if err != nil {
 		return err
@@ -167,7 +168,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 	if a := c.Auth.Accounts; a.SignUp != account.SignUpClosed && a.Email != "none" && !n.mail.Sends() {
 		return errors.New("[auth.accounts] signup needs mails to prove addresses: set [mail] smtp, or email = \"none\"")
 	}
-	accounts := c.accountOptions()
+	accounts := c.AccountOptions()
 	accounts.Logger = o.Logger
 	n.topics = topic.New(n.db, topic.Options{
 		Visibility: time.Duration(c.Topics.VisibilityTimeoutSecs) * time.Second, MaxPayload: c.Topics.MaxPayloadBytes,
@@ -200,11 +201,11 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		MaxPerUser: c.RateLimit.MaxSubscriptionsPerUser, Logger: o.Logger,
 		EvaluationShare: time.Duration(c.Limits.LiveEvaluationMSPerSec) * time.Millisecond,
 	})
-	proxies, err := c.proxies()
+	proxies, err := c.Proxies()
 	if err != nil {
 		return err
 	}
-	origins, err := c.origins()
+	origins, err := c.Origins()
 	if err != nil {
 		return err
 	}
@@ -213,7 +214,7 @@ func (n *Node) open(ctx context.Context, c *Config, o Options, loopback bool) er
 		AllowedOrigins: origins, Loopback: loopback, AllowRemoteSetup: c.Auth.AllowRemoteSetup,
 		AllowPlaintext: c.Security.AllowPlaintextLogin, TrustedProxies: proxies,
 		MaxBody: c.Security.MaxRequestBodySize, MaxMessage: c.Security.MaxWebSocketMessage,
-		AuthRate: c.RateLimit.auth(), QueryRate: c.RateLimit.MaxQueriesPerSec, MessageRate: c.RateLimit.MaxMessagesPerSec,
+		AuthRate: c.RateLimit.AuthRate(), QueryRate: c.RateLimit.MaxQueriesPerSec, MessageRate: c.RateLimit.MaxMessagesPerSec,
 		AuthTimeout: time.Duration(c.WebSocket.AuthTimeoutSecs) * time.Second, ClientTimeout: time.Duration(c.WebSocket.ClientTimeoutSecs) * time.Second,
 		Heartbeat:  time.Duration(c.WebSocket.HeartbeatIntervalSecs) * time.Second,
 		MaxSockets: maxSockets(c.WebSocket.MaxConnections, o.Logger), MaxUnknown: c.WebSocket.MaxUnauthenticatedPerIP,

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/internal/store/sqlite"
@@ -13,7 +14,7 @@ import (
 
 // SetPassword sets the password of a user in the data folder of a server that
 // does not run, and ends the user's sessions.
-func SetPassword(ctx context.Context, c *Config, user, password string) (err error) {
+func SetPassword(ctx context.Context, c *config.Config, user, password string) (err error) {
 	driver, err := sqlite.Open(c.Storage.DataPath)
 	if err != nil {
 		return err

@@ -15,12 +15,13 @@ import (
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/mail"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
 // addSystem makes the tables of the server's own that are not the store's.
-func (n *Node) addSystem(ctx context.Context, c *Config, o Options) error {
+func (n *Node) addSystem(ctx context.Context, c *config.Config, o Options) error {
 	settings := settings(c)
 	text := func(name string) catalog.Column { return catalog.Col(name, wire.Text, true) }
 	tables := append(append(n.users.System(), mail.System()), n.storageTables(c.Storage.DataPath)...)
@@ -38,14 +39,14 @@ func (n *Node) addSystem(ctx context.Context, c *Config, o Options) error {
 }
 
 // settings lists what an operator can set, as it is. Secrets are masked.
-func settings(c *Config) [][]wire.Value {
+func settings(c *config.Config) [][]wire.Value {
 	var rows [][]wire.Value
-	c.each(func(name string, f reflect.Value, tags reflect.StructTag) {
+	c.Each(func(name string, f reflect.Value, tags reflect.StructTag) {
 		value := fmt.Sprint(f.Interface())
 		switch list := f.Interface().(type) {
 		case []string:
 			value = strings.Join(list, ",")
-		case []IssuerConfig:
+		case []config.IssuerConfig:
 			names := make([]string, len(list))
 			for i := range list {
 				names[i] = list[i].Issuer

@@ -6,7 +6,7 @@ import (
 
 	"github.com/kalamdb/kalam-go/auth"
 	"github.com/kalamdb/kalam-go/client"
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -31,7 +31,7 @@ func pairs(t *testing.T, db *client.Client, sql string) map[string]string {
 // TestSettingsShowWhatHolds reads the settings of a server that was given some:
 // what was set, the default of the rest, and no secret.
 func TestSettingsShowWhatHolds(t *testing.T) {
-	s := servertest.Start(t, servertest.Options{Config: func(c *node.Config) {
+	s := servertest.Start(t, servertest.Options{Config: func(c *config.Config) {
 		c.Limits.MaxRows = 77
 		c.Auth.JWTSecret = "a secret of thirty-two bytes or more"
 		c.Security.CORS.AllowedOrigins = []string{"https://a.example", "https://b.example"}

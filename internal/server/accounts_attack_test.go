@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -121,7 +121,7 @@ func TestKnownAddressesAreNoLessWork(t *testing.T) {
 
 // TestNamesLikeAnIDAreTaken, and ids like a name.
 func TestNamesLikeAnIDAreTaken(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.Auth.Accounts.SignUp, c.Auth.Accounts.Email = "open", "none" })
+	s := start(t, func(c *config.Config) { c.Auth.Accounts.SignUp, c.Auth.Accounts.Email = "open", "none" })
 	a := accounts{s, t, nil}
 	admin := mint(t, "admin")
 	run(t, s, admin, "CREATE USER \"Élodie\" WITH PASSWORD 'correct-horse-9'; CREATE USER 'Bertha' WITH PASSWORD 'correct-horse-9'")

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 )
 
 // TestMailServerDelaysNoRequest has an SMTP server that takes connections and
@@ -33,7 +33,7 @@ func TestMailServerDelaysNoRequest(t *testing.T) {
 			}()
 		}
 	}()
-	s := start(t, func(c *node.Config) {
+	s := start(t, func(c *config.Config) {
 		c.Mail.SMTP = "smtp://" + l.Addr().String()
 		c.Auth.Accounts.SignUp = "open"
 	})
@@ -69,7 +69,7 @@ func TestAccountsAreLimitedApartFromLogins(t *testing.T) {
 		"login": `{"user":"","password":""}`, "refresh": "{}",
 	}
 	for flooded, body := range kinds {
-		s := start(t, func(c *node.Config) {
+		s := start(t, func(c *config.Config) {
 			c.RateLimit.MaxAuthRequestsPerIPPerSec = 2
 			c.Auth.Accounts.SignUp, c.Auth.Accounts.Email = "open", "none"
 		})

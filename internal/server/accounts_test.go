@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -25,9 +25,9 @@ type accounts struct {
 	mail *servertest.Mail
 }
 
-func startAccounts(t *testing.T, change ...func(*node.Config)) accounts {
+func startAccounts(t *testing.T, change ...func(*config.Config)) accounts {
 	m := servertest.StartMail(t)
-	s := start(t, append([]func(*node.Config){m.Config, func(c *node.Config) {
+	s := start(t, append([]func(*config.Config){m.Config, func(c *config.Config) {
 		c.Auth.Accounts.SignUp = "open"
 		c.Auth.Accounts.Anonymous = true
 	}}, change...)...)
@@ -252,7 +252,7 @@ func TestAddressMovesWhenItsCodeIsRedeemed(t *testing.T) {
 }
 
 func TestInvitesAreUsedOnce(t *testing.T) {
-	a := startAccounts(t, func(c *node.Config) { c.Auth.Accounts.SignUp = "invite" })
+	a := startAccounts(t, func(c *config.Config) { c.Auth.Accounts.SignUp = "invite" })
 	a.want(403, "signup", fields{"email": "m@example.com", "password": "correct-horse-9"})
 	a.want(403, "invites", fields{"email": "m@example.com"}, "Authorization", "Bearer "+mint(t, "alice"))
 	admin := []string{"Authorization", "Bearer " + mint(t, "admin")}
@@ -293,7 +293,7 @@ func TestSignUpIsClosedByDefault(t *testing.T) {
 }
 
 func TestSignUpWithAUserName(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.Auth.Accounts.SignUp, c.Auth.Accounts.Email = "open", "none" })
+	s := start(t, func(c *config.Config) { c.Auth.Accounts.SignUp, c.Auth.Accounts.Email = "open", "none" })
 	a := accounts{s, t, nil}
 	got := a.want(201, "signup", fields{"user": "Quinn", "password": "correct-horse-9"})
 	for _, name := range []string{"Quinn", "quinn", "QUINN"} {
@@ -380,7 +380,7 @@ var linkInMail = regexp.MustCompile(`https?://\S+/confirm\?token=(\S+)`)
 
 func TestLinksConfirmAndSignInOnlyWhereTheyWereAskedFor(t *testing.T) {
 	var origin string
-	a := startAccounts(t, func(c *node.Config) { c.Server.PublicOrigin = "http://localhost:1" })
+	a := startAccounts(t, func(c *config.Config) { c.Server.PublicOrigin = "http://localhost:1" })
 	origin = a.URL
 	linkOf := func(email string, n int) (string, url.Values) {
 		m := linkInMail.FindStringSubmatch(a.mail.Wait(email, n).Text)

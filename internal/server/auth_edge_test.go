@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/live"
-	"github.com/kalamdb/kalam-go/internal/node"
 	"github.com/kalamdb/kalam-go/internal/server"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -162,7 +162,7 @@ func TestCookieOfALogin(t *testing.T) {
 
 func TestTLSWithHostCookies(t *testing.T) {
 	cert := servertest.NewCertificate(t)
-	s := start(t, func(c *node.Config) { c.Server.TLSCert, c.Server.TLSKey = cert.CertFile, cert.KeyFile })
+	s := start(t, func(c *config.Config) { c.Server.TLSCert, c.Server.TLSKey = cert.CertFile, cert.KeyFile })
 	if !strings.HasPrefix(s.URL, "https://localhost:") {
 		t.Fatal(s.URL)
 	}
@@ -196,10 +196,10 @@ func TestTLSWithHostCookies(t *testing.T) {
 }
 
 func TestOptionsAndKeySet(t *testing.T) {
-	s := start(t, func(c *node.Config) {
+	s := start(t, func(c *config.Config) {
 		c.Auth.JWTSecret = ""
 		c.Auth.NoPasswordLogin = true
-		c.Auth.Issuers = []node.IssuerConfig{{Alias: "corp", Name: "Corp", Issuer: "https://id.example.com", Audience: []string{"x"}, ClientID: "app"}}
+		c.Auth.Issuers = []config.IssuerConfig{{Alias: "corp", Name: "Corp", Issuer: "https://id.example.com", Audience: []string{"x"}, ClientID: "app"}}
 	})
 	a := do(t, "GET", s.URL+"/v1/api/auth/options", nil)
 	if a.status != 200 || a.body != `{"password":false,"issuers":[{"alias":"corp","name":"Corp","issuer":"https://id.example.com","client_id":"app","audience":["x"],"algorithms":["RS256"]}]}` {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/node"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
@@ -185,8 +186,8 @@ func TestSetupOnceAndFromThisMachineOnly(t *testing.T) {
 	}
 }
 
-func freshConfig(t testing.TB) *node.Config {
-	c := &node.Config{}
+func freshConfig(t testing.TB) *config.Config {
+	c := &config.Config{}
 	c.Storage.DataPath = t.TempDir()
 	c.Auth.JWTSecret = secret
 	c.RateLimit.MaxAuthRequestsPerIPPerSec = 1000
@@ -194,7 +195,7 @@ func freshConfig(t testing.TB) *node.Config {
 }
 
 func TestLoginFloodIsSlowedDown(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.RateLimit.MaxAuthRequestsPerIPPerSec = 3 })
+	s := start(t, func(c *config.Config) { c.RateLimit.MaxAuthRequestsPerIPPerSec = 3 })
 	for i := 0; ; i++ {
 		a := post(t, s.URL+"/v1/api/auth/login", "", `{}`) // refused, but counted
 		if a.status == 429 {

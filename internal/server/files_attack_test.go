@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -89,7 +89,7 @@ func TestTruncatedUploads(t *testing.T) {
 }
 
 func TestBrokenForms(t *testing.T) {
-	s := start(t, func(c *node.Config) {
+	s := start(t, func(c *config.Config) {
 		c.Files.MaxFilesPerRequest = 5
 		c.Files.MaxSizeBytes = 1 << 20
 		c.Security.MaxRequestBodySize = 1 << 20
@@ -176,7 +176,7 @@ func TestAbortedUpload(t *testing.T) {
 
 // TestUploadsOfAUserAreLimited: what a user has uploaded and is uploading.
 func TestUploadsOfAUserAreLimited(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.Files.MaxBytesPerUser = 1000 })
+	s := start(t, func(c *config.Config) { c.Files.MaxBytesPerUser = 1000 })
 	alice, bob := mint(t, "alice"), mint(t, "bob")
 	run(t, s, mint(t, "admin"), docs)
 	file := func(size int) formPart { return formPart{content: strings.Repeat("x", size)} }
@@ -199,7 +199,7 @@ func TestUploadsOfAUserAreLimited(t *testing.T) {
 // TestUploadsAtOnceStayWithinTheQuota: they are counted in the transaction that
 // adds them.
 func TestUploadsAtOnceStayWithinTheQuota(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.Files.MaxBytesPerUser = 1000 })
+	s := start(t, func(c *config.Config) { c.Files.MaxBytesPerUser = 1000 })
 	alice := mint(t, "alice")
 	run(t, s, mint(t, "admin"), docs)
 	var stored atomic.Int64

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/files"
-	"github.com/kalamdb/kalam-go/internal/node"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -129,7 +129,7 @@ func TestContentsAreHeldForABackup(t *testing.T) {
 		t.Errorf("held: %v", list)
 	}
 	s.Close()
-	s = servertest.Start(t, servertest.Options{Dir: s.Dir, Config: func(c *node.Config) { c.Auth.JWTSecret = secret }})
+	s = servertest.Start(t, servertest.Options{Dir: s.Dir, Config: func(c *config.Config) { c.Auth.JWTSecret = secret }})
 	if list := stored(t, s); len(list) != 2 {
 		t.Errorf("held at a start: %v", list)
 	}
@@ -140,7 +140,7 @@ func TestContentsAreHeldForABackup(t *testing.T) {
 // TestStartComparesRowsAndContents: contents without a row go at a start, and a
 // missing one does not stop it.
 func TestStartComparesRowsAndContents(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.Files.MaxFilesPerFolder = 2 })
+	s := start(t, func(c *config.Config) { c.Files.MaxFilesPerFolder = 2 })
 	admin, alice := mint(t, "admin"), mint(t, "alice")
 	run(t, s, admin, docs)
 	var all []fileRef
@@ -163,7 +163,7 @@ func TestStartComparesRowsAndContents(t *testing.T) {
 	if err := os.Remove(filepath.Join(s.Dir, "files", all[0].Sub, all[0].ID)); err != nil {
 		t.Fatal(err)
 	}
-	s = servertest.Start(t, servertest.Options{Dir: s.Dir, Config: func(c *node.Config) { c.Auth.JWTSecret = secret }})
+	s = servertest.Start(t, servertest.Options{Dir: s.Dir, Config: func(c *config.Config) { c.Auth.JWTSecret = secret }})
 	if list := stored(t, s); len(list) != 4 {
 		t.Errorf("contents %v", list)
 	}

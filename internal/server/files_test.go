@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 )
 
 const docs = `CREATE NAMESPACE app;
@@ -52,7 +52,7 @@ func TestUpload(t *testing.T) {
 
 // TestUploadRefuses checks code, row and content of what is not accepted.
 func TestUploadRefuses(t *testing.T) {
-	s := start(t, func(c *node.Config) {
+	s := start(t, func(c *config.Config) {
 		c.Files.MaxSizeBytes, c.Files.MaxFilesPerRequest, c.Files.MaxRequestBytes = 1000, 3, 2500
 		c.Files.AllowedMIMETypes = []string{"text/plain", "image/*", "application/octet-stream"}
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"go.uber.org/goleak"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -21,9 +21,9 @@ import (
 const secret = "a-secret-of-the-tests-that-is-long-enough"
 
 // start starts a server that takes minted tokens, so that tests need no logins.
-func start(t testing.TB, change ...func(*node.Config)) *servertest.Server {
+func start(t testing.TB, change ...func(*config.Config)) *servertest.Server {
 	t.Helper()
-	return servertest.Start(t, servertest.Options{Config: func(c *node.Config) {
+	return servertest.Start(t, servertest.Options{Config: func(c *config.Config) {
 		c.Auth.JWTSecret = secret
 		for _, fn := range change {
 			fn(c)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/engine"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/live"
@@ -156,7 +157,7 @@ func TestBodiesThatTrickleEnd(t *testing.T) {
 }
 
 func TestLoginFloodRefusesNothingElse(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.RateLimit.MaxAuthRequestsPerIPPerSec = 5 })
+	s := start(t, func(c *config.Config) { c.RateLimit.MaxAuthRequestsPerIPPerSec = 5 })
 	in := login(t, s, "alice", "Secret123!")
 	refresh, _ := in.json(t)["refresh_token"].(string)
 	flooded := 0

@@ -5,14 +5,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 )
 
 // TestLinksComeFromTheConfigurationAlone: what a request says of the server's
 // name is in no mail.
 func TestLinksComeFromTheConfigurationAlone(t *testing.T) {
 	for origin, link := range map[string]string{"": "", "https://db.example.com": "https://db.example.com/v1/api/auth/confirm?token="} {
-		a := startAccounts(t, func(c *node.Config) { c.Server.PublicOrigin = origin })
+		a := startAccounts(t, func(c *config.Config) { c.Server.PublicOrigin = origin })
 		body := `{"email":"x@example.com","password":"correct-horse-9"}`
 		r, err := http.NewRequestWithContext(t.Context(), "POST", a.URL+"/v1/api/auth/signup", strings.NewReader(body))
 		if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 )
 
 func TestUnknownRoutesAndMethods(t *testing.T) {
@@ -30,7 +30,7 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 }
 
 func TestBodiesOverTheLimitAreRefused(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.Security.MaxRequestBodySize = 64 << 10 })
+	s := start(t, func(c *config.Config) { c.Security.MaxRequestBodySize = 64 << 10 })
 	body := `{"sql":"SELECT 1","pad":"` + strings.Repeat("x", 64<<10) + `"}`
 	for _, path := range []string{"/v1/api/sql", "/v1/api/auth/login"} {
 		a := post(t, s.URL+path, mint(t, "alice"), body)
@@ -50,8 +50,8 @@ func TestBodiesOverTheLimitAreRefused(t *testing.T) {
 
 func TestPreflights(t *testing.T) {
 	s := start(t)
-	listed := start(t, func(c *node.Config) { c.Security.CORS.AllowedOrigins = []string{"https://app.example.com"} })
-	all := start(t, func(c *node.Config) { c.Security.CORS.AllowedOrigins = []string{"*"} })
+	listed := start(t, func(c *config.Config) { c.Security.CORS.AllowedOrigins = []string{"https://app.example.com"} })
+	all := start(t, func(c *config.Config) { c.Security.CORS.AllowedOrigins = []string{"*"} })
 	cases := []struct {
 		name, url, origin  string
 		allowed, withCreds bool

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 )
 
 func TestBrokenRequestsSayWhere(t *testing.T) {
@@ -184,7 +184,7 @@ func TestTextWithNUL(t *testing.T) {
 }
 
 func TestQueriesOverTheRateAreRefused(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.RateLimit.MaxQueriesPerSec = 5 })
+	s := start(t, func(c *config.Config) { c.RateLimit.MaxQueriesPerSec = 5 })
 	token := mint(t, "alice")
 	for i := 0; ; i++ {
 		a := query(t, s, token, "SELECT 1")

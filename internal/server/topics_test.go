@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -265,7 +265,7 @@ func TestGroupsSurviveARestart(t *testing.T) {
 		t.Fatalf("%+v", c)
 	}
 	s.Close()
-	s = servertest.Start(t, servertest.Options{Dir: s.Dir, Config: func(c *node.Config) { c.Auth.JWTSecret = secret }})
+	s = servertest.Start(t, servertest.Options{Dir: s.Dir, Config: func(c *config.Config) { c.Auth.JWTSecret = secret }})
 	if c := consume(t, s, admin, `{"topic_id":"shop.log","group_id":"late"}`); len(c.Messages) != 2 {
 		t.Errorf("a group that began at the end has lost its place: %+v", c)
 	}
@@ -279,7 +279,7 @@ func TestGroupsSurviveARestart(t *testing.T) {
 }
 
 func TestPayloadOverTheLimitRefusesTheChange(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.Topics.MaxPayloadBytes = 1000 })
+	s := start(t, func(c *config.Config) { c.Topics.MaxPayloadBytes = 1000 })
 	admin := withTopic(t, s)
 	wantError(t, query(t, s, admin, "INSERT INTO shop.orders VALUES (1, $1, 1)", strings.Repeat("x", 1000)), 400, "PAYLOAD_TOO_LARGE", "shop.log")
 	if got := rows(t, run(t, s, admin, "SELECT count(*) FROM shop.orders")); got != `[["0"]]` {

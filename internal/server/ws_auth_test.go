@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 )
 
 func TestAuthenticateByMessage(t *testing.T) {
@@ -111,7 +111,7 @@ func TestNothingWorksBeforeAuthentication(t *testing.T) {
 
 func TestSilentSocketsTimeOut(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(c *node.Config) { c.WebSocket.AuthTimeoutSecs = 1 })
+	s := start(t, func(c *config.Config) { c.WebSocket.AuthTimeoutSecs = 1 })
 	k := dial(t, s, "")
 	busy := dial(t, s, "")
 	busy.send(`{"type":"ping"}`) // is no authentication
@@ -123,7 +123,7 @@ func TestSilentSocketsTimeOut(t *testing.T) {
 }
 
 func TestGuessingTokensIsSlowedDown(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.RateLimit.MaxAuthRequestsPerIPPerSec = 3 })
+	s := start(t, func(c *config.Config) { c.RateLimit.MaxAuthRequestsPerIPPerSec = 3 })
 	for i := 0; ; i++ {
 		k := dial(t, s, "")
 		k.authenticate("nonsense", "{}")
@@ -141,7 +141,7 @@ func TestGuessingTokensIsSlowedDown(t *testing.T) {
 func TestSocketOrigins(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	listed := start(t, func(c *node.Config) { c.Security.CORS.AllowedOrigins = []string{"https://app.example.com"} })
+	listed := start(t, func(c *config.Config) { c.Security.CORS.AllowedOrigins = []string{"https://app.example.com"} })
 	for _, c := range []struct {
 		on      string
 		origin  string

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/servertest"
 )
 
@@ -152,7 +152,7 @@ func TestLastRows(t *testing.T) {
 
 func TestSubscribeRefusals(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(c *node.Config) { c.RateLimit.MaxSubscriptionsPerUser = 3 })
+	s := start(t, func(c *config.Config) { c.RateLimit.MaxSubscriptionsPerUser = 3 })
 	run(t, s, mint(t, "admin"), "CREATE SHARED TABLE chat.board (id INT PRIMARY KEY, t TEXT) WITH (ACCESS_LEVEL='private'); CREATE SHARED TABLE chat.open (id INT PRIMARY KEY) WITH (ACCESS_LEVEL='public')")
 	k := open(t, s, "alice")
 	for _, c := range []struct{ sql, code string }{
@@ -267,7 +267,7 @@ func TestMalformedFramesAreAnsweredAndClosed(t *testing.T) {
 }
 
 func TestMessagesThatAreTooLargeOrBinaryAreDropped(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.Security.MaxWebSocketMessage = 100 << 10 })
+	s := start(t, func(c *config.Config) { c.Security.MaxWebSocketMessage = 100 << 10 })
 	k := open(t, s, "alice")
 	k.send(`{"type":"ping","pad":"` + strings.Repeat("x", 100<<10) + `"}`)
 	k.wantError("protocol", "MESSAGE_TOO_LARGE")
@@ -281,7 +281,7 @@ func TestMessagesThatAreTooLargeOrBinaryAreDropped(t *testing.T) {
 }
 
 func TestMessagesOverTheRateAreDropped(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.RateLimit.MaxMessagesPerSec = 10 })
+	s := start(t, func(c *config.Config) { c.RateLimit.MaxMessagesPerSec = 10 })
 	k := open(t, s, "alice")
 	for range 30 {
 		k.send(`{"type":"ping"}`)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/node"
 )
 
@@ -51,7 +52,7 @@ func (f *folder) make() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	c := &node.Config{}
+	c := &config.Config{}
 	c.Storage.DataPath = dir
 	n, err := node.Start(context.Background(), c, node.Options{Demo: true})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 )
 
 // Mail is a real SMTP server that stores every message (Mailpit, of bench/peers)
@@ -98,7 +98,7 @@ func (m *Mail) Stop() {
 }
 
 // Config makes a server of a test send its mails here.
-func (m *Mail) Config(c *node.Config) { c.Mail.SMTP = "smtp://" + m.address }
+func (m *Mail) Config(c *config.Config) { c.Mail.SMTP = "smtp://" + m.address }
 
 // Message is a mail that has come.
 type Message struct {

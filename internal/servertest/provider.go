@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/kalamdb/kalam-go/internal/node"
+	"github.com/kalamdb/kalam-go/internal/config"
 )
 
 // Users of a Provider; both have the password ProviderPassword. The first is in
@@ -30,8 +30,8 @@ const (
 // Provider is a real OpenID provider in a process of its own (bench/peers/oidc).
 type Provider struct {
 	URL    string
-	Issuer node.IssuerConfig // trusts it, with its users made at their first token
-	HTTP   *http.Client      // trusts its certificate
+	Issuer config.IssuerConfig // trusts it, with its users made at their first token
+	HTTP   *http.Client        // trusts its certificate
 	oauth  oauth2.Config
 }
 
@@ -74,7 +74,7 @@ func StartProvider(t testing.TB, life time.Duration) *Provider {
 	issuer := strings.TrimSpace(line)
 	return &Provider{
 		URL: issuer, HTTP: cert.Client(),
-		Issuer: node.IssuerConfig{
+		Issuer: config.IssuerConfig{
 			Alias: "test", Name: "Test provider", Issuer: issuer, Audience: []string{client}, ClientID: client,
 			AutoProvision: true, AllowPrivate: true, CAFile: cert.CertFile,
 		},

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kalamdb/kalam-go/internal/config"
 	"github.com/kalamdb/kalam-go/internal/node"
 )
 
@@ -17,9 +18,9 @@ const Password = node.DemoPassword
 
 // Options change the server of a test. The zero value works.
 type Options struct {
-	Dir    string             // data folder; default: a new one that goes with the test
-	Port   int                // default: a free one
-	Config func(*node.Config) // changes the configuration
+	Dir    string               // data folder; default: a new one that goes with the test
+	Port   int                  // default: a free one
+	Config func(*config.Config) // changes the configuration
 }
 
 // Server is a running server.
@@ -40,7 +41,7 @@ func Start(t testing.TB, o Options) *Server {
 			t.Fatalf("copy the demo data: %v", err)
 		}
 	}
-	c := &node.Config{}
+	c := &config.Config{}
 	c.Server.Port = o.Port
 	c.Storage.DataPath = o.Dir
 	// Tests sign in many users at once.

@@ -1,4 +1,4 @@
-package node
+package config
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// origins are the allowed origins as browsers write them. One that no browser
+// Origins are the allowed origins as browsers write them. One that no browser
 // sends is an error that says what to write.
-func (c *Config) origins() ([]string, error) {
+func (c *Config) Origins() ([]string, error) {
 	out := make([]string, len(c.Security.CORS.AllowedOrigins))
 	for i, text := range c.Security.CORS.AllowedOrigins {
 		origin, err := canonicalOrigin(strings.TrimSpace(text))

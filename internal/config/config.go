@@ -1,4 +1,7 @@
-package node
+// Package config is what an operator can set: the keys with their defaults, and
+// how they are read from a file and from the environment, those of KalamDB 0.4
+// among them. Package node starts a server from it.
+package config
 
 import (
 	"cmp"
@@ -27,7 +30,7 @@ type Config struct {
 	Mail      MailConfig      `toml:"mail"`
 	Logging   LoggingConfig   `toml:"logging"`
 
-	notes []note // what an operator should know of how it was given; Start logs it
+	notes []Note // see Notes
 }
 
 // ServerConfig is section [server].
@@ -149,8 +152,8 @@ type RateLimitConfig struct {
 	MaxSetupRequestsPerIPPerSec      int `toml:"max_setup_requests_per_ip_per_sec" doc:"setup requests of an address each second; 0: max_auth_requests_per_ip_per_sec"`
 }
 
-// auth is what the routes of signing in take.
-func (c *RateLimitConfig) auth() server.AuthRate {
+// AuthRate is what the routes of signing in take.
+func (c *RateLimitConfig) AuthRate() server.AuthRate {
 	or := func(n int) int { return cmp.Or(n, c.MaxAuthRequestsPerIPPerSec) }
 	return server.AuthRate{
 		Login: or(c.MaxLoginRequestsPerIPPerSec), Refresh: or(c.MaxRefreshRequestsPerIPPerSec),
@@ -191,8 +194,11 @@ type LoggingConfig struct {
 	Level string `toml:"level" default:"info" doc:"error, warn, info or debug"`
 }
 
-// each calls fn for every key, by its dotted name.
-func (c *Config) each(fn func(name string, f reflect.Value, tags reflect.StructTag)) {
+// Notes are what an operator should know of how the configuration was given.
+func (c *Config) Notes() []Note { return c.notes }
+
+// Each calls fn for every key, by its dotted name.
+func (c *Config) Each(fn func(name string, f reflect.Value, tags reflect.StructTag)) {
 	var section func(v reflect.Value, prefix string)
 	section = func(v reflect.Value, prefix string) {
 		for i := range v.NumField() {
@@ -213,15 +219,15 @@ func (c *Config) each(fn func(name string, f reflect.Value, tags reflect.StructT
 // keys are the fields by their dotted names.
 func (c *Config) keys() map[string]reflect.Value {
 	known := make(map[string]reflect.Value)
-	c.each(func(name string, f reflect.Value, _ reflect.StructTag) { known[name] = f })
+	c.Each(func(name string, f reflect.Value, _ reflect.StructTag) { known[name] = f })
 	return known
 }
 
-// withDefaults is the configuration with every default filled in.
-func (c *Config) withDefaults() (*Config, error) {
+// WithDefaults is the configuration with every default filled in.
+func (c *Config) WithDefaults() (*Config, error) {
 	out := *c
 	var err error
-	out.each(func(name string, f reflect.Value, tags reflect.StructTag) {
+	out.Each(func(name string, f reflect.Value, tags reflect.StructTag) {
 		if value := tags.Get("default"); value != "" && f.IsZero() {
 			err = errors.Join(err, set(f, value))
 		}
@@ -241,13 +247,13 @@ func (c *Config) check() error {
 	if (c.Server.TLSCert == "") != (c.Server.TLSKey == "") {
 		return errors.New("[server] tls_cert and tls_key: one needs the other")
 	}
-	if _, err := c.proxies(); err != nil {
+	if _, err := c.Proxies(); err != nil {
 		return err
 	}
 	if err := c.checkAccounts(); err != nil {
 		return err
 	}
-	if _, err := c.origins(); err != nil {
+	if _, err := c.Origins(); err != nil {
 		return err
 	}
 	for key, f := range c.keys() {
@@ -258,8 +264,8 @@ func (c *Config) check() error {
 	return nil
 }
 
-// proxies parses the trusted proxies: networks, or single addresses.
-func (c *Config) proxies() ([]netip.Prefix, error) {
+// Proxies parses the trusted proxies: networks, or single addresses.
+func (c *Config) Proxies() ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, text := range c.Security.TrustedProxies {
 		p, err := netip.ParsePrefix(text)
@@ -277,8 +283,8 @@ func (c *Config) proxies() ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// issuers are the options of the trusted issuers.
-func (c *AuthConfig) issuers() []issuer.Options {
+// IssuerOptions are the options of the trusted issuers.
+func (c *AuthConfig) IssuerOptions() []issuer.Options {
 	out := make([]issuer.Options, len(c.Issuers))
 	for i, o := range c.Issuers {
 		out[i] = issuer.Options(o)

@@ -1,4 +1,4 @@
-package node
+package config
 
 import (
 	"errors"
@@ -54,8 +54,8 @@ func (c *Config) MailOptions() (mail.Options, error) {
 	return o, nil
 }
 
-// accountOptions are the options of accounts that the configuration sets.
-func (c *Config) accountOptions() account.Options {
+// AccountOptions are the options of accounts that the configuration sets.
+func (c *Config) AccountOptions() account.Options {
 	a := &c.Auth.Accounts
 	return account.Options{
 		SignUp: a.SignUp, WithoutEmail: a.Email == "none", Anonymous: a.Anonymous, AnonymousDays: a.AnonymousDays, MailsPerHour: a.MailsPerAddressHour,

@@ -1,4 +1,4 @@
-package node
+package config
 
 import (
 	"errors"
@@ -28,15 +28,15 @@ var shortNames = map[string]string{
 	"KALAMDB_RATE_LIMIT_AUTH_REQUESTS_PER_IP_PER_SEC": "rate_limit.max_auth_requests_per_ip_per_sec",
 }
 
-// note is a warning about the configuration.
-type note struct{ text, about string }
+// Note is a warning about the configuration.
+type Note struct{ Text, About string }
 
-// LoadConfig reads the file, if path is not "", and then the environment, which
+// Load reads the file, if path is not "", and then the environment, which
 // wins. It takes what KalamDB 0.4 takes: its keys that mean nothing here are
 // noted for a warning of Start. It refuses every unknown key of the file, and
 // variables whose names are nearly those of a key. environ is os.Environ in
 // programs.
-func LoadConfig(path string, environ []string) (*Config, error) {
+func Load(path string, environ []string) (*Config, error) {
 	c := new(Config)
 	unused := new([]string)
 	if path != "" {
@@ -48,7 +48,7 @@ func LoadConfig(path string, environ []string) (*Config, error) {
 		return nil, err
 	}
 	if len(*unused) > 0 {
-		c.notes = append(c.notes, note{"the configuration has keys of KalamDB 0.4 that mean nothing here; docs/compatibility.md says why, and what to use instead", grouped(*unused)})
+		c.notes = append(c.notes, Note{"the configuration has keys of KalamDB 0.4 that mean nothing here; docs/compatibility.md says why, and what to use instead", grouped(*unused)})
 	}
 	if c.Logging.Level == "trace" { // the finest one of KalamDB 0.4
 		c.Logging.Level = "debug"
@@ -83,7 +83,7 @@ func (c *Config) readFile(path string, unused *[]string) error {
 	}
 	if isSample(c.Auth.JWTSecret) {
 		c.Auth.JWTSecret = ""
-		c.notes = append(c.notes, note{"the file has the sample of a token secret, which everybody knows: it is not used, and tokens are signed with a key pair", "[auth] jwt_secret"})
+		c.notes = append(c.notes, Note{"the file has the sample of a token secret, which everybody knows: it is not used, and tokens are signed with a key pair", "[auth] jwt_secret"})
 	}
 	var all map[string]any
 	if _, err := toml.DecodeFile(path, &all); err != nil {
@@ -298,7 +298,7 @@ func (c *Config) readVariables(environ []string, unused *[]string) error {
 		return errors.New(strings.Join(refused, "\n"))
 	}
 	if len(unknown) > 0 {
-		c.notes = append(c.notes, note{"there are variables that mean nothing here", strings.Join(unknown, ", ")})
+		c.notes = append(c.notes, Note{"there are variables that mean nothing here", strings.Join(unknown, ", ")})
 	}
 	return nil
 }
