@@ -215,7 +215,7 @@ func (r *run) parts(ctx context.Context, parts []part, rollback bool) ([]wire.Re
 	var results []wire.Result // also of a transaction that is rolled back, so Write cannot return them
 	held := r.hold.held()
 	fn := func(tx *store.Tx) error {
-		defer r.inside(tx)()
+		defer r.leave(r.enter(tx))
 		r.hold.back(held) // it may run again
 		b := &block{r: r, tx: tx, parts: parts}
 		stop, err := b.from(ctx, 0)

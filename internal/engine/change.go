@@ -94,7 +94,7 @@ func (c *change) touch(r *run, tx *store.Tx, p *plan, env *expr.Env) ([]touched,
 		own := make([]wire.Value, n+2)
 		copy(own, row)
 		system(p.table, own, seq)
-		rest := slices.Clone(row[n+1:])
+		rest := row[n+1:]
 		k := c.bound.Others()
 		rows = append(rows, touched{old: own, seq: seq, others: rest[:k], set: rest[k:]})
 		return nil

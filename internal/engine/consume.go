@@ -170,7 +170,7 @@ func (c *consumption) run(r *run, tx *store.Tx, p *plan, _ []wire.Value) (wire.R
 	if err != nil {
 		return wire.Result{}, err
 	}
-	out := rowList{e: r.e, run: r, width: len(consumeFields)}
+	out := rowList{e: r.e, run: r}
 	for i := range list {
 		m := &list[i]
 		key, user := wire.Null, wire.Null

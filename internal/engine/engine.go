@@ -49,6 +49,7 @@ type Engine struct {
 	topics  *topic.Service
 	memory  *Memory
 	running atomic.Int64 // requests
+	nextID  func() int64 // of the database
 
 	definitions *ddl.Service
 }
@@ -71,7 +72,7 @@ func New(db *store.DB, users *identity.Service, o Options) *Engine {
 		o.Topics = topic.New(db, topic.Options{RetainEvery: -1})
 	}
 	definitions := &ddl.Service{DB: db, Users: users, Topics: o.Topics, Quota: o.Quota, Logger: o.Logger}
-	return &Engine{db: db, users: users, options: o, topics: o.Topics, definitions: definitions, memory: NewMemory(o.Memory, db.Account()), plans: otter.Must(&otter.Options[planKey, *plan]{
+	return &Engine{db: db, nextID: db.NextID, users: users, options: o, topics: o.Topics, definitions: definitions, memory: NewMemory(o.Memory, db.Account()), plans: otter.Must(&otter.Options[planKey, *plan]{
 		MaximumWeight: uint64(o.PlanBytes),
 		// A plan of tree, bound tree and printed text holds some 25 bytes for each of
 		// its text, but for the constants that were computed when it was bound.
@@ -241,13 +242,14 @@ type run struct {
 	budget *budget.Budget
 }
 
-// inside makes the budget of a transaction the one that counts, until the
-// function that it returns is called.
-func (r *run) inside(tx *store.Tx) (leave func()) {
-	outside := r.budget
-	r.budget = tx.Budget()
-	return func() { r.budget = outside }
+// enter makes the budget of a transaction the one that counts. leave takes what
+// it returns, the one that counted before.
+func (r *run) enter(tx *store.Tx) (outside *budget.Budget) {
+	outside, r.budget = r.budget, tx.Budget()
+	return outside
 }
+
+func (r *run) leave(outside *budget.Budget) { r.budget = outside }
 
 // env is what the expressions of a plan are evaluated in.
 func (r *run) env(p *plan, params []wire.Value) (*expr.Env, error) {
@@ -260,7 +262,7 @@ func (r *run) env(p *plan, params []wire.Value) (*expr.Env, error) {
 // envOf is what expressions are evaluated in for a user, with parameters that
 // become of the types which binding found.
 func (r *run) envOf(user, role string, types []wire.Type, params []wire.Value) (*expr.Env, error) {
-	env := &expr.Env{User: user, Role: role, Now: r.now, NextID: r.e.db.NextID, Budget: r.budget}
+	env := &expr.Env{User: user, Role: role, Now: r.now, NextID: r.e.nextID, Budget: r.budget}
 	if len(params) == 0 {
 		return env, nil
 	}
@@ -293,7 +295,7 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 	}
 	var res wire.Result
 	err := r.share().Read(ctx, func(tx *store.Tx) (err error) {
-		defer r.inside(tx)()
+		defer r.leave(r.enter(tx))
 		res, err = p.run(r, tx, p, params)
 		return err
 	})
@@ -310,7 +312,7 @@ func (r *run) singleWrite(ctx context.Context, p *plan, params []wire.Value) (wi
 	}
 	held := r.hold.held()
 	res, err := write(ctx, r, p, params, func(tx *store.Tx) (res wire.Result, err error) {
-		defer r.inside(tx)()
+		defer r.leave(r.enter(tx))
 		r.hold.back(held) // it may run again
 		q, err := r.fresh(ctx, tx, p, params)
 		if err != nil {

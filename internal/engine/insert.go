@@ -79,7 +79,7 @@ func (in *insertion) run(r *run, tx *store.Tx, p *plan, params []wire.Value) (wi
 	}
 	// All rows are read before the first is written: the query may read the
 	// table that is written to.
-	list := rowList{e: r.e, run: r, width: len(in.from.Stmt.Cols)}
+	list := rowList{e: r.e, run: r}
 	if err := r.found(tx, p, env, list.add); err != nil {
 		return wire.Result{}, err
 	}

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"slices"
-
 	"github.com/kalamdb/kalam-go/internal/bind"
 	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/store"
@@ -12,9 +10,7 @@ import (
 // rowList collects rows within the limits of a result.
 type rowList struct {
 	e     *Engine
-	width int
 	rows  [][]wire.Value
-	slab  []wire.Value // room for the next rows
 	bytes int
 
 	run     *run // whose budget the bytes are charged to; nil for none
@@ -47,13 +43,7 @@ func (l *rowList) add(row []wire.Value) error {
 			return err
 		}
 	}
-	if len(l.slab) < l.width {
-		l.slab = make([]wire.Value, l.width*min(max(1, len(l.rows)), 256))
-	}
-	own := l.slab[:l.width:l.width]
-	l.slab = l.slab[l.width:]
-	copy(own, row)
-	l.rows = append(l.rows, own)
+	l.rows = append(l.rows, row)
 	return nil
 }
 
@@ -94,7 +84,7 @@ func (ret *returning) begin(r *run) *returned {
 	if ret == nil {
 		return nil
 	}
-	return &returned{Returning: ret.Returning, asked: ret.asked, list: rowList{e: r.e, run: r, width: len(ret.Items)}}
+	return &returned{Returning: ret.Returning, asked: ret.asked, list: rowList{e: r.e, run: r}}
 }
 
 // ask computes the items that hold sub-queries on env.Row, which is not written
@@ -103,8 +93,12 @@ func (ret *returned) ask(tx *store.Tx, env *expr.Env) (asked []wire.Value, err e
 	if ret == nil || ret.asked == nil {
 		return nil, nil
 	}
+	return ret.query(tx, env)
+}
+
+func (ret *returned) query(tx *store.Tx, env *expr.Env) (asked []wire.Value, err error) {
 	err = ret.asked.Run(tx, env, func(row []wire.Value) error {
-		asked = slices.Clone(row)
+		asked = row
 		return nil
 	})
 	return asked, err

@@ -85,5 +85,5 @@ func (s *selection) begin(r *run, env *expr.Env) (wire.Result, rowList, error) {
 		return wire.Result{}, rowList{}, err
 	}
 	res := wire.Result{Schema: s.bound.Fields(), AsUser: env.User}
-	return res, rowList{e: r.e, run: r, width: len(res.Schema)}, nil
+	return res, rowList{e: r.e, run: r}, nil
 }

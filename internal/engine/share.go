@@ -92,7 +92,7 @@ func (r *run) readAhead(ctx context.Context, p *plan, params []wire.Value) (*ahe
 		return nil, err
 	}
 	a := &ahead{plan: p, scope: env.User}
-	list := rowList{e: r.e, run: r, width: len(p.query().Stmt.Cols)}
+	list := rowList{e: r.e, run: r}
 	err = r.share().Read(ctx, func(tx *store.Tx) error {
 		if a.at, err = tx.Newest(); err != nil {
 			return err

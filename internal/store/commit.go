@@ -16,16 +16,41 @@ import (
 // write is one waiting call of DB.Write.
 type write struct {
 	ctx    context.Context
-	fn     func(tx *Tx) error
-	sender *sender // nil: the server itself
-	err    error   // of fn; the transaction goes on without it
-	done   chan error
+	job    job
+	sender *sender       // nil: the server itself
+	err    error         // of job; the transaction goes on without it
+	done   chan struct{} // takes a word when the outcome is in err
 
 	// state is queued until the writer begins it or its caller leaves, whoever is
 	// first: what has begun is waited for, and what was left never begins.
 	state atomic.Int32
 
 	did work // in the transaction that is open
+}
+
+// job is what a write does in its transaction.
+type job interface{ run(tx *Tx) error }
+
+// plain is a job without a result.
+type plain func(tx *Tx) error
+
+func (fn plain) run(tx *Tx) error { return fn(tx) }
+
+// yielding is a job with a result.
+type yielding[T any] struct {
+	fn     func(tx *Tx) (T, error)
+	result T
+}
+
+func (j *yielding[T]) run(tx *Tx) (err error) {
+	j.result, err = j.fn(tx)
+	return err
+}
+
+// answer tells the caller of w the outcome.
+func (w *write) answer(err error) {
+	w.err = err
+	w.done <- struct{}{}
 }
 
 // work is what a member of a transaction has done so far. It is one value, so that
@@ -76,7 +101,7 @@ func (w *write) user() string {
 
 // Writer runs writes: a DB, or a user's Share of one.
 type Writer interface {
-	submit(ctx context.Context, fn func(tx *Tx) error) error
+	submit(ctx context.Context, j job) error
 }
 
 // Write runs fn in a transaction and returns its result when that is committed
@@ -87,30 +112,25 @@ type Writer interface {
 // later it returns what became of it. Inside a write, where it would wait for
 // itself, it fails after a moment.
 func Write[T any](ctx context.Context, db Writer, fn func(tx *Tx) (T, error)) (T, error) {
-	var result, none T
-	err := db.submit(ctx, func(tx *Tx) (err error) {
-		result, err = fn(tx)
-		return err
-	})
-	if err != nil {
+	j := &yielding[T]{fn: fn}
+	if err := db.submit(ctx, j); err != nil {
+		var none T
 		return none, err
 	}
-	return result, nil
+	return j.result, nil
 }
 
 // Write is the function Write for what has no result. It is for the server
 // itself and goes before the writes of users, which come through For.
 func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
-	return db.submit(ctx, fn)
+	return db.submit(ctx, plain(fn))
 }
 
-func (db *DB) submit(ctx context.Context, fn func(tx *Tx) error) error {
-	return db.enqueue(ctx, "", fn)
-}
+func (db *DB) submit(ctx context.Context, j job) error { return db.enqueue(ctx, "", j) }
 
-// enqueue queues fn for user and waits for its outcome.
-func (db *DB) enqueue(ctx context.Context, user string, fn func(tx *Tx) error) error {
-	w := &write{ctx: ctx, fn: fn, done: make(chan error, 1)}
+// enqueue queues a job for user and waits for its outcome.
+func (db *DB) enqueue(ctx context.Context, user string, j job) error {
+	w := &write{ctx: ctx, job: j, done: make(chan struct{}, 1)}
 	long, err := db.writes.add(w, user)
 	if err != nil {
 		return err
@@ -118,11 +138,12 @@ func (db *DB) enqueue(ctx context.Context, user string, fn func(tx *Tx) error) e
 	db.writes.tell()
 	for {
 		select {
-		case err := <-w.done:
-			return err
+		case <-w.done:
+			return w.err
 		case <-ctx.Done():
 			if !db.leave(w) {
-				return <-w.done
+				<-w.done
+				return w.err
 			}
 			return context.Cause(ctx)
 		case <-long:
@@ -201,7 +222,7 @@ func (db *DB) commit(first *write) {
 	t.session.End(false)
 	t.over = true
 	if last := t.last(); len(t.members) == 1 || errors.Is(last.err, ErrYielded) {
-		last.done <- last.err // it would make the others wait once more
+		last.answer(last.err) // it would make the others wait once more
 		db.again(t.without())
 		return
 	}
@@ -215,7 +236,7 @@ func (db *DB) begin(members []*write) *transaction {
 		return &transaction{session: session, members: members}
 	}
 	for _, w := range members {
-		w.done <- db.engineError(w.ctx, fmt.Errorf("begin: %w", err), StopNone)
+		w.answer(db.engineError(w.ctx, fmt.Errorf("begin: %w", err), StopNone))
 	}
 	return nil
 }
@@ -286,7 +307,7 @@ func (db *DB) again(members []*write) {
 		}
 		t.session.End(false)
 		t.over = true
-		w.done <- w.err
+		w.answer(w.err)
 		db.again(t.without())
 		return
 	}
@@ -304,7 +325,7 @@ func (db *DB) exited(t *transaction) {
 	db.writes.ended()
 	t.session.End(false)
 	t.over = true
-	t.last().done <- errExited
+	t.last().answer(errExited)
 	db.again(t.without())
 }
 
@@ -320,7 +341,7 @@ func (db *DB) end(t *transaction) {
 			if w.err == nil {
 				w.err = db.engineError(w.ctx, fmt.Errorf("commit: %w", err), StopNone)
 			}
-			w.done <- w.err
+			w.answer(w.err)
 		}
 		return
 	}
@@ -328,7 +349,7 @@ func (db *DB) end(t *transaction) {
 	n := db.noticeOf(t)
 	db.publish(&n)
 	for _, w := range t.members {
-		w.done <- w.err
+		w.answer(w.err)
 	}
 }
 
@@ -381,7 +402,7 @@ func (db *DB) run(t *transaction, others, guard bool) bool {
 	}
 	db.writes.begin(w, others)
 	session.Bound(w.ctx, db.options.WriteTimeout, db.yield)
-	err := call(w.fn, &Tx{db: db, session: session, write: w, logged: db.logged + t.logged})
+	err := call(w.job, &Tx{db: db, session: session, write: w, logged: db.logged + t.logged})
 	stop := session.Unbound()
 	db.writes.ended()
 	if err != nil {
@@ -413,16 +434,16 @@ func (db *DB) run(t *transaction, others, guard bool) bool {
 	return true
 }
 
-// call runs fn and turns a panic into an error, so that one caller's bug does
+// call runs a job and turns a panic into an error, so that one caller's bug does
 // not end the writer. What ends the goroutine without a panic is exited's.
-func call(fn func(*Tx) error, tx *Tx) (err error) {
+func call(j job, tx *Tx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			tx.db.options.Logger.Error("panic in a write", "panic", p, "stack", string(debug.Stack()))
 			err = &wire.Error{Code: wire.CodeInternal, Message: "internal error in a write"}
 		}
 	}()
-	if err := fn(tx); err != nil {
+	if err := j.run(tx); err != nil {
 		return err
 	}
 	return tx.releaseFiles()

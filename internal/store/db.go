@@ -72,10 +72,12 @@ type DB struct {
 	once    sync.Once
 
 	opened    time.Time
-	logged    int64        // bytes ever written to the change log and committed; the writer's
-	writing   atomic.Value // the goroutine of the writer, a string
-	pace      pace         // the writer's
-	listeners listeners    // of what commits tell
+	logged    int64           // bytes ever written to the change log and committed; the writer's
+	writing   atomic.Value    // the goroutine of the writer, a string
+	pace      pace            // the writer's
+	args      [2][]wire.Value // of statements of the writer, used again
+	encoded   []byte          // and of a row that it logs
+	listeners listeners       // of what commits tell
 }
 
 // Open migrates the database behind driver to this version and opens it. The
@@ -270,8 +272,8 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	return db.read(ctx, "", fn)
 }
 
-// Query runs one statement that reads and calls row for each row; the slice is
-// reused for the next. It costs less than a Read with one Tx.Query. Like Read it
+// Query runs one statement that reads and calls row for each row, which may be
+// kept. It costs less than a Read with one Tx.Query. Like Read it
 // is for the server itself.
 func (db *DB) Query(ctx context.Context, s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
 	return db.query(ctx, "", s, args, row)
@@ -298,12 +300,10 @@ func (s Share) Budget(ctx context.Context) *budget.Budget {
 // Write is DB.Write. When others wait for it for too long, it fails with
 // ErrYielded, and what the user writes next waits for a while.
 func (s Share) Write(ctx context.Context, fn func(tx *Tx) error) error {
-	return s.submit(ctx, fn)
+	return s.submit(ctx, plain(fn))
 }
 
-func (s Share) submit(ctx context.Context, fn func(tx *Tx) error) error {
-	return s.db.enqueue(ctx, s.user, fn)
-}
+func (s Share) submit(ctx context.Context, j job) error { return s.db.enqueue(ctx, s.user, j) }
 
 // Read is DB.Read.
 func (s Share) Read(ctx context.Context, fn func(tx *Tx) error) error {

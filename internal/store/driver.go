@@ -62,10 +62,10 @@ const (
 
 // Session is one transaction of an engine. It is used by one goroutine.
 type Session interface {
-	// Query runs s and calls row for each row; the slice is reused for the next.
+	// Query runs s and calls row for each row, which may be kept.
 	// The error of a function of package expr comes back as it is.
 	Query(s *Stmt, args []wire.Value, row func([]wire.Value) error) error
-	// Exec runs s and returns how many rows it changed.
+	// Exec runs s and returns how many rows it changed. The caller uses args again.
 	Exec(s *Stmt, args []wire.Value) (int64, error)
 	// Explain says how the engine would run s now, in lines for people.
 	Explain(s *Stmt, args []wire.Value) ([]string, error)

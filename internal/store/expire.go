@@ -75,7 +75,7 @@ func (db *DB) expire(ctx context.Context, table int64) (more bool, err error) {
 				more = true
 				return errEnough
 			}
-			rows = append(rows, row{cells[n].Text(), cells[n+1].Int(), append([]wire.Value{}, cells[:n]...)})
+			rows = append(rows, row{cells[n].Text(), cells[n+1].Int(), cells[:n:n]})
 			for _, v := range cells {
 				bytes += 32 + len(v.Raw())
 			}

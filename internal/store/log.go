@@ -73,32 +73,46 @@ var (
 
 // log appends c to the change log of the transaction.
 func (tx *Tx) log(c *Change) error {
-	old, new := wire.Null, wire.Null
-	n := 64
-	if c.Old != nil {
-		b := appendRow(nil, c.Old)
-		n += len(b)
-		old = wire.BytesValue(b)
-	}
-	if c.New != nil {
-		b := appendRow(nil, c.New)
-		n += len(b)
-		new = wire.BytesValue(b)
-	}
+	old, new := tx.encoded(c.Old), tx.encoded(c.New)
+	n := 64 + len(old.Raw()) + len(new.Raw())
 	// A change stays in memory until it is committed and handed on.
 	if err := tx.Budget().Charge(n); err != nil {
 		return err
 	}
 	tx.write.did.logged += int64(n)
-	_, err := tx.exec(logInsert, []wire.Value{
+	args := append(tx.db.args[0][:0],
 		wire.IntValue(c.Seq), wire.IntValue(c.Table), wire.TextValue(c.User), wire.IntValue(int64(c.Version)),
-		wire.IntValue(int64(c.Op)), wire.IntValue(c.OldSeq), old, new, wire.IntValue(tx.logged + tx.write.did.logged),
-	})
+		wire.IntValue(int64(c.Op)), wire.IntValue(c.OldSeq), old, new, wire.IntValue(tx.logged+tx.write.did.logged))
+	_, err := tx.exec(logInsert, args)
+	tx.db.reuse(0, args)
 	if err != nil {
 		return err
 	}
 	tx.write.did.notice.Changes = append(tx.write.did.notice.Changes, c)
 	return nil
+}
+
+// encoded is a row as the log holds it; NULL for none.
+func (tx *Tx) encoded(row []wire.Value) wire.Value {
+	if row == nil {
+		return wire.Null
+	}
+	tx.db.encoded = appendRow(tx.db.encoded[:0], row)
+	v := wire.BytesValue(tx.db.encoded)
+	if cap(tx.db.encoded) > reusedBytes {
+		tx.db.encoded = nil
+	}
+	return v
+}
+
+// reusedBytes is how much of a buffer of the writer is kept to be used again.
+const reusedBytes = 64 << 10
+
+// reuse keeps the arguments of a statement of the writer for the next one, and
+// nothing of what they held.
+func (db *DB) reuse(i int, args []wire.Value) {
+	clear(args)
+	db.args[i] = args
 }
 
 // Newest is the position of the newest change in this snapshot.

@@ -12,7 +12,10 @@ import (
 func (tx *Tx) Insert(t *catalog.Table, user string, row []wire.Value) (Seq, error) {
 	s := tx.db.tableStmts(t)
 	seq := tx.db.clock.next()
-	if _, err := tx.exec(s.insert, s.rowArgs(user, row, seq)); err != nil {
+	args := s.rowArgs(tx.db.args[1][:0], user, row, seq)
+	_, err := tx.exec(s.insert, args)
+	tx.db.reuse(1, args)
+	if err != nil {
 		return 0, err
 	}
 	if err := tx.countFiles(s, user, nil, row); err != nil {
@@ -32,8 +35,10 @@ func (tx *Tx) Update(t *catalog.Table, user string, oldSeq Seq, old, row []wire.
 		return tx.Insert(t, user, row)
 	}
 	seq := tx.db.clock.next()
-	args := append(s.rowArgs(user, row, seq), s.keyArgs(user, old, oldSeq)...)
-	if err := one(tx.exec(s.update, args)); err != nil {
+	args := s.keyArgs(s.rowArgs(tx.db.args[1][:0], user, row, seq), user, old, oldSeq)
+	err := one(tx.exec(s.update, args))
+	tx.db.reuse(1, args)
+	if err != nil {
 		return 0, err
 	}
 	if err := tx.countFiles(s, user, old, row); err != nil {
@@ -45,7 +50,10 @@ func (tx *Tx) Update(t *catalog.Table, user string, oldSeq Seq, old, row []wire.
 // Delete removes the row whose version is oldSeq.
 func (tx *Tx) Delete(t *catalog.Table, user string, oldSeq Seq, old []wire.Value) error {
 	s := tx.db.tableStmts(t)
-	if err := one(tx.exec(s.delete, s.keyArgs(user, old, oldSeq))); err != nil {
+	args := s.keyArgs(tx.db.args[1][:0], user, old, oldSeq)
+	err := one(tx.exec(s.delete, args))
+	tx.db.reuse(1, args)
+	if err != nil {
 		return err
 	}
 	if err := tx.countFiles(s, user, old, nil); err != nil {
@@ -81,7 +89,7 @@ func (tx *Tx) Find(t *catalog.Table, user string, cols []int, row []wire.Value) 
 	var seq Seq
 	err := tx.Query(findStmt(tx.db.Target(), t, cols), args, func(cells []wire.Value) error {
 		n := len(cells) - 1
-		found, seq = append([]wire.Value{}, cells[:n]...), cells[n].Int()
+		found, seq = cells[:n:n], cells[n].Int()
 		return nil
 	})
 	return found, seq, err

@@ -110,8 +110,7 @@ func keyWhere(t *catalog.Table, after int) string {
 	return strings.Join(conds, " AND ")
 }
 
-func (s *tableStmts) rowArgs(user string, row []wire.Value, seq Seq) []wire.Value {
-	args := make([]wire.Value, 0, 2*len(row)+4)
+func (s *tableStmts) rowArgs(args []wire.Value, user string, row []wire.Value, seq Seq) []wire.Value {
 	if s.table.Kind.Private() {
 		args = append(args, wire.TextValue(user))
 	}
@@ -119,8 +118,7 @@ func (s *tableStmts) rowArgs(user string, row []wire.Value, seq Seq) []wire.Valu
 	return append(args, wire.IntValue(seq))
 }
 
-func (s *tableStmts) keyArgs(user string, row []wire.Value, seq Seq) []wire.Value {
-	args := make([]wire.Value, 0, len(s.table.Key)+2)
+func (s *tableStmts) keyArgs(args []wire.Value, user string, row []wire.Value, seq Seq) []wire.Value {
 	if s.table.Kind.Private() {
 		args = append(args, wire.TextValue(user))
 	}

@@ -15,7 +15,7 @@ type Tx struct {
 	logged  int64  // bytes ever written to the change log before the write
 }
 
-// Query runs s and calls row for each row; the slice is reused for the next.
+// Query runs s and calls row for each row, which may be kept.
 func (tx *Tx) Query(s *Stmt, args []wire.Value, row func([]wire.Value) error) error {
 	if err := tx.open(); err != nil {
 		return err

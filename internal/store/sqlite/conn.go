@@ -42,7 +42,6 @@ type conn struct {
 	stmts  map[string]*prepared // by their text
 	order  []string             // of stmts, oldest first
 	kept   int                  // bytes that stmts hold
-	row    []wire.Value
 	funcs  *functions
 	raised error // of a function of package expr in the running statement
 	seen   int64 // pool.commits when the snapshot of a reading connection was taken
@@ -265,22 +264,19 @@ func (c *conn) Query(s *store.Stmt, args []wire.Value, row func([]wire.Value) er
 	defer c.done(s, p, args)
 	p.busy = true
 	bind(p.Stmt, s.Args, args)
-	cells := c.row
-	c.row = nil // a nested Query makes its own
-	if cap(cells) < len(s.Cols) {
-		cells = make([]wire.Value, len(s.Cols))
-	}
-	cells = cells[:len(s.Cols)]
-	defer func() {
-		clear(cells) // idle connections hold no values
-		c.row = cells
-	}()
-	for {
+	var slab []wire.Value // room for rows to come
+	for n := 0; ; n++ {
 		more, err := c.step(p)
 		if err != nil || !more {
 			c.failed = c.failed || err != nil
 			return err
 		}
+		width := len(s.Cols)
+		if len(slab) < width {
+			slab = make([]wire.Value, width*min(max(1, n), slabRows))
+		}
+		cells := slab[:width:width]
+		slab = slab[width:]
 		copies, err := c.cells(p.Stmt, s.Cols, cells)
 		if err == nil {
 			err = row(cells)
@@ -291,6 +287,10 @@ func (c *conn) Query(s *store.Stmt, args []wire.Value, row func([]wire.Value) er
 		}
 	}
 }
+
+// slabRows is how many rows get their cells at once: one that is kept keeps its
+// neighbours.
+const slabRows = 64
 
 // cells reads a row. It charges the copies of large values before it makes them
 // and returns how many bytes they are.

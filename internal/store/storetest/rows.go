@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
@@ -25,6 +26,7 @@ func (s suite) rows(t *testing.T) {
 		testCase{"QueriesNest", nested},
 		testCase{"ReadIsOneSnapshot", oneSnapshot},
 		testCase{"ReadsDoNotWrite", readOnly},
+		testCase{"RowsOfAQueryMayBeKept", keptRows},
 	)
 }
 
@@ -284,4 +286,55 @@ func readOnly(t *testing.T, h *harness) {
 		t.Error("DB.Read deleted rows")
 	}
 	h.wantIDs(tbl, 1)
+}
+
+// keptRows: what a query hands to its callback is the callback's, whatever the
+// query reads next and whatever runs inside the callback or after it.
+func keptRows(t *testing.T, h *harness) {
+	tbl := h.shared("t")
+	const n = 300
+	h.write(func(tx *store.Tx) error {
+		for i := range int64(n) {
+			if err := insert(tbl, "", pair(i, strings.Repeat("x", int(i))))(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	all := &store.Stmt{
+		SQL:  "SELECT c1, c2 FROM " + tbl.Physical() + " ORDER BY c1",
+		Cols: []wire.Type{{Kind: wire.BigInt}, {Kind: wire.Text}},
+	}
+	var kept [][]wire.Value
+	keep := func(row []wire.Value) error {
+		kept = append(kept, row)
+		return nil
+	}
+	h.read(func(tx *store.Tx) error {
+		return tx.Query(all, nil, func(row []wire.Value) error {
+			if row[0].Int() == 7 { // one inside the other
+				if err := tx.Query(all, nil, keep); err != nil {
+					return err
+				}
+			}
+			_ = append(row, wire.IntValue(-1)) // in nobody's place
+			return keep(row)
+		})
+	})
+	if err := h.DB.Query(t.Context(), all, nil, keep); err != nil {
+		t.Fatal(err)
+	}
+	h.write(func(tx *store.Tx) error { return tx.Query(all, nil, keep) })
+	count := make(map[int64]int)
+	for _, row := range kept {
+		id := row[0].Int()
+		if count[id]++; len(row[1].Text()) != int(id) {
+			t.Fatalf("row %d has %d characters", id, len(row[1].Text()))
+		}
+	}
+	for id := range int64(n) {
+		if count[id] != 4 {
+			t.Fatalf("row %d was kept %d times, want 4", id, count[id])
+		}
+	}
 }
