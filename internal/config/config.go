@@ -70,7 +70,7 @@ type AuthConfig struct {
 	AllowRemoteSetup  bool   `toml:"allow_remote_setup" doc:"whether the first setup may come from another machine"`
 	SessionIdleDays   int    `toml:"session_idle_days" default:"7" doc:"days after which a session ends that is not refreshed"`
 	SessionMaxDays    int    `toml:"session_max_days" default:"30" doc:"days after which every session ends"`
-	RefreshGraceSecs  int    `toml:"refresh_grace_secs" default:"30" doc:"seconds for which a replaced refresh token may be replayed"`
+	RefreshGraceSecs  int    `toml:"refresh_grace_secs" default:"30" doc:"seconds for which a replaced refresh token may be replayed after the first use of what replaced it"`
 	AuditDays         int    `toml:"audit_days" default:"90" doc:"days for which system.audit_log is kept, at least 30"`
 	AuditMaxRows      int    `toml:"audit_max_rows" default:"1000000" doc:"rows of system.audit_log about sign-ins, about failed attempts, and about statements as another user, at most so many of each, at least 10000"`
 	NoPasswordLogin   bool   `toml:"no_password_login" doc:"whether only tokens of issuers are good, and no password"`

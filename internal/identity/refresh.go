@@ -109,9 +109,10 @@ func parseRefresh(text string, serverKey []byte) (refreshToken, bool) {
 }
 
 // Refresh replaces a refresh token by its one successor and gives a new access
-// token. The token that was replaced last may be replayed for the grace time,
-// since an answer can get lost, and has the same successor again. Any older one
-// is in two hands: it ends the session. Every refusal is INVALID_CREDENTIALS.
+// token. The token that was replaced last may be replayed, since an answer can
+// get lost, and has the same successor again: until somebody uses an access token
+// of such an answer, and for the grace time after that. Later it is in two hands,
+// as any older one is: it ends the session. Every refusal is INVALID_CREDENTIALS.
 func (s *Service) Refresh(ctx context.Context, refreshToken, clientAddr string) (*Grant, error) {
 	if !isRefresh(refreshToken) {
 		return nil, errInvalid("Refresh endpoint requires a refresh token")
@@ -146,10 +147,10 @@ func (s *Service) Refresh(ctx context.Context, refreshToken, clientAddr string) 
 		}
 		switch c.recognise(token, now, s.options.Grace) {
 		case current:
-			c.generation, c.lastSeenAt, c.rotatedAt = next.generation, now, now
+			c.generation, c.lastSeenAt, c.rotatedAt = next.generation, now, unused
 			trail.add(event{action: auditRefresh, actor: u.id, method: c.method, addr: clientAddr, session: s.ref(c.id)})
 			_, err = tx.Exec(rotateSession, wire.TextValue(c.id), wire.IntValue(c.generation), wire.BytesValue(next.hash()),
-				wire.BytesValue(token.hash()), wire.IntValue(now), optional(clientAddr))
+				wire.BytesValue(token.hash()), wire.IntValue(c.rotatedAt), wire.IntValue(now), optional(clientAddr))
 			return out, err
 		case replayed:
 			if !hmac.Equal(next.hash(), c.tokenHash) {

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/rand"
+	"math"
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/password"
@@ -37,6 +38,11 @@ type session struct {
 	endedAt                                     int64 // 0: not ended
 }
 
+// unused stands in rotatedAt until somebody has used an access token that was
+// issued since the rotation: only then the time begins in which the predecessor
+// may be replayed. Until then the answer may have been lost.
+const unused = math.MaxInt64
+
 // The methods by which a session began. mintedToken is no session but a token
 // of an app that was logged out: the row refuses it until its end.
 const (
@@ -70,9 +76,13 @@ var (
 		Args: []wire.Type{text, text, text, integer, blob, integer, integer, text, integer, text},
 	}
 	rotateSession = &store.Stmt{
-		SQL: `UPDATE sessions SET generation = $2, token_hash = $3, previous_hash = $4, rotated_at = $5, last_seen_at = $5, client_addr = $6
+		SQL: `UPDATE sessions SET generation = $2, token_hash = $3, previous_hash = $4, rotated_at = $5, last_seen_at = $6, client_addr = $7
 			WHERE session_id = $1`,
-		Args: []wire.Type{text, integer, blob, blob, integer, text},
+		Args: []wire.Type{text, integer, blob, blob, integer, integer, text},
+	}
+	useRotation = &store.Stmt{
+		SQL:  "UPDATE sessions SET rotated_at = $3 WHERE session_id = $1 AND generation = $2 AND rotated_at > $3",
+		Args: []wire.Type{text, integer, integer},
 	}
 	endSession = &store.Stmt{
 		SQL:  "UPDATE sessions SET ended_at = $2 WHERE session_id = $1 AND ended_at IS NULL",

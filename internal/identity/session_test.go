@@ -54,6 +54,61 @@ func TestReplayInsideGraceGivesTheSameSuccessor(t *testing.T) {
 	s.refresh(second.RefreshToken)
 }
 
+// TestLostAnswerMayBeAskedForAgainUntilItIsUsed: whoever is offline after a
+// renewal whose answer was lost stays signed in, and a thief is still found out.
+func TestLostAnswerMayBeAskedForAgainUntilItIsUsed(t *testing.T) {
+	begin := func(t *testing.T) (s *server, first, lost *identity.Grant) {
+		s = configured(t, identity.Options{})
+		first = s.login("alice", alicePassword)
+		s.clock.advance(50 * time.Minute)
+		lost = s.refresh(first.RefreshToken)
+		s.verify(first.AccessToken) // of the time before, so it says nothing of the answer
+		return s, first, lost
+	}
+	t.Run("two days later", func(t *testing.T) {
+		s, first, lost := begin(t)
+		s.clock.advance(48 * time.Hour)
+		s.restart()
+		again := s.refresh(first.RefreshToken)
+		if again.RefreshToken != lost.RefreshToken {
+			t.Fatal("another successor")
+		}
+		if !again.RefreshExpiresAt.Equal(lost.RefreshExpiresAt) {
+			t.Error("the replay made the session longer")
+		}
+		s.verify(again.AccessToken)
+		s.clock.advance(29 * time.Second)
+		s.verify(s.refresh(first.RefreshToken).AccessToken)
+		s.clock.advance(2 * time.Second) // from the first use on
+		s.refusedRefresh(first.RefreshToken)
+		s.refusedRefresh(again.RefreshToken)
+		s.refusedToken(again.AccessToken, wire.CodeInvalidCredentials)
+	})
+	t.Run("a thief who uses what they got", func(t *testing.T) {
+		s, first, stolen := begin(t)
+		s.verify(stolen.AccessToken)
+		s.clock.advance(31 * time.Second)
+		s.refusedRefresh(first.RefreshToken)
+		s.refusedToken(stolen.AccessToken, wire.CodeInvalidCredentials)
+	})
+	t.Run("a thief who waits for the owner", func(t *testing.T) {
+		s, first, stolen := begin(t)
+		s.clock.advance(time.Hour)
+		own := s.refresh(first.RefreshToken)
+		s.verify(own.AccessToken)
+		s.clock.advance(50 * time.Minute)
+		s.verify(s.refresh(own.RefreshToken).AccessToken)
+		s.clock.advance(31 * time.Second)
+		s.refusedRefresh(stolen.RefreshToken) // both held it: the second one is found out
+		s.refusedRefresh(first.RefreshToken)
+	})
+	t.Run("no longer than the session", func(t *testing.T) {
+		s, first, _ := begin(t)
+		s.clock.advance(7 * 24 * time.Hour)
+		s.refusedRefresh(first.RefreshToken)
+	})
+}
+
 func TestParallelRefreshesAgree(t *testing.T) {
 	s := configured(t, identity.Options{})
 	first := s.login("alice", alicePassword)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/kalamdb/kalam-go/internal/store"
+	"github.com/kalamdb/kalam-go/wire"
 )
 
 // Verify returns who an access token or an API key belongs to. It fails with
@@ -144,10 +145,26 @@ func (s *Service) principal(ctx context.Context, c *received, userID string) (*P
 		if !held.alive(s.now(), s.options.IdleTTL) || held.userID != u.id {
 			return nil, refuse(reasonSession)
 		}
+		if err := s.useRotation(ctx, held, c); err != nil {
+			return nil, err
+		}
 		p.via = held.method
 	}
 	p.Role, p.Email = u.role, u.email
 	return p, nil
+}
+
+// useRotation notes that the answer to the newest refresh of a session has
+// arrived, since somebody uses its access token. Tokens know the second in which
+// they were issued; one that may be of the newest refresh counts as such.
+func (s *Service) useRotation(ctx context.Context, held *session, c *received) error {
+	if held.rotatedAt != unused || c.before(held.lastSeenAt/1e6*1e6) {
+		return nil
+	}
+	return s.db.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(useRotation, wire.TextValue(held.id), wire.IntValue(held.generation), wire.IntValue(s.now()))
+		return err
+	})
 }
 
 // firstSeen records that somebody came with a token that was not made here,

@@ -157,6 +157,24 @@ describe('a bad network', () => {
     await lossy.close();
   });
 
+  test('an answer that is lost, and then no network for longer than the grace', async () => {
+    const strict = await startServer({ env: { KALAMDB_AUTH_REFRESH_GRACE_SECS: '1' } });
+    const lossy = await startLossy(strict.url);
+    const auth = newAuth({ url: lossy.url });
+    await auth.signIn('alice', password);
+    const states = [];
+    auth.subscribe((state) => states.push(state));
+    let over = 0;
+    lossy.lose = () => Date.now() < (over ||= Date.now() + 2500);
+    await assert.rejects(renewed(auth), { code: 'SERVER_UNAVAILABLE' });
+    await until('it is back', () => auth.state === 'signed-in');
+    assert.ok(lossy.lost >= 2, `${lossy.lost} answers were lost`);
+    assert.deepEqual(states, ['signed-in', 'offline', 'signed-in']);
+    assert.equal(await me(newClient(auth, { url: lossy.url })), 'alice');
+    await lossy.close();
+    await strict.close();
+  });
+
   test('a page of a captive portal is no refusal', async () => {
     let portal = true;
     const http = createServer((request, response) => {
