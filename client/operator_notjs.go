@@ -94,6 +94,40 @@ func (c *Client) NeedsSetup(ctx context.Context) (needed bool, err error) {
 	return needed, err
 }
 
+// SignInOptions is how one can sign in at a server.
+type SignInOptions struct {
+	Password bool // with user and password
+	Issuers  []TrustedIssuer
+}
+
+// TrustedIssuer is an issuer whose access tokens the server accepts.
+type TrustedIssuer struct {
+	Alias      string   `json:"alias"`
+	Issuer     string   `json:"issuer"`     // the claim iss of its tokens
+	Audience   []string `json:"audience"`   // a token needs one of them
+	Algorithms []string `json:"algorithms"` // of its signatures
+}
+
+// SignInOptions returns how one can sign in. Nobody needs to be signed in for that.
+func (c *Client) SignInOptions(ctx context.Context) (o *SignInOptions, err error) {
+	err = c.during(ctx, c.timeout, func(ctx context.Context) error {
+		answer, err := c.authRoute(ctx, &request{Method: "GET"}, "options")
+		if err != nil {
+			return err
+		}
+		var in struct {
+			Password *bool           `json:"password"`
+			Issuers  []TrustedIssuer `json:"issuers"`
+		}
+		if json.Unmarshal(answer, &in) != nil || in.Password == nil {
+			return c.notOurs(200)
+		}
+		o = &SignInOptions{Password: *in.Password, Issuers: in.Issuers}
+		return nil
+	})
+	return o, err
+}
+
 // FirstAdmin is what a new server is set up with.
 type FirstAdmin struct {
 	User         string

@@ -82,7 +82,7 @@ type doctor struct {
 	out     io.Writer
 	began   time.Time
 	failed  bool
-	issuers []issuerOffer // that the server trusts
+	issuers []client.TrustedIssuer // that the server trusts
 }
 
 func (d *doctor) say(mark, step, format string, args ...any) {
@@ -146,34 +146,21 @@ func (c *authDoctorCmd) session(s *streams, d *doctor, url string) (*session, er
 
 // server looks at the server and measures how far its clock is ahead of ours.
 func (d *doctor) server(ctx context.Context, url string) (skew time.Duration, up bool) {
-	req, err := http.NewRequestWithContext(ctx, "GET", url+"/v1/api/auth/options", nil)
+	clock := &clockReader{base: http.DefaultTransport}
+	c, err := client.New(url, auth.Static(auth.Auth{}), client.Options{Native: client.Native{HTTPClient: &http.Client{Transport: clock}}})
 	if err != nil {
 		d.fail("server", "%v", err)
 		return 0, false
 	}
-	sent := time.Now()
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	defer c.Close()
+	offers, err := c.SignInOptions(ctx)
 	if err != nil {
 		d.fail("server", "%v", explain(err, url))
 		return 0, false
 	}
-	defer resp.Body.Close()
-	took := time.Since(sent)
-	var offers struct {
-		Password bool
-		Issuers  []issuerOffer
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err == nil && resp.StatusCode == 200 {
-		err = json.Unmarshal(body, &offers)
-	}
-	if err != nil || resp.StatusCode != 200 {
-		d.fail("server", "%s does not answer like KalamDB (status %d): is something in between?", url, resp.StatusCode)
-		return 0, false
-	}
-	d.ok("server", "%s answers in %v", url, took.Round(time.Millisecond))
-	if at, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		skew = at.Add(500 * time.Millisecond).Sub(sent.Add(took / 2)) // the header has whole seconds
+	d.ok("server", "%s answers in %v", url, clock.took.Round(time.Millisecond))
+	if clock.read {
+		skew = clock.skew
 		if skew.Abs() > 5*time.Second {
 			d.note("clock", "this machine's clock differs from the server's by %v; tokens are judged by the server's", skew.Round(time.Second))
 			d.note("clock", "set it, or tokens that apps make here are not good yet or no more")
@@ -182,6 +169,10 @@ func (d *doctor) server(ctx context.Context, url string) (skew time.Duration, up
 		}
 	}
 	d.issuers = offers.Issuers
+	if needed, err := c.NeedsSetup(ctx); err == nil && needed {
+		d.fail("options", "nobody can sign in yet: run kalam setup on the server's machine")
+		return skew, true
+	}
 	ways := []string{}
 	if offers.Password {
 		ways = append(ways, "password")
@@ -189,22 +180,30 @@ func (d *doctor) server(ctx context.Context, url string) (skew time.Duration, up
 	for _, i := range offers.Issuers {
 		ways = append(ways, i.Issuer)
 	}
-	if d.needsSetup(ctx, url) {
-		d.fail("options", "nobody can sign in yet: run kalam setup on the server's machine")
-		return skew, true
-	}
 	d.ok("options", "one signs in with: %s", strings.Join(ways, ", "))
 	return skew, true
 }
 
-func (d *doctor) needsSetup(ctx context.Context, url string) bool {
-	c, err := client.New(url, auth.Static(auth.Auth{}), client.Options{})
+// clockReader notes how long the last answer took and what time it was at the
+// server, which the client has no use for.
+type clockReader struct {
+	base http.RoundTripper
+	took time.Duration
+	skew time.Duration
+	read bool // the answer said what time it was
+}
+
+func (r *clockReader) RoundTrip(req *http.Request) (*http.Response, error) {
+	sent := time.Now()
+	resp, err := r.base.RoundTrip(req)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	defer c.Close()
-	needed, err := c.NeedsSetup(ctx)
-	return err == nil && needed
+	r.took = time.Since(sent)
+	at, err := http.ParseTime(resp.Header.Get("Date"))
+	r.read = err == nil
+	r.skew = at.Add(500 * time.Millisecond).Sub(sent.Add(r.took / 2)) // the header has whole seconds
+	return resp, nil
 }
 
 // token follows the token of the kept session to a socket.

@@ -11,13 +11,9 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
-)
 
-// issuerOffer is an issuer of tokens that the server trusts, as it says itself.
-type issuerOffer struct {
-	Alias, Issuer        string
-	Audience, Algorithms []string
-}
+	"github.com/kalamdb/kalam-go/client"
+)
 
 // audience is the claim aud: a text or a list.
 type audience []string
@@ -34,7 +30,7 @@ func (a *audience) UnmarshalJSON(b []byte) error {
 // whyForeign looks for the rule that refused a token of another issuer than the
 // server. It asks the issuer for its keys only when the server trusts it.
 func (d *doctor) whyForeign(ctx context.Context, c *claims, token string, now time.Time) string {
-	var trusted *issuerOffer
+	var trusted *client.TrustedIssuer
 	names := []string{}
 	for i, o := range d.issuers {
 		names = append(names, o.Issuer)
@@ -110,7 +106,7 @@ func (d *doctor) signature(ctx context.Context, c *claims, token string) string 
 	return "its signature is not of the issuer's key " + orNone(c.KeyID)
 }
 
-// fetchJSON reads a document of an issuer.
+// fetchJSON reads a document of an issuer of tokens.
 func fetchJSON(ctx context.Context, url string, out any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
