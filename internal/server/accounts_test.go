@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"io/fs"
@@ -484,6 +485,12 @@ func TestDeletedAccountLeavesNothing(t *testing.T) {
 		run(t, a.Server, token, "INSERT INTO chat.messages (body) VALUES ($1)", secrets[1]+strings.Repeat("x", 500))
 	}
 	run(t, a.Server, token, "UPDATE chat.messages SET body = $1", secrets[2])
+	key := makeKey(t, a.Server, token, "CREATE API KEY ci")
+	if got := query(t, a.Server, key, "SELECT 1"); got.status != 200 {
+		t.Fatalf("its key: %d %s", got.status, got.body)
+	}
+	hash := sha256.Sum256([]byte(key)) // what is kept of it; the audit goes on to name it
+	secrets = append(secrets, string(hash[:]))
 	found := func() (out []string) {
 		err := filepath.WalkDir(a.Dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
@@ -502,8 +509,8 @@ func TestDeletedAccountLeavesNothing(t *testing.T) {
 		}
 		return out
 	}
-	if len(found()) == 0 {
-		t.Fatal("the test finds nothing of an account that is there")
+	if all := strings.Join(found(), "\n"); !strings.Contains(all, secrets[0]) || !strings.Contains(all, secrets[2]) || !strings.Contains(all, secrets[4]) {
+		t.Fatalf("the test does not find what is there of an account: %q", all)
 	}
 	if got := do(t, "DELETE", a.URL+"/v1/api/auth/me", strings.NewReader(`{"password":"wrong-horse-99"}`), bearer...); got.status != 403 {
 		t.Errorf("with a wrong password: %d %s", got.status, got.body)
@@ -513,6 +520,12 @@ func TestDeletedAccountLeavesNothing(t *testing.T) {
 	}
 	if got := query(t, a.Server, token, "SELECT 1"); got.status != 401 {
 		t.Errorf("its session: %d", got.status)
+	}
+	if got := query(t, a.Server, key, "SELECT 1"); got.status != 401 {
+		t.Errorf("its key: %d", got.status)
+	}
+	if got := query(t, a.Server, mint(t, "admin"), "SELECT name FROM system.api_keys"); strings.Contains(got.body, `"ci"`) {
+		t.Errorf("keys that are left: %s", got.body)
 	}
 	if got := login(t, a.Server, secrets[0], "correct-horse-9"); got.status != 401 {
 		t.Errorf("its login: %d", got.status)

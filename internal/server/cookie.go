@@ -47,12 +47,14 @@ func (s *Server) keepSession(w http.ResponseWriter, r *http.Request, g *identity
 	s.setCookie(w, r, refreshCookie, g.RefreshToken, g.RefreshExpiresAt)
 }
 
+// cookie is the value of a cookie, "" for none. Two of one name are as none: one
+// of them is of another page than ours, as one of a host beside this one, and no
+// browser says which.
 func (s *Server) cookie(r *http.Request, name string) string {
-	c, err := r.Cookie(s.cookieName(r, name))
-	if err != nil {
-		return ""
+	if all := r.CookiesNamed(s.cookieName(r, name)); len(all) == 1 {
+		return all[0].Value
 	}
-	return c.Value
+	return ""
 }
 
 // credential is the token of a request: of the Authorization header, which
