@@ -80,7 +80,7 @@ func openConn(path string, write bool, pages int) (*conn, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	sq.Limit(zs.LimitLength, maxValue)
-	c := &conn{sq: sq, write: write, stmts: make(map[string]*prepared), held: &holder{own: int64(pages) + ownBytes}}
+	c := &conn{sq: sq, write: write, stmts: make(map[string]*prepared), held: &holder{own: 2*int64(pages) + ownBytes}}
 	holders.Store(tlsOf(sq), c.held)
 	c.arm()
 	pragmas := []string{"PRAGMA synchronous=FULL", "PRAGMA temp_store=MEMORY", "PRAGMA trusted_schema=OFF", "PRAGMA busy_timeout=5000", fmt.Sprintf("PRAGMA cache_size=-%d", pages/1024)}

@@ -39,3 +39,6 @@ func PanicInStep(s store.Session) error {
 
 // Parked is how many statements wait for their turn.
 func (d *Driver) Parked() int { return d.pool.turns.Parked() }
+
+// Taken is how much memory of the process a piece of n bytes takes.
+func Taken(n int32) int64 { return taken(n) }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -29,7 +30,7 @@ var engineHeld atomic.Int64
 type holder struct {
 	atomic.Int64
 	account *budget.Account // of its server; nil: it may hold any number
-	own     int64           // bytes that it may hold whatever others do
+	own     int64           // bytes that it may hold whatever others do; pages take twice their size
 }
 
 // ownBytes is what a connection may hold, beside its pages, whatever others do:
@@ -38,13 +39,27 @@ const ownBytes = keepBytes + 2<<20
 
 // mayHold reports whether the connection of tls may hold n more bytes. Without
 // it a statement could take a lot between two looks of the watchdog.
-func mayHold(tls *libc.TLS, n int32) bool {
+func mayHold(tls *libc.TLS, n int64) bool {
 	h, ok := holders.Load(tls)
 	if !ok {
 		return true
 	}
 	held := h.(*holder)
-	return held.account == nil || held.Load()+int64(n) <= held.own || held.account.Room(int64(n))
+	return held.account == nil || held.Load()+n <= held.own || held.account.Room(n)
+}
+
+// largestSlot is the largest piece of memory that has its place beside others.
+const largestSlot = 16 << 10
+
+// taken is how much of the process's memory a piece of n bytes takes. The
+// allocator puts pieces into slots of a power of two, so that a page of 4 KiB,
+// which comes with a header, takes 8; larger ones take what is touched of them.
+func taken(n int32) int64 {
+	const header = 8 // of the engine's own, before the piece
+	if n+header > largestSlot {
+		return int64(n)
+	}
+	return 1 << bits.Len32(uint32(n+header-1))
 }
 
 // What the engine calls for memory.
@@ -78,24 +93,24 @@ var countMemory = sync.OnceFunc(func() {
 	malloc, realloc := function[mallocFunc](methods.FxMalloc), function[reallocFunc](methods.FxRealloc)
 	size, free := function[sizeFunc](methods.FxSize), function[freeFunc](methods.FxFree)
 	methods.FxMalloc = pointer(&allocator, mallocFunc(func(tls *libc.TLS, n int32) uintptr {
-		if n >= counted && !mayHold(tls, n) {
+		if n >= counted && !mayHold(tls, taken(n)) {
 			return 0
 		}
 		p := malloc(tls, n)
 		if n >= counted && p != 0 {
-			holds(tls, size(tls, p))
+			holds(tls, taken(size(tls, p)))
 		}
 		return p
 	}))
 	methods.FxFree = pointer(&allocator, freeFunc(func(tls *libc.TLS, p uintptr) {
 		if n := size(tls, p); n >= counted {
-			holds(tls, -n)
+			holds(tls, -taken(n))
 		}
 		free(tls, p)
 	}))
 	methods.FxRealloc = pointer(&allocator, reallocFunc(func(tls *libc.TLS, p uintptr, n int32) uintptr {
 		before := size(tls, p)
-		if n >= counted && n > before && !mayHold(tls, n-before) {
+		if n >= counted && n > before && !mayHold(tls, taken(n)-taken(before)) {
 			return 0
 		}
 		next := realloc(tls, p, n)
@@ -103,10 +118,10 @@ var countMemory = sync.OnceFunc(func() {
 			return 0
 		}
 		if before >= counted {
-			holds(tls, -before)
+			holds(tls, -taken(before))
 		}
 		if n >= counted {
-			holds(tls, size(tls, next))
+			holds(tls, taken(size(tls, next)))
 		}
 		return next
 	}))
@@ -114,10 +129,10 @@ var countMemory = sync.OnceFunc(func() {
 })
 
 // holds counts n bytes for the connection of tls.
-func holds(tls *libc.TLS, n int32) {
-	engineHeld.Add(int64(n))
+func holds(tls *libc.TLS, n int64) {
+	engineHeld.Add(n)
 	if held, ok := holders.Load(tls); ok {
-		held.(*holder).Add(int64(n))
+		held.(*holder).Add(n)
 	}
 }
 
