@@ -79,7 +79,7 @@ func TestEngineAndGoShareOneLimit(t *testing.T) {
 	held()
 
 	defer fill(t, db, 24<<20)()
-	err = db.Query(t.Context(), &store.Stmt{SQL: "WITH v(x) AS MATERIALIZED (SELECT zeroblob(66000000)) SELECT length(x) FROM v", Cols: number}, nil, func([]wire.Value) error {
+	err = db.Query(t.Context(), &store.Stmt{SQL: "WITH v(x) AS MATERIALIZED (SELECT zeroblob(36000000)) SELECT length(x) FROM v", Cols: number}, nil, func([]wire.Value) error {
 		other := db.Budget(t.Context())
 		defer other.End()
 		return other.Charge(16 << 20)
