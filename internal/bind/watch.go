@@ -18,6 +18,10 @@ type Watch struct {
 	// UsesCaller says that the query means something else for another user.
 	UsesCaller bool
 
+	// Members are the memberships that policies ask for, in the order of
+	// expr.Env.Members.
+	Members []*Members
+
 	rel   *relation
 	items []expr.Node
 	where expr.Node
@@ -49,8 +53,8 @@ func (b *Binder) Watch(s dialect.Statement) (*Watch, error) {
 	if w.rel, err = b.rowsOf(table, ref.As, catalog.Select); err != nil {
 		return nil, err
 	}
-	if w.rel.policy != nil {
-		return nil, b.fail(wire.CodeInvalidSQL, ref.Pos(), "a live query on a table under policies is not offered yet: ", table.FullName())
+	if err := b.watchPolicies(w, ref.Pos()); err != nil {
+		return nil, err
 	}
 	names := w.rel.level()
 	if core.Where != nil {
@@ -184,7 +188,7 @@ func (w *Watch) PrintPage(target expr.Target, n int, newest bool) Printed {
 // row with another value passes. ok is false when there is none, or only one
 // whose value is NULL.
 func (w *Watch) Equal(env *expr.Env) (column int, value wire.Value, ok bool) {
-	if w.where == nil {
+	if w.where == nil || w.rel.policy != nil {
 		return 0, value, false
 	}
 	expr.EqualTo(w.where, func(c *expr.Column, n expr.Node) {
@@ -202,8 +206,18 @@ func (w *Watch) Equal(env *expr.Env) (column int, value wire.Value, ok bool) {
 	return column, value, ok
 }
 
-// Match reports whether env.Row passes the filter.
+// Match reports whether policies show env.Row, and it passes the filter. The filter
+// is not evaluated on a row that they hide.
 func (w *Watch) Match(env *expr.Env) (bool, error) {
+	if w.rel.policy != nil {
+		v, err := w.rel.policy.Eval(env)
+		if err != nil {
+			return false, w.policyFailed(err)
+		}
+		if !v.Bool() {
+			return false, nil
+		}
+	}
 	if w.where == nil {
 		return true, nil
 	}

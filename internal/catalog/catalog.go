@@ -88,6 +88,7 @@ type Table struct {
 	Access    string            `json:"access,omitempty"`   // SHARED: public, private, restricted, dba, policies
 	TTL       int64             `json:"ttl,omitempty"`      // STREAM: seconds
 	Policies  []Policy          `json:"policies,omitempty"` // SHARED; in force while Access is AccessPolicies
+	Governs   int64             `json:"governs,omitempty"`  // with policies: the newest change when they or the access level were last changed
 	Owner     string            `json:"owner"`
 	CreatedAt int64             `json:"created_at"` // microseconds
 	UpdatedAt int64             `json:"updated_at"`

@@ -42,6 +42,8 @@ type Env struct {
 	Files map[string]wire.Value
 	// Staged holds the rows of the stages that have run.
 	Staged map[*Stage]wire.Value
+	// Members are the sets that memberships look values up in.
+	Members []*MemberSet
 	// Budget bounds what the evaluation may use; nil for nothing.
 	Budget *budget.Budget
 

@@ -38,11 +38,9 @@ func children(n Node) []Node {
 	case *let:
 		return append(n.values[:len(n.values):len(n.values)], n.body)
 	case *inQuery:
-		var out []Node
-		for _, t := range n.tests {
-			out = append(out, t.l)
-		}
-		return out
+		return leftSides(n.tests)
+	case *member:
+		return leftSides(n.tests)
 	case *aggregateCall:
 		return n.operands()
 	case *windowCall:
@@ -56,6 +54,14 @@ func children(n Node) []Node {
 		return out
 	}
 	return nil
+}
+
+func leftSides(tests []*comparison) []Node {
+	out := make([]Node, len(tests))
+	for i, t := range tests {
+		out[i] = t.l
+	}
+	return out
 }
 
 func (c *aggregateCall) operands() []Node {
@@ -164,7 +170,8 @@ func BareColumn(n Node) *Column {
 func UsesCaller(n Node) bool {
 	return contains(n, func(n Node) bool {
 		e, ok := n.(*environment)
-		return ok && (e.kind == ArgUser || e.kind == ArgRole)
+		_, of := n.(*member)
+		return of || ok && (e.kind == ArgUser || e.kind == ArgRole)
 	})
 }
 

@@ -7,7 +7,7 @@ package expr
 func Leakproof(n Node) bool {
 	return !contains(n, func(n Node) bool {
 		switch n.(type) {
-		case *constant, *param, *column, *environment, *comparison, *junction, *not, *is, *in, *let, *slot, *exists, *inQuery:
+		case *constant, *param, *column, *environment, *comparison, *junction, *not, *is, *in, *let, *slot, *exists, *inQuery, *member:
 			return false
 		}
 		return true

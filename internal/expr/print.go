@@ -14,16 +14,17 @@ type ArgKind uint8
 
 // The sources of arguments.
 const (
-	ArgConst  ArgKind = iota // Value
-	ArgParam                 // parameter N
-	ArgUser                  // the user that the statement runs as
-	ArgRole                  // the user's role
-	ArgNow                   // the start of the statement
-	ArgNextID                // a new id, one for the whole statement
-	ArgRows                  // Rows, as they are when the statement starts
-	ArgCell                  // cell N of Env.Row
-	ArgFile                  // the uploaded file that Value names
-	ArgStage                 // the rows of Stage
+	ArgConst   ArgKind = iota // Value
+	ArgParam                  // parameter N
+	ArgUser                   // the user that the statement runs as
+	ArgRole                   // the user's role
+	ArgNow                    // the start of the statement
+	ArgNextID                 // a new id, one for the whole statement
+	ArgRows                   // Rows, as they are when the statement starts
+	ArgCell                   // cell N of Env.Row
+	ArgFile                   // the uploaded file that Value names
+	ArgStage                  // the rows of Stage
+	ArgMembers                // set N of Env.Members
 )
 
 // RowSource is a table whose rows are in memory. Its values are pointers.
@@ -82,6 +83,8 @@ func (a Arg) Resolve(env *Env) wire.Value {
 		return env.Files[a.Value.Text()]
 	case ArgStage:
 		return env.Staged[a.Stage]
+	case ArgMembers:
+		return wire.TextValue(env.Members[a.N].json)
 	}
 	if v.IsNull() {
 		return v

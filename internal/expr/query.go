@@ -198,6 +198,20 @@ func queryOf(n Node) Query {
 	return nil
 }
 
+// Queries are the sub-queries that stand in n, but not those inside of them.
+func Queries(n Node) (list []Query) {
+	if n == nil {
+		return nil
+	}
+	contains(n, func(n Node) bool {
+		if q := queryOf(n); q != nil {
+			list = append(list, q)
+		}
+		return false
+	})
+	return list
+}
+
 // HasQuery reports whether n holds a sub-query, and so has no Eval.
 func HasQuery(n Node) bool {
 	return contains(n, func(n Node) bool { return queryOf(n) != nil })

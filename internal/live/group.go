@@ -18,6 +18,9 @@ import (
 // only while changes wait. The hub's mu guards what a group holds.
 type group struct {
 	query   watch.Query
+	sources []watch.Source    // as they are entered in the feeds
+	routed  store.Seq         // the change that was found to concern it last
+	loose   store.Seq         // the change that may change the keys of sources, and that is not applied yet; 0: none
 	payers  map[*account]int  // its users, and how many of its subscriptions each has
 	bunches map[string]*bunch // by id
 
@@ -213,7 +216,11 @@ func (h *Hub) deliver(ctx context.Context, g *group, c *store.Change, bunches []
 		h.restart(g.all(), c.Seq)
 		return bunches
 	}
-	tails := h.encodeFor(ctx, g, c)
+	tails, hidden := h.encodeFor(ctx, g, c)
+	h.tighten(g, c)
+	if hidden {
+		h.cut(g, c)
+	}
 	if len(tails) == 0 {
 		return bunches
 	}
@@ -245,27 +252,39 @@ const frameBytes = 256 << 10
 
 // encodeFor encodes a change for a group, at the cost of one of its users.
 // Subscriptions of those who cannot pay end; all do when the evaluation fails.
-func (h *Hub) encodeFor(ctx context.Context, g *group, c *store.Change) [][]byte {
+// hidden says that rows which are there may not be seen any more.
+func (h *Hub) encodeFor(ctx context.Context, g *group, c *store.Change) (tails [][]byte, hidden bool) {
 	for a := h.payer(g); a != nil; a = h.payer(g) {
-		tails, unpaid, failed := h.encode(ctx, a, g.query, c)
+		tails, hidden, unpaid, failed := h.encode(ctx, a, g.query, c)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil, false
+		case startsAgain(failed):
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.restart(g.all(), c.Seq)
+			return nil, false
 		case failed != nil:
 			h.end(g, nil, c.Seq, asError(failed))
-			return nil
+			return nil, false
 		case unpaid != nil:
 			h.end(g, a, math.MaxInt64, asError(unpaid))
 		default:
-			return tails
+			return tails, hidden
 		}
 	}
-	return nil
+	return nil, false
+}
+
+// startsAgain reports whether a live query that cannot go on from where it is can
+// begin again.
+func startsAgain(err error) bool {
+	return errors.Is(err, watch.ErrAgain) || errors.Is(err, watch.ErrAltered) || errors.Is(err, store.ErrLogTrimmed)
 }
 
 // encode computes what the change frames of a change say behind the id; none when
 // it means nothing to the live query.
-func (h *Hub) encode(ctx context.Context, a *account, q watch.Query, c *store.Change) (tails [][]byte, unpaid, failed error) {
+func (h *Hub) encode(ctx context.Context, a *account, q watch.Query, c *store.Change) (tails [][]byte, hidden bool, unpaid, failed error) {
 	unpaid = a.evaluate(ctx, &h.options, func() {
 		var events []watch.Event
 		if events, failed = q.Apply(ctx, c); failed != nil {
@@ -273,9 +292,10 @@ func (h *Hub) encode(ctx context.Context, a *account, q watch.Query, c *store.Ch
 		}
 		for _, ev := range events {
 			tails = append(tails, changeTail(q.Fields(), ev))
+			hidden = hidden || ev.Hidden
 		}
 	})
-	return tails, unpaid, failed
+	return tails, hidden, unpaid, failed
 }
 
 func (h *Hub) bunchesOf(g *group, room []*bunch) []*bunch {

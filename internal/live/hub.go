@@ -235,7 +235,12 @@ func (h *Hub) route(ctx context.Context, changes []*store.Change) {
 		case c.Version != f.table.Version:
 			h.restart(f.all(), c.Seq)
 		default:
-			f.concerned(c, func(g *group) { h.add(ctx, g, c) })
+			f.concerned(c, func(g *group) {
+				if f.groups[g].Decides {
+					h.loosen(g, c)
+				}
+				h.add(ctx, g, c)
+			})
 		}
 	}
 }
@@ -277,6 +282,9 @@ func (h *Hub) checkTables() {
 func (h *Hub) restart(subs []*Subscription, upTo store.Seq) {
 	for _, sub := range subs {
 		if sub.position < upTo {
+			if sub.query.Governed() {
+				sub.cut.Add(1)
+			}
 			h.part(sub)
 			sub.launch(true)
 		}
@@ -305,9 +313,7 @@ func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err erro
 	if g == nil {
 		g = &group{query: sub.query, payers: make(map[*account]int, 1), bunches: make(map[string]*bunch, 1)}
 		h.groups[sub.query.Key()] = g
-		for _, of := range sources {
-			h.enter(g, of)
-		}
+		h.enterAll(g, sources)
 	}
 	sub.position = pos
 	g.join(sub)
@@ -333,9 +339,7 @@ func (h *Hub) part(sub *Subscription) {
 		return
 	}
 	delete(h.groups, g.query.Key())
-	for _, of := range g.query.Sources() {
-		h.exit(g, of)
-	}
+	h.exitAll(g)
 }
 
 // forget drops the accounts of users who have no subscription and owe nothing.

@@ -38,6 +38,7 @@ type Subscription struct {
 
 	left    atomic.Bool  // it is not in the hub any more; set under the hub's mu
 	dropped atomic.Bool  // nobody wants its frames any more
+	cut     atomic.Int64 // how often what was queued for it was taken back
 	changes atomic.Int64 // how many were queued
 
 	// The hub's mu guards these.
@@ -151,6 +152,10 @@ func (s *Subscription) quit() {
 // reason still has its queued frames sent, and then the error.
 func (s *Subscription) Dropped() bool { return s.dropped.Load() }
 
+// Cuts is how often what was queued for the subscription was taken back: a frame
+// that was queued before the last time is not for sending.
+func (s *Subscription) Cuts() int64 { return s.cut.Load() }
+
 // Ended reports whether nothing more comes from the subscription.
 func (s *Subscription) Ended() bool { return s.left.Load() }
 
@@ -202,12 +207,18 @@ func (s *Subscription) begin(ctx context.Context) error {
 		return err
 	}
 	pos, o := at.Newest, s.option
+	resumes := o != nil && o.HasFrom && o.From > 0 && o.From >= at.Floor && o.From <= at.Mark
+	if resumes {
+		if resumes, err = s.query.Resumes(ctx, o.From); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o == nil:
 		err = s.inTurn(ctx, func() error {
 			return s.pass(s.ack(wire.BatchControl{Status: "ready", LastSeqID: at.Mark, HasLastSeqID: true}, false))
 		})
-	case o.HasFrom && o.From > 0 && o.From >= at.Floor && o.From <= at.Mark:
+	case resumes:
 		pos = o.From
 		ready := wire.BatchControl{Status: "ready", LastSeqID: pos, HasLastSeqID: true}
 		err = s.inTurn(ctx, func() error {
@@ -324,7 +335,14 @@ func (s *Subscription) change(ctx context.Context, c *store.Change) error {
 	if s.unknown(c) {
 		return nil
 	}
-	tails, unpaid, failed := s.hub.encode(ctx, s.account, s.query, c)
+	tails, hidden, unpaid, failed := s.hub.encode(ctx, s.account, s.query, c)
+	if startsAgain(failed) {
+		return errReset
+	}
+	if hidden && s.outlet.Waiting(s).Bytes > 0 {
+		s.cut.Add(1)
+		return errReset
+	}
 	if err := cmp.Or(failed, unpaid); err != nil {
 		e := asError(err)
 		return &wire.Error{Code: evaluationCode(e), Message: e.Error()}

@@ -40,6 +40,7 @@ type frame struct {
 	code  uint16 // of a close
 	plain bool   // JSON text, whatever was agreed on
 	paced bool   // it was added by pass
+	cuts  int64  // of sub, when it was added
 }
 
 func (f *frame) cost() int {
@@ -142,6 +143,9 @@ func (q *queue) over() bool {
 
 // add queues f and sees to a writer. The caller holds mu.
 func (q *queue) add(f frame) {
+	if f.sub != nil {
+		f.cuts = f.sub.Cuts()
+	}
 	q.frames = append(q.frames, f)
 	q.bytes += f.cost()
 	q.held += f.held()
@@ -318,7 +322,7 @@ func (q *queue) drain() {
 		q.mu.Unlock()
 
 		var err error
-		if f.sub == nil || !f.sub.Dropped() {
+		if f.sub == nil || !f.sub.Dropped() && f.cuts == f.sub.Cuts() {
 			err = q.write(f)
 		}
 

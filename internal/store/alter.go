@@ -18,6 +18,13 @@ var (
 // engine's table needs beside that has its own methods.
 func (tx *Tx) Redefine(t *catalog.Table) error {
 	t.UpdatedAt = tx.db.Now().UnixMicro()
+	if len(t.Policies) > 0 || t.Governed() {
+		newest, err := tx.Newest()
+		if err != nil {
+			return err
+		}
+		t.Governs = newest
+	}
 	return tx.define(tableUpdate, t)
 }
 

@@ -23,6 +23,8 @@ type filter struct {
 	env    expr.Env // template: user, role and parameters
 	source [1]Source
 	key    string
+
+	members *governed // the query that this is part of; nil where no membership decides
 }
 
 // Bind binds a live query for who. A table that is named without a namespace is
@@ -41,7 +43,13 @@ func (s *Service) Bind(ctx context.Context, who *identity.Principal, namespace, 
 	if column, value, ok := bound.Equal(env); ok {
 		of.Column, of.Value = column, value
 	}
+	if of.Column < 0 && bound.Governed() && len(bound.Members) == 0 {
+		of.Keys, _ = bound.Cover(env)
+	}
 	f.key = watchKey(of, who, bound.UsesCaller, namespace, sql, env.Params)
+	if g := f.govern(); g != nil {
+		return g, nil
+	}
 	return f, nil
 }
 

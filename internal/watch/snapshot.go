@@ -44,6 +44,14 @@ type snapshot struct {
 
 type replaced struct{ version, by store.Seq }
 
+// sourcesNow are the sources of the query that f is, or is part of.
+func (f *filter) sourcesNow() []Source {
+	if f.members != nil {
+		return f.members.sources
+	}
+	return f.Sources()
+}
+
 func (f *filter) Snapshot() Snapshot { return &snapshot{of: f} }
 
 func (s *snapshot) At() store.Seq    { return s.at }
@@ -83,12 +91,17 @@ func (s *snapshot) look(tx *store.Tx) error {
 		return err
 	}
 	if s.at == 0 {
+		if g := s.of.members; g != nil {
+			if err := g.begin(tx); err != nil {
+				return err
+			}
+		}
 		s.at, s.checked, s.now = newest, newest, s.of.s.db.Now()
 		if s.of.table().Kind == catalog.Stream {
 			s.ended = store.Ended(s.of.table(), s.now)
 			s.after = s.ended - 1
 		}
-		s.mark, err = s.of.s.mark(tx, s.of.Sources(), newest)
+		s.mark, err = s.of.s.mark(tx, s.of.sourcesNow(), newest)
 		return err
 	}
 	if err := tx.Reaches(s.checked); err != nil {

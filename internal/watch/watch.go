@@ -14,22 +14,31 @@ import (
 
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/expr"
 	"github.com/kalamdb/kalam-go/internal/store"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// Query is a live query bound for one user. It is safe for concurrent use.
+// Query is a live query bound for one user. It belongs to one subscription, or to
+// the subscriptions of one group; changes are applied in order, by one goroutine at
+// a time.
 type Query interface {
 	// Fields are those of every row that it sends.
 	Fields() []wire.Field
 	// Key is equal for queries that send the same.
 	Key() string
+	// Governed reports whether policies decide on what it shows: a frame of it that
+	// is not sent yet may have to be taken back.
+	Governed() bool
 	// Sources are the parts of the change log that concern it, each once.
 	Sources() []Source
 	// Position reads where the change log stands for it.
 	Position(ctx context.Context) (Position, error)
 	// Snapshot begins a snapshot at the position that its first page will see.
 	Snapshot() Snapshot
+	// Resumes reports whether a client that has the rows of a position can go on from
+	// there with the changes after it. It is asked after Position.
+	Resumes(ctx context.Context, from store.Seq) (bool, error)
 	// Apply returns what a change of one of its sources is to it: nothing, or events
 	// that take the rows from before the change to those after it.
 	Apply(ctx context.Context, c *store.Change) ([]Event, error)
@@ -45,6 +54,14 @@ type Source struct {
 	// which concerns the query has at Value.
 	Column int
 	Value  wire.Value
+
+	// Keys, when it is not nil, are values of columns of which every row that
+	// concerns the query has one.
+	Keys []expr.KeyValue
+
+	// Decides says that a change of it may change the Keys of other sources. Those
+	// that Sources then returns hold once the change was applied.
+	Decides bool
 }
 
 // Altered reports whether a change was made under another definition of a source
@@ -82,6 +99,8 @@ type Event struct {
 	Op  store.Op
 	Row []wire.Value // by Fields: the new row, or for a delete the old one
 	Old []wire.Value // by Fields: the replaced row of an update
+	// Hidden says that a row, which is there, may not be seen any more.
+	Hidden bool
 }
 
 // Position is where the change log stands for a live query.
@@ -96,7 +115,8 @@ type Position struct {
 
 // Options limit what a live query may use. The zero value works.
 type Options struct {
-	MaxReplaced int // rows yet to be sent of a snapshot that may have changed; default 200,000, 16 bytes each
+	MaxMembership int // values of a membership of one user; default 100,000
+	MaxReplaced   int // rows yet to be sent of a snapshot that may have changed; default 200,000, 16 bytes each
 }
 
 // Service binds live queries and reads the change log for them.
@@ -108,6 +128,7 @@ type Service struct {
 
 // New makes a service on an open database.
 func New(db *store.DB, e *engine.Engine, o Options) *Service {
+	o.MaxMembership = cmp.Or(o.MaxMembership, 100_000)
 	o.MaxReplaced = cmp.Or(o.MaxReplaced, 200_000)
 	return &Service{db: db, engine: e, options: o}
 }
@@ -115,7 +136,7 @@ func New(db *store.DB, e *engine.Engine, o Options) *Service {
 // read runs fn on a snapshot for a user. What it returns may be seen by the user.
 func (s *Service) read(ctx context.Context, user string, fn func(tx *store.Tx) error) error {
 	err := s.db.For(user).Read(ctx, fn)
-	for _, known := range []error{store.ErrLogTrimmed, ErrAltered, ErrTooSlow} { // which the caller acts on
+	for _, known := range []error{store.ErrLogTrimmed, ErrAltered, ErrTooSlow, ErrAgain} { // which the caller acts on
 		if errors.Is(err, known) {
 			return known
 		}
@@ -126,15 +147,20 @@ func (s *Service) read(ctx context.Context, user string, fn func(tx *store.Tx) e
 // Position reads for a user where the log stands for some sources.
 func (s *Service) Position(ctx context.Context, user string, sources []Source) (p Position, err error) {
 	err = s.read(ctx, user, func(tx *store.Tx) error {
-		if p.Newest, err = tx.Newest(); err != nil {
-			return err
-		}
-		if p.Mark, err = s.mark(tx, sources, p.Newest); err != nil {
-			return err
-		}
-		p.Floor, err = tx.Floor()
+		p, err = s.position(tx, sources)
 		return err
 	})
+	return p, err
+}
+
+func (s *Service) position(tx *store.Tx, sources []Source) (p Position, err error) {
+	if p.Newest, err = tx.Newest(); err != nil {
+		return p, err
+	}
+	if p.Mark, err = s.mark(tx, sources, p.Newest); err != nil {
+		return p, err
+	}
+	p.Floor, err = tx.Floor()
 	return p, err
 }
 
