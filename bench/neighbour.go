@@ -88,6 +88,9 @@ var hostiles = []hostile{
 	{"large expressions", 4, func(m *mallory, _ int) {
 		m.sql("INSERT INTO bench.messages SELECT " + fmt.Sprint(m.number()) + ", CASE " + strings.Repeat("WHEN repeat('a', 10000) ~ 'b' THEN 'x' ", 2000) + " ELSE 'y' END, 'b'")
 	}},
+	{"regular expressions", 16, func(m *mallory, _ int) {
+		m.sql(fmt.Sprintf("SELECT regexp_count(repeat('ab', %d), '(a|b)*?(a?){300}c')", 1_000_000+m.number()%1000))
+	}},
 	{"greedy SELECTs", 16, func(m *mallory, _ int) {
 		m.sql("SELECT string_agg(i || repeat('x', 10000), ',') FROM (" + numbers(1_000_000) + "SELECT DISTINCT i FROM n)")
 	}},

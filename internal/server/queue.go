@@ -51,13 +51,14 @@ func (f *frame) cost() int {
 	return n
 }
 
-// held is what a frame takes of the memory of its user. Sockets of several users
-// that are sent the same frame share it.
+// held is what a frame takes of the memory of its user: its JSON, and as much for
+// the form in which it is sent. Sockets of several users that are sent the same
+// frame share it.
 func (f *frame) held() int {
 	if f.msg == nil {
 		return f.cost()
 	}
-	return frameCost + len(f.msg.JSON)/max(1, f.msg.Shared)
+	return frameCost + 2*len(f.msg.JSON)/max(1, f.msg.Shared)
 }
 
 type frameOp uint8
