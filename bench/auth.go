@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -75,14 +76,23 @@ func compareLogins(addr string, req target, n, perSecond int) error {
 	return nil
 }
 
-// signIn begins so many logins a second, each whether or not those before it
-// have been answered, and gives how long those took that succeeded.
-func signIn(ctx context.Context, addr string, perSecond int) (took []time.Duration) {
+// signIn begins so many logins a second and gives how long those took that
+// succeeded.
+func signIn(ctx context.Context, addr string, perSecond int) []time.Duration {
+	return arrivals(ctx, perSecond, func(int) int {
+		return post(addr, "login", `{"user":"alice","password":"`+password+`"}`)
+	})[http.StatusOK]
+}
+
+// arrivals begins so many requests a second, each whether or not those before it
+// have been answered, and gives by status how long they took; 0 is no answer.
+func arrivals(ctx context.Context, perSecond int, ask func(i int) (status int)) map[int][]time.Duration {
 	tick := time.NewTicker(time.Second / time.Duration(perSecond))
 	defer tick.Stop()
+	took := map[int][]time.Duration{}
 	var mu sync.Mutex // guards took
 	var wg sync.WaitGroup
-	for {
+	for i := 0; ; i++ {
 		select {
 		case <-ctx.Done():
 			wg.Wait()
@@ -91,16 +101,21 @@ func signIn(ctx context.Context, addr string, perSecond int) (took []time.Durati
 		}
 		wg.Go(func() {
 			began := time.Now()
-			resp, err := http.Post("http://"+addr+"/v1/api/auth/login", "application/json", strings.NewReader(`{"user":"alice","password":"`+password+`"}`))
-			if err != nil {
-				return
-			}
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				mu.Lock()
-				defer mu.Unlock()
-				took = append(took, time.Since(began))
-			}
+			status := ask(i)
+			mu.Lock()
+			defer mu.Unlock()
+			took[status] = append(took[status], time.Since(began))
 		})
 	}
+}
+
+// post posts to a route of auth and gives the status, 0 for no answer.
+func post(addr, route, body string) int {
+	resp, err := http.Post("http://"+addr+"/v1/api/auth/"+route, "application/json", strings.NewReader(body))
+	if err != nil {
+		return 0
+	}
+	io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	return resp.StatusCode
 }

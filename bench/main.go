@@ -20,7 +20,7 @@ var (
 	seconds  = flag.Float64("seconds", 2, "length of one run")
 	rounds   = flag.Int("rounds", 5, "runs of each, in turn; the median counts")
 	inFlight = flag.Int("c", 16, "requests in flight")
-	only     = flag.String("only", "", "sql, live, topics, auth, queries, files, neighbour, or a part of live (latency, fanout, filters, elsewhere, sockets): measure only that")
+	only     = flag.String("only", "", "sql, live, topics, auth, accounts, queries, files, neighbour, or a part of live (latency, fanout, filters, elsewhere, sockets): measure only that")
 	echoMode = flag.Bool("echo", false, "be the echo (used by the program itself)")
 	crowdOf  = flag.String("crowd", "", "be a crowd of sockets (likewise)")
 	loadOf   = flag.String("load", "", "be mallory (likewise)")
@@ -60,6 +60,8 @@ func run() error {
 		return measureTopics()
 	case "auth":
 		return measureLogins()
+	case "accounts":
+		return measureAccounts()
 	case "queries":
 		return measureQueries()
 	case "files":

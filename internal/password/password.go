@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -36,17 +35,16 @@ const (
 const (
 	MinLength      = 8 // characters, unless the operator says another number
 	MaxBytes       = 256
-	maxBcryptBytes = 72 // bcrypt ignores what follows
-	maxHashWaiting = 128
+	maxBcryptBytes = 72  // bcrypt ignores what follows
+	maxHashWaiting = 128 // of each kind
 )
 
 // Hasher makes and checks password hashes, a few at a time: each one takes a
 // core for tens of milliseconds and 19 MiB.
 type Hasher struct {
-	slots   chan struct{} // holds one element per hash at work
-	waiting atomic.Int32
-	dummy   string    // a hash that no password has, to work on when there is no user
-	pool    *hashPool // nil: hashes are made here
+	turns turns
+	dummy string    // a hash that no password has, to work on when there is no user
+	pool  *hashPool // nil: hashes are made here
 }
 
 // New makes a hasher. command, which may be empty, starts a process that
@@ -56,7 +54,7 @@ func New(command []string, patience time.Duration, log *slog.Logger) *Hasher {
 	rand.Read(salt)
 	rand.Read(key)
 	h := &Hasher{
-		slots: make(chan struct{}, min(max(runtime.NumCPU(), 2), 4)),
+		turns: turns{free: min(max(runtime.NumCPU(), 2), 4)},
 		dummy: phc{argonMemory, argonTime, argonThreads, salt, key}.String(),
 	}
 	if len(command) > 0 {
@@ -81,18 +79,16 @@ func (h *Hasher) Close() {
 // run calls f when a slot is free, unless gate, which may be nil, then objects.
 // When too many wait it fails at once, so that a flood of logins cannot pile up
 // requests.
-func (h *Hasher) run(ctx context.Context, gate func() error, f func()) error {
-	if h.waiting.Add(1) > maxHashWaiting {
-		h.waiting.Add(-1)
-		return wire.NewError(wire.CodeUnavailable, "Too many logins at once, try again in a moment")
+func (h *Hasher) run(ctx context.Context, k kind, gate func() error, f func()) error {
+	ok, err := h.turns.take(ctx, k)
+	if err != nil {
+		return err
 	}
-	defer h.waiting.Add(-1)
-	select {
-	case h.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	if !ok {
+		what := [...]string{checking: "logins", making: "sign-ups and changes of passwords"}[k]
+		return wire.NewError(wire.CodeUnavailable, "Too many "+what+" at once, try again in a moment")
 	}
-	defer func() { <-h.slots }()
+	defer h.turns.give()
 	if gate != nil {
 		if err := gate(); err != nil {
 			return err
@@ -105,7 +101,7 @@ func (h *Hasher) run(ctx context.Context, gate func() error, f func()) error {
 // Hash makes the hash of a password in PHC form.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	var out string
-	err := h.run(ctx, nil, func() { out = h.compute(hashRequest{password: password}).hash })
+	err := h.run(ctx, making, nil, func() { out = h.compute(hashRequest{password: password}).hash })
 	return out, err
 }
 
@@ -117,7 +113,7 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string, gate func() 
 	if !known {
 		hash = h.dummy
 	}
-	err = h.run(ctx, gate, func() {
+	err = h.run(ctx, checking, gate, func() {
 		a := h.compute(hashRequest{hash: hash, password: password})
 		match, outdated = a.match, a.outdated
 	})
