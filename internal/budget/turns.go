@@ -170,10 +170,10 @@ func (t *Turns) worked(u *User, took time.Duration, now time.Time) {
 func (t *Turns) share() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n, total := 0, int64(0)
+	n, total, since := 0, int64(0), time.Now().Add(-lately).UnixNano()
 	for _, u := range t.users {
 		u.recent += (u.used.Swap(0) - u.recent) / 4
-		if u.recent > 0 {
+		if u.seen.Load() > since {
 			n++
 			total += u.recent
 		}

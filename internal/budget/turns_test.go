@@ -143,6 +143,33 @@ func TestEqualUsersWaitForNobody(t *testing.T) {
 	})
 }
 
+// Who is alone again waits for nobody.
+func TestShareIsOfThoseWhoAreThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := budget.NewTurns(2)
+		load := func(d time.Duration, users ...string) {
+			var all sync.WaitGroup
+			for _, user := range users {
+				for range 3 {
+					all.Go(func() {
+						for end := time.Now().Add(d); time.Now().Before(end); {
+							b := work(turns, user, false)
+							compute(b, 100*time.Microsecond)
+							b.End()
+						}
+					})
+				}
+			}
+			all.Wait()
+		}
+		load(time.Second, "alice", "bob", "carol", "dave")
+		load(2*time.Second, "mallory")
+		if turns.Heavy("mallory") {
+			t.Error("a user who is alone has more than their share")
+		}
+	})
+}
+
 // What others wait for does not wait, and takes a place away.
 func TestWriterWaitsForNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
