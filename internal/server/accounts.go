@@ -11,27 +11,6 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// accountRoutes answers the routes of accounts, under /v1/api/auth.
-func (s *Server) accountRoutes(mux *http.ServeMux) (methods map[string]string) {
-	const auth = "/v1/api/auth/"
-	mux.HandleFunc("POST "+auth+"signup", s.signUp)
-	mux.HandleFunc("POST "+auth+"code", s.sendCode)
-	mux.HandleFunc("POST "+auth+"code/redeem", s.redeemCode)
-	mux.HandleFunc("POST "+auth+"anonymous", s.anonymous)
-	mux.HandleFunc("POST "+auth+"upgrade", s.upgrade)
-	mux.HandleFunc("PATCH "+auth+"me", s.changeMe)
-	mux.HandleFunc("DELETE "+auth+"me", s.deleteMe)
-	mux.HandleFunc("POST "+auth+"invites", s.createInvite)
-	mux.HandleFunc("GET "+auth+"invites", s.listInvites)
-	mux.HandleFunc("DELETE "+auth+"invites/{id}", s.revokeInvite)
-	mux.HandleFunc("GET "+account.ConfirmPath, s.confirmPage)
-	mux.HandleFunc("POST "+account.ConfirmPath, s.confirm)
-	return map[string]string{
-		auth + "signup": "POST", auth + "code": "POST", auth + "code/redeem": "POST", auth + "anonymous": "POST", auth + "upgrade": "POST",
-		auth + "invites": "GET, HEAD, POST", auth + "invites/{id}": "DELETE", account.ConfirmPath: "GET, HEAD, POST",
-	}
-}
-
 var codeSent = map[string]string{"status": "code_sent"}
 
 // accountRequest is the body of a request about an account. Each route reads the

@@ -122,7 +122,6 @@ func (s *Server) writeConfirm(w http.ResponseWriter, status int, v *confirmView)
 		return
 	}
 	h := w.Header()
-	h["Content-Security-Policy"] = confirmPolicy
 	h["Cache-Control"] = noStore
 	h["Content-Type"] = []string{"text/html; charset=utf-8"}
 	w.WriteHeader(status)

@@ -65,8 +65,7 @@ func resource(n engine.FileName) string {
 // file answers GET and HEAD of a file (protocol 1.10).
 func (s *Server) file(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		writeRouteError(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "this route takes GET, HEAD")
+		writeNoMethod(w, fault.File, "GET, HEAD")
 		return
 	}
 	name, bad := fileName(r.URL)
@@ -116,7 +115,6 @@ var (
 
 func serveFile(w http.ResponseWriter, r *http.Request, f *store.File, content io.ReadSeeker) {
 	h := w.Header()
-	h["Content-Security-Policy"] = sandboxed
 	h["Cache-Control"] = revalidated
 	h["Access-Control-Expose-Headers"] = exposed
 	h.Set("ETag", `"`+f.SHA256+`"`)

@@ -67,21 +67,6 @@ func writeAuthError(w http.ResponseWriter, status int, code, message string) {
 	writeJSON(w, status, wire.AppendAuthError(nil, &wire.AuthError{Code: code, Message: message}))
 }
 
-// writeRouteError answers in the family of the route: a request that got no
-// further still reads as an answer of it.
-func writeRouteError(w http.ResponseWriter, r *http.Request, status int, code, message string) {
-	if isTopicRoute(r) {
-		writeJSON(w, status, wire.AppendTopicError(nil, wire.NewError(wire.Code(strings.ToUpper(code)), message)))
-		return
-	}
-	if r.URL.Path != "/v1/api/sql" && r.URL.Path != "/v1/api/files/sign" && !isFileRoute(r.URL.Path) {
-		writeAuthError(w, status, code, message)
-		return
-	}
-	e := wire.NewError(wire.Code(strings.ToUpper(code)), message)
-	writeJSON(w, status, wire.AppendResponse(nil, &wire.Response{Err: e}))
-}
-
 // writeTooLarge answers a body over the limit (protocol 1.0.2).
 func writeTooLarge(w http.ResponseWriter, size, limit int64) {
 	b := append([]byte(nil), `{"error":"BODY_TOO_LARGE","message":"the request body is larger than the server accepts"`...)

@@ -24,6 +24,16 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 			t.Errorf("%s: Allow %q", path, a.header.Get("Allow"))
 		}
 	}
+	for path, allow := range map[string]string{
+		"/v1/api/auth/me": "GET, HEAD, PATCH, DELETE", "/v1/api/auth/invites": "GET, HEAD, POST", "/v1/api/auth/confirm": "GET, HEAD, POST",
+		"/v1/api/auth/sessions/x": "DELETE", "/.well-known/jwks.json": "GET, HEAD",
+	} {
+		a := do(t, "PUT", s.URL+path, nil)
+		wantAuthError(t, a, 405, "method_not_allowed", allow)
+		if a.header.Get("Allow") != allow {
+			t.Errorf("%s: Allow %q", path, a.header.Get("Allow"))
+		}
+	}
 	a := do(t, "GET", s.URL+"/v1/api/sql", nil)
 	wantError(t, a, 405, "METHOD_NOT_ALLOWED", "POST")
 	wantAuthError(t, do(t, "GET", s.URL+"/v1/ws", nil), 426, "upgrade_required", "")

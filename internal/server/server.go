@@ -8,16 +8,15 @@ package server
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/kalamdb/kalam-go/internal/account"
 	"github.com/kalamdb/kalam-go/internal/engine"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/files"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/live"
@@ -78,6 +77,7 @@ type Server struct {
 	accounts *account.Service
 	origins  origins
 	mux      *http.ServeMux
+	readFile http.HandlerFunc // the routes of files
 	// By network; each kind of request has attempts of its own.
 	logins, refreshes, socketSignIns, setups *limiter
 	signups                                  *limiter // what sends mails or makes accounts
@@ -134,56 +134,9 @@ func def[T comparable](v *T, value T) {
 	}
 }
 
-func (s *Server) routes() {
-	s.mux.HandleFunc("GET /health", s.health)
-	s.mux.HandleFunc("GET /v1/api/healthcheck", s.health)
-	s.mux.HandleFunc("POST /v1/api/auth/login", s.login)
-	s.mux.HandleFunc("POST /v1/api/auth/refresh", s.refresh)
-	s.mux.HandleFunc("POST /v1/api/auth/logout", s.logout)
-	s.mux.HandleFunc("POST /v1/api/auth/setup", s.setup)
-	s.mux.HandleFunc("GET /v1/api/auth/status", s.status)
-	s.mux.HandleFunc("GET /v1/api/auth/me", s.me)
-	s.mux.HandleFunc("GET /v1/api/auth/options", s.signInOptions)
-	s.mux.HandleFunc("GET /v1/api/auth/sessions", s.listSessions)
-	s.mux.HandleFunc("DELETE /v1/api/auth/sessions", s.endSessions)
-	s.mux.HandleFunc("DELETE /v1/api/auth/sessions/{id}", s.endSessions)
-	s.mux.HandleFunc("POST /v1/api/auth/password", s.password)
-	s.mux.HandleFunc("GET /.well-known/jwks.json", s.keySet)
-	s.mux.HandleFunc("POST /v1/api/sql", s.sql)
-	s.mux.HandleFunc("POST /v1/api/files/sign", s.signFile)
-	s.mux.HandleFunc("GET /v1/ws", s.socket)
-	s.topics(s.mux)
-	answered := s.accountRoutes(s.mux)
-	maps.Copy(answered, map[string]string{
-		"/health": "GET, HEAD", "/v1/api/healthcheck": "GET, HEAD", "/v1/ws": "GET",
-		"/v1/api/auth/login": "POST", "/v1/api/auth/refresh": "POST", "/v1/api/auth/logout": "POST",
-		"/v1/api/auth/setup": "POST", "/v1/api/auth/status": "GET, HEAD", "/v1/api/auth/me": "GET, HEAD, PATCH, DELETE",
-		"/v1/api/auth/options": "GET, HEAD", "/v1/api/auth/sessions": "GET, HEAD, DELETE", "/v1/api/auth/sessions/{id}": "DELETE",
-		"/v1/api/auth/password": "POST", "/.well-known/jwks.json": "GET, HEAD",
-		"/v1/api/sql": "POST", "/v1/api/files/sign": "POST",
-	})
-	for path, methods := range answered {
-		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Allow", methods)
-			writeRouteError(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "this route takes "+methods)
-		})
-	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeAuthError(w, http.StatusNotFound, "not_found", "there is no such route; the API is under /v1/api")
-	})
-}
-
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer func() {
-		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
-				panic(p)
-			}
-			s.options.Logger.Error("panic in a request", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-			writeRouteError(w, r, http.StatusInternalServerError, "internal_error", "internal error")
-		}
-	}()
+	defer s.guard(w, r, fault.Auth)
 	h := w.Header()
 	h["X-Content-Type-Options"] = noSniff
 	h["Content-Security-Policy"] = noFrames
@@ -197,26 +150,24 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(s.options.TrustedProxies) > 0 {
 		r = r.WithContext(identity.WithClient(r.Context(), identity.Client{Addr: s.clientAddr(r)}))
 	}
-	limit := s.options.MaxBody
-	if isUpload(r) {
-		limit = s.files.MaxBody()
-		defer lingering(w, r)()
-	}
-	if r.ContentLength > limit {
-		writeTooLarge(w, r.ContentLength, limit)
-		return
-	}
-	if r.ContentLength == 0 {
-		http.NewResponseController(w).SetReadDeadline(time.Time{}) // nothing more is to come
-	}
 	if isFileRoute(r.URL.Path) { // as it was sent, before a path with .. becomes another
-		s.file(w, r)
+		s.readFile(w, r)
 		return
-	}
-	if r.ContentLength != 0 && (r.Method != http.MethodPost || strings.HasPrefix(r.URL.Path, "/v1/api/auth/")) {
-		hurry(w)
 	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// guard answers a request whose handler has panicked. It is deferred.
+func (s *Server) guard(w http.ResponseWriter, r *http.Request, family fault.Family) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	s.options.Logger.Error("panic in a request", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+	writeFamilyError(w, family, http.StatusInternalServerError, "internal_error", "internal error")
 }
 
 // Close closes the sockets with "going away" and waits until their queues have

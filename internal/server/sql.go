@@ -45,7 +45,7 @@ func (s *Server) sql(w http.ResponseWriter, r *http.Request) {
 	if err := s.decodeAndRun(w, r, who, buf, &res); err != nil {
 		if errors.Is(err, errBodyTooLarge) {
 			limit := s.options.MaxBody
-			if isUpload(r) {
+			if isForm(r) {
 				limit = s.files.MaxBody()
 			}
 			writeTooLarge(w, 0, limit)
@@ -66,7 +66,7 @@ func (s *Server) decodeAndRun(w http.ResponseWriter, r *http.Request, who *ident
 	if !s.queries.allow(who.UserID) {
 		return wire.NewError(wire.CodeRateLimited, "too many requests; wait a moment")
 	}
-	if isUpload(r) {
+	if isForm(r) {
 		return s.upload(w, r, who, buf, res)
 	}
 	if !isJSON(r) {

@@ -4,29 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/identity"
 	"github.com/kalamdb/kalam-go/internal/topic"
 	"github.com/kalamdb/kalam-go/wire"
 )
-
-const topicRoute = "/v1/api/topics/"
-
-// topics answers the routes of topics (protocol 1.12).
-func (s *Server) topics(mux *http.ServeMux) {
-	mux.HandleFunc("POST "+topicRoute+"consume", s.consume)
-	mux.HandleFunc("POST "+topicRoute+"ack", func(w http.ResponseWriter, r *http.Request) { s.settle(w, r, topic.Ack) })
-	mux.HandleFunc("POST "+topicRoute+"nack", func(w http.ResponseWriter, r *http.Request) { s.settle(w, r, topic.Nack) })
-	mux.HandleFunc("POST "+topicRoute+"extend", func(w http.ResponseWriter, r *http.Request) { s.settle(w, r, topic.Extend) })
-	for _, name := range []string{"consume", "ack", "nack", "extend"} {
-		mux.HandleFunc(topicRoute+name, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Allow", "POST")
-			writeRouteError(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "this route takes POST")
-		})
-	}
-}
 
 // consume leases messages. A consumer that waits holds no buffers meanwhile.
 func (s *Server) consume(w http.ResponseWriter, r *http.Request) {
@@ -76,6 +59,10 @@ func (s *Server) consume(w http.ResponseWriter, r *http.Request) {
 		resp = nil // the client may read slowly
 		writeJSON(w, http.StatusOK, buf.out)
 	}
+}
+
+func (s *Server) settles(kind topic.Settle) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { s.settle(w, r, kind) }
 }
 
 // settle acknowledges, gives back or extends.
@@ -142,5 +129,3 @@ func (s *Server) writeTopicError(w http.ResponseWriter, err error) {
 	}
 	writeJSON(w, as.Status, wire.AppendTopicError(nil, &e))
 }
-
-func isTopicRoute(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, topicRoute) }

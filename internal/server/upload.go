@@ -11,10 +11,10 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-// isUpload reports whether a request is a statement with files.
-func isUpload(r *http.Request) bool {
+// isForm reports whether a request to run a statement brings files.
+func isForm(r *http.Request) bool {
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	return r.URL.Path == "/v1/api/sql" && strings.EqualFold(strings.TrimSpace(media), "multipart/form-data")
+	return strings.EqualFold(strings.TrimSpace(media), "multipart/form-data")
 }
 
 // stalled is how long a client may send no byte of an upload. All of it comes
