@@ -121,7 +121,7 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
-// Errorf-free constructor: NewError joins the message parts without formatting.
+// NewError returns an Error whose message is the parts joined, without formatting.
 func NewError(code Code, parts ...string) *Error {
 	n := 0
 	for _, p := range parts {

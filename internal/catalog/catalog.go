@@ -1,4 +1,5 @@
-// Package catalog says what exists: namespaces, tables and their columns.
+// Package catalog says what exists: namespaces, tables and their columns, and
+// topics.
 //
 // A Snapshot is immutable. Whoever runs a statement takes one and keeps it to
 // the end, so that a statement sees one state of the catalog whatever others

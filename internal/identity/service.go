@@ -7,8 +7,8 @@
 // session is committed first and then cuts whatever hangs on it in memory, so
 // that Valid tells the owner of an open socket at once.
 //
-// The package knows neither HTTP nor SQL statements: the server decodes
-// requests and the engine decides when a user is made or changed.
+// The package knows neither HTTP nor the statements of users: the server decodes
+// requests, and the engine decides when a user is made or changed.
 package identity
 
 import (

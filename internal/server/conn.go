@@ -10,7 +10,8 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// This file is all that knows the WebSocket library.
+// This file wraps the WebSocket library; sockets.go alone knows it beside this,
+// where it upgrades a request.
 
 // wsConn is an upgraded connection.
 type wsConn struct {

@@ -1,5 +1,5 @@
-// Package topic turns committed changes of rows into durable messages and hands
-// them to consumer groups.
+// Package topic turns changes of rows into messages, with the commit of the
+// changes, and hands the messages to consumer groups.
 //
 // One flow: a write routes what it has changed (Router, which is pure) and
 // stores the messages in its own transaction; a consumer leases messages behind
