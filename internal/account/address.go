@@ -2,6 +2,7 @@ package account
 
 import (
 	"net/mail"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,6 +17,7 @@ import (
 const (
 	maxLocal   = 64
 	maxAddress = 254
+	maxLabel   = 63
 	maxName    = 128 // bytes of what people are called
 )
 
@@ -44,11 +46,26 @@ func checkAddress(address string) (string, error) {
 	if err != nil || parsed.Address != address {
 		return refuse("must have the form name@example.com")
 	}
-	ascii, err := idna.Lookup.ToASCII(domain)
-	if err != nil || !strings.Contains(ascii, ".") && ascii != "localhost" {
+	if !isDomain(domain) {
 		return refuse("has no valid domain")
 	}
 	return address, nil
+}
+
+// isDomain reports whether a text is the name of a host: localhost, or labels
+// of 63 bytes at most of which the last one is no number (RFC 1035, RFC 3696), so
+// that no IP address is one.
+func isDomain(domain string) bool {
+	ascii, err := idna.Lookup.ToASCII(domain)
+	if err != nil {
+		return false
+	}
+	labels := strings.Split(ascii, ".")
+	if slices.ContainsFunc(labels, func(l string) bool { return l == "" || len(l) > maxLabel }) {
+		return false
+	}
+	last := labels[len(labels)-1]
+	return ascii == "localhost" || len(labels) > 1 && strings.Trim(last, "0123456789") != ""
 }
 
 // checkName refuses what people cannot be called.

@@ -315,12 +315,13 @@ func TestAddressesOfEveryOddKind(t *testing.T) {
 		"", "x", "@example.com", "x@", "x@y@example.com", "x @example.com", "x@exam ple.com", "x@example", "x@-example.com", "x@example..com",
 		"\"x\"@example.com", "x@[127.0.0.1]", "X <x@example.com>", "x@example.com\r\nBcc: y@example.com", "x\x00@example.com", "x\u200b@example.com",
 		strings.Repeat("x", 65) + "@example.com", "x@" + strings.Repeat("a.", 130) + "com", ".x@example.com", "x,y@example.com",
+		"x@127.0.0.1", "x@example.123", "x@" + strings.Repeat("a", 64) + ".com", "x@example.com.", "x@exam_ple.com", "x\u202e@example.com", "x%00@[::1]",
 	} {
 		if got := a.ask("signup", fields{"email": address, "password": "correct-horse-9"}); got.status != 400 {
 			t.Errorf("%q: %d %s", address, got.status, got.body)
 		}
 	}
-	for _, address := range []string{"a.b+c@example.com", "ünï@example.com", "x@bücher.example", "x'y@sub.example.co"} {
+	for _, address := range []string{"a.b+c@example.com", "ünï@example.com", "x@bücher.example", "x'y@sub.example.co", "x@" + strings.Repeat("a", 63) + ".com", "x@1.example"} {
 		if got := a.ask("signup", fields{"email": address, "password": "correct-horse-9"}); got.status != 202 {
 			t.Errorf("%q: %d %s", address, got.status, got.body)
 		}
