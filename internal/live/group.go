@@ -285,17 +285,24 @@ func startsAgain(err error) bool {
 // encode computes what the change frames of a change say behind the id; none when
 // it means nothing to the live query.
 func (h *Hub) encode(ctx context.Context, a *account, q watch.Query, c *store.Change) (tails [][]byte, hidden bool, unpaid, failed error) {
+	var events []watch.Event
 	unpaid = a.evaluate(ctx, &h.options, func() {
-		var events []watch.Event
 		if events, failed = q.Apply(ctx, c); failed != nil {
 			return
 		}
 		for _, ev := range events {
 			tails = append(tails, changeTail(q.Fields(), ev))
-			hidden = hidden || ev.Hidden
 		}
 	})
-	return tails, hidden, unpaid, failed
+	if unpaid != nil || failed != nil {
+		return tails, false, unpaid, failed
+	}
+	events, failed = q.Turn(ctx, c) // which waits for turns of its own
+	for _, ev := range events {
+		tails = append(tails, changeTail(q.Fields(), ev))
+		hidden = hidden || ev.Hidden
+	}
+	return tails, hidden, nil, failed
 }
 
 func (h *Hub) bunchesOf(g *group, room []*bunch) []*bunch {

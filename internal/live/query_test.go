@@ -51,9 +51,10 @@ func (q *total) Sources() []watch.Source { return q.sources }
 func (q *total) Position(ctx context.Context) (watch.Position, error) {
 	return watch.New(q.h.db, q.h.engine, watch.Options{}).Position(ctx, "", q.sources)
 }
-func (q *total) Governed() bool                                   { return false }
-func (q *total) Resumes(context.Context, store.Seq) (bool, error) { return true, nil }
-func (q *total) Snapshot() watch.Snapshot                         { return &totalSnapshot{q: q} }
+func (q *total) Governed() bool                                             { return false }
+func (q *total) Resumes(context.Context, store.Seq) (bool, error)           { return true, nil }
+func (q *total) Turn(context.Context, *store.Change) ([]watch.Event, error) { return nil, nil }
+func (q *total) Snapshot() watch.Snapshot                                   { return &totalSnapshot{q: q} }
 
 // totalSnapshot is one page with the one row.
 type totalSnapshot struct {

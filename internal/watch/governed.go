@@ -190,19 +190,24 @@ func (f *filter) Resumes(ctx context.Context, from store.Seq) (bool, error) {
 // resumeLooks is how many changes of a membership a resume looks through.
 const resumeLooks = 10_000
 
-// Apply computes what a change is.
-func (g *governed) Apply(ctx context.Context, c *store.Change) (events []Event, err error) {
-	if c.Table == g.table().ID {
-		if events, err = g.filter.Apply(ctx, c); err != nil {
-			return nil, err
-		}
+// Apply computes what a change of the table is.
+func (g *governed) Apply(ctx context.Context, c *store.Change) ([]Event, error) {
+	if c.Table != g.table().ID {
+		return nil, nil
 	}
-	if c.Seq <= g.setsAt || !g.member(c) {
-		return events, nil
-	}
-	more, err := g.turn(ctx, c.Seq)
-	return append(events, more...), err
+	return g.filter.Apply(ctx, c)
 }
+
+// Turn computes what a change of a membership is.
+func (g *governed) Turn(ctx context.Context, c *store.Change) ([]Event, error) {
+	if c.Seq <= g.setsAt || !g.member(c) {
+		return nil, nil
+	}
+	return g.turn(ctx, c.Seq)
+}
+
+// Turn has nothing to say where no membership decides.
+func (f *filter) Turn(context.Context, *store.Change) ([]Event, error) { return nil, nil }
 
 // turn takes the sets as they are now, and returns the events that this makes of
 // the rows as they were at a position.

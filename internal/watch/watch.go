@@ -42,6 +42,9 @@ type Query interface {
 	// Apply returns what a change of one of its sources is to it: nothing, or events
 	// that take the rows from before the change to those after it.
 	Apply(ctx context.Context, c *store.Change) ([]Event, error)
+	// Turn returns what becomes visible or hidden by a change, once it was applied. It
+	// may read the database.
+	Turn(ctx context.Context, c *store.Change) ([]Event, error)
 }
 
 // Source is a part of the change log: the changes of a table, as it was when the
