@@ -21,6 +21,7 @@ var runners = map[string]map[string]string{
 	},
 	"docs/files.md":               {"go": "docs/docs_test.go", "sh": "docs/commands_test.go", "sql": "docs/commands_test.go", "json": "docs/commands_test.go"},
 	"docs/live.md":                {"go": "docs/docs_test.go"},
+	"docs/sharing.md":             {"sql": "docs/sql_test.go", "": "docs/sql_test.go"},
 	"docs/sql.md":                 {"sql": "docs/sql_test.go", "": "docs/sql_test.go"},
 	"docs/topics.md":              {"go": "docs/docs_test.go", "sh": "docs/commands_test.go", "sql": "docs/commands_test.go"},
 	"docs/typescript.md":          {"ts": "ts/test/docs.test.mjs", "sh": "ts/test/browser-packages.test.mjs", "html": "ts/test/browser-packages.test.mjs", "nginx": "ts/test/browser-packages.test.mjs", "js": notRun},

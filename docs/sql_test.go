@@ -18,12 +18,18 @@ import (
 	"github.com/kalamdb/kalam-go/wire"
 )
 
-var update = flag.Bool("update", false, "write what the server answers into sql.md; read the difference")
+var update = flag.Bool("update", false, "write what the server answers into the document; read the difference")
 
-// TestSQLReferenceIsTrue runs sql.md: every block, by the user that its first
-// line names, and every row of the tables of expressions.
+// TestSQLReferenceIsTrue runs sql.md and sharing.md: every block, by the user that
+// its first line names, and every row of the tables of expressions.
 func TestSQLReferenceIsTrue(t *testing.T) {
-	text, err := os.ReadFile("sql.md")
+	for _, file := range []string{"sql.md", "sharing.md"} {
+		t.Run(file, func(t *testing.T) { isTrue(t, file) })
+	}
+}
+
+func isTrue(t *testing.T, file string) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +71,7 @@ func TestSQLReferenceIsTrue(t *testing.T) {
 		}
 	}
 	if *update {
-		if err := os.WriteFile("sql.md", []byte(strings.Join(out, "\n")), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(strings.Join(out, "\n")), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
