@@ -18,10 +18,14 @@ type scope struct {
 	user  string
 }
 
-// feed is who watches a scope. The hub's mu guards it.
+// feed is who watches a scope, whose changes it gets in order and without gaps from
+// when it was made. The hub's mu guards it.
 type feed struct {
-	table  *catalog.Table // as all its live queries are bound to
-	groups map[*group]watch.Source
+	scope
+	table   *catalog.Table // as all its live queries are bound to
+	at      store.Seq      // the newest change that it got; 0 for none
+	groups  map[*group]watch.Source
+	waiting int // subscriptions that catch up with it
 
 	// A live query with column = value in its filter is looked up by the value,
 	// so that those which cannot match cost nothing. The others are in any.
@@ -32,17 +36,83 @@ type feed struct {
 // scopeOf is the scope of a source.
 func scopeOf(of watch.Source) scope { return scope{of.Table.ID, of.User} }
 
+// feedOf finds or makes the feed of a source.
+func (h *Hub) feedOf(of watch.Source) *feed {
+	old := h.feeds[scopeOf(of)]
+	if old != nil && old.table == of.Table {
+		return old
+	}
+	f := &feed{scope: scopeOf(of), table: of.Table, groups: make(map[*group]watch.Source, 1), equal: make(map[int]map[wire.Value][]*group)}
+	if old != nil {
+		f.at = old.at
+		h.restart(old.all(), math.MaxInt64) // those who are there are bound to the table as it was
+	}
+	h.feeds[f.scope] = f
+	return f
+}
+
+// follow makes the feeds of a subscription that is about to read its rows and the
+// log: what is committed from here on either is in what it reads, or comes by
+// them. A table that is another one by now has none; join says so.
+func (h *Hub) follow(sub *Subscription) {
+	h.unfollow(sub)
+	for _, of := range sub.query.Sources() {
+		if h.db.Catalog().TableByID(of.Table.ID) == of.Table {
+			f := h.feedOf(of)
+			f.waiting++
+			sub.follows = append(sub.follows, f)
+		}
+	}
+}
+
+// unfollow is the end of follow.
+func (h *Hub) unfollow(sub *Subscription) {
+	for _, f := range sub.follows {
+		f.waiting--
+		h.drop(f)
+	}
+	sub.follows = nil
+}
+
+// drop forgets a feed that nobody needs.
+func (h *Hub) drop(f *feed) {
+	if len(f.groups) == 0 && f.waiting == 0 && h.feeds[f.scope] == f {
+		delete(h.feeds, f.scope)
+	}
+}
+
+// hold keeps the feeds of some sources, with what they know, while a group leaves
+// them and enters them again. It is over when the function that it returns is
+// called.
+func (h *Hub) hold(sources []watch.Source) (release func()) {
+	var held []*feed
+	for _, of := range sources {
+		if f := h.feeds[scopeOf(of)]; f != nil {
+			f.waiting++
+			held = append(held, f)
+		}
+	}
+	return func() {
+		for _, f := range held {
+			f.waiting--
+			h.drop(f)
+		}
+	}
+}
+
+// at is the newest change that the feeds of some sources got.
+func (h *Hub) at(sources []watch.Source) (at store.Seq) {
+	for _, of := range sources {
+		if f := h.feeds[scopeOf(of)]; f != nil {
+			at = max(at, f.at)
+		}
+	}
+	return at
+}
+
 // enter makes a group findable for the changes of a source.
 func (h *Hub) enter(g *group, of watch.Source) {
-	f := h.feeds[scopeOf(of)]
-	if f != nil && f.table != of.Table {
-		h.restart(f.all(), math.MaxInt64) // those who are there are bound to the table as it was
-		f = nil
-	}
-	if f == nil {
-		f = &feed{table: of.Table, groups: make(map[*group]watch.Source, 1), equal: make(map[int]map[wire.Value][]*group)}
-		h.feeds[scopeOf(of)] = f
-	}
+	f := h.feedOf(of)
 	f.groups[g] = of
 	if of.Column < 0 && of.Keys == nil {
 		f.any = append(f.any, g)
@@ -87,6 +157,7 @@ func (h *Hub) exitAll(g *group) {
 func (h *Hub) loosen(g *group, c *store.Change) {
 	g.loose = c.Seq
 	if of := &g.sources[0]; of.Keys != nil {
+		defer h.hold(g.sources[:1])()
 		h.exit(g, *of)
 		of.Keys = nil
 		h.enter(g, *of)
@@ -102,6 +173,7 @@ func (h *Hub) tighten(g *group, c *store.Change) {
 		return
 	}
 	g.loose = 0
+	defer h.hold(g.sources)()
 	h.exitAll(g)
 	h.enterAll(g, g.query.Sources())
 }
@@ -128,9 +200,7 @@ func (h *Hub) exit(g *group, of watch.Source) {
 		return
 	}
 	delete(f.groups, g)
-	if len(f.groups) == 0 {
-		delete(h.feeds, scopeOf(of))
-	}
+	h.drop(f)
 	if of.Column < 0 && of.Keys == nil {
 		f.any = without(f.any, g)
 		return

@@ -175,11 +175,12 @@ const payersLooked = 16
 func (h *Hub) take(g *group) (changes []*store.Change, upTo store.Seq) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(g.bunches) == 0 || g.behind >= h.pos {
+	at := h.at(g.sources)
+	if len(g.bunches) == 0 || g.behind >= at {
 		g.behind = 0
 	}
 	if g.behind > 0 {
-		return nil, h.pos
+		return nil, at
 	}
 	changes, g.pending, g.bytes = g.pending, nil, 0
 	if len(g.bunches) == 0 {

@@ -84,7 +84,7 @@ type Hub struct {
 	done    sync.WaitGroup
 
 	mu      sync.Mutex
-	pos     store.Seq               // mu guards it and the rest; every change up to pos was routed, if there are subs
+	read    store.Seq               // mu guards it and the rest; how far the tail has read, if there are subs
 	feeds   map[scope]*feed         // who watches what
 	groups  map[string]*group       // by the keys of their queries
 	subs    map[int64]*Subscription // all there are, by Number
@@ -217,7 +217,7 @@ func (h *Hub) catchUp() {
 func (h *Hub) where() (pos store.Seq, idle bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.pos, len(h.subs) == 0
+	return h.read, len(h.subs) == 0
 }
 
 // route hands changes to the groups that they may concern.
@@ -225,23 +225,25 @@ func (h *Hub) route(ctx context.Context, changes []*store.Change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, c := range changes {
-		if c.Seq <= h.pos {
+		if c.Seq <= h.read {
 			continue // it has slept in between
 		}
-		h.pos = c.Seq
+		h.read = c.Seq
 		f := h.feeds[scope{c.Table, c.User}]
-		switch {
-		case f == nil:
-		case c.Version != f.table.Version:
-			h.restart(f.all(), c.Seq)
-		default:
-			f.concerned(c, func(g *group) {
-				if f.groups[g].Decides {
-					h.loosen(g, c)
-				}
-				h.add(ctx, g, c)
-			})
+		if f == nil {
+			continue
 		}
+		f.at = c.Seq
+		if c.Version != f.table.Version {
+			h.restart(f.all(), c.Seq)
+			continue
+		}
+		f.concerned(c, func(g *group) {
+			if f.groups[g].Decides {
+				h.loosen(g, c)
+			}
+			h.add(ctx, g, c)
+		})
 	}
 }
 
@@ -250,12 +252,13 @@ func (h *Hub) route(ctx context.Context, changes []*store.Change) {
 func (h *Hub) skip(pos store.Seq) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.pos != pos {
+	if h.read != pos {
 		return // it has slept in between
 	}
 	h.options.Logger.Warn("the change log was trimmed before its changes were delivered; all live queries start again")
-	h.pos = h.db.Newest()
+	h.read = h.db.Newest()
 	for _, f := range h.feeds {
+		f.at = h.read // who is on the way reads the log to here, or hears that it was trimmed
 		h.restart(f.all(), math.MaxInt64)
 	}
 }
@@ -291,7 +294,7 @@ func (h *Hub) restart(subs []*Subscription, upTo store.Seq) {
 	}
 }
 
-// join adds a subscription that has caught up to pos, unless the log has moved
+// join adds a subscription that has caught up to pos, unless its feeds have moved
 // on: then it returns where to. It fails with errReset when the table is not the
 // one that the subscription was bound for.
 func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err error) {
@@ -303,8 +306,8 @@ func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err erro
 			return 0, errReset
 		}
 	}
-	if h.pos > pos {
-		return h.pos, nil
+	if at := h.at(sources); at > pos {
+		return at, nil
 	}
 	if sub.left.Load() {
 		return 0, nil
@@ -317,6 +320,7 @@ func (h *Hub) join(sub *Subscription, pos store.Seq) (behind store.Seq, err erro
 	}
 	sub.position = pos
 	g.join(sub)
+	h.unfollow(sub)
 	return 0, nil
 }
 
@@ -329,6 +333,7 @@ func (h *Hub) leave(sub *Subscription) {
 		h.resting = append(h.resting, sub.who.UserID)
 	}
 	delete(h.subs, sub.Number)
+	h.unfollow(sub)
 	h.part(sub)
 }
 
@@ -376,7 +381,7 @@ func (h *Hub) admit(who *identity.Principal) (*account, error) {
 	}
 	a.subs++
 	if len(h.subs) == 0 {
-		h.pos = h.db.Newest()
+		h.read = h.db.Newest()
 		select {
 		case h.wake <- struct{}{}:
 		default:

@@ -49,6 +49,7 @@ type Subscription struct {
 	group    *group             // where it is, with slot as its place in bunch; nil before it joins
 	bunch    *bunch
 	slot     int
+	follows  []*feed // before it joins
 }
 
 // Subscribe starts a live query for who. Its frames go to outlet, the
@@ -76,6 +77,7 @@ func (h *Hub) Subscribe(ctx context.Context, who *identity.Principal, req *wire.
 		return nil, err
 	}
 	h.subs[sub.Number] = sub
+	h.follow(sub)
 	sub.launch(false)
 	return sub, nil
 }
@@ -192,12 +194,27 @@ func (s *Subscription) again(ctx context.Context) error {
 	if err != nil {
 		return subscribeError(err)
 	}
-	s.query = query
+	if !s.follow(query) {
+		return nil
+	}
 	pos, err := s.snapshot(ctx, true)
 	if err != nil {
 		return err
 	}
-	return s.catchUp(ctx, pos)
+	return s.catchUp(ctx, pos, pos)
+}
+
+// follow makes query the one that the subscription sends, and reports whether the
+// subscription is still in the hub.
+func (s *Subscription) follow(query watch.Query) bool {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.query = query
+	if s.left.Load() {
+		return false
+	}
+	s.hub.follow(s)
+	return true
 }
 
 // begin sends the acknowledgement and what comes before the changes after pos.
@@ -233,7 +250,7 @@ func (s *Subscription) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.catchUp(ctx, pos)
+	return s.catchUp(ctx, pos, at.Newest)
 }
 
 // snapshot sends the rows as they are at the position that it returns, batch
@@ -296,13 +313,10 @@ func (s *Subscription) unknown(c *store.Change) bool { return c.Old != nil && c.
 
 const catchUpChunk = 500
 
-// catchUp sends the changes after pos and joins the hub at the end of the log.
-func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
+// catchUp sends the changes after pos, up to a position that was the newest since
+// the subscription follows its feeds, and joins the hub where those are then.
+func (s *Subscription) catchUp(ctx context.Context, pos, upTo store.Seq) error {
 	for {
-		upTo, err := s.hub.join(s, pos)
-		if err != nil || upTo == 0 {
-			return err
-		}
 		for pos < upTo {
 			err := s.inTurn(ctx, func() error {
 				changes, reached, err := s.hub.log.Log(ctx, s.who.UserID, s.query.Sources(), pos, upTo, catchUpChunk)
@@ -323,6 +337,10 @@ func (s *Subscription) catchUp(ctx context.Context, pos store.Seq) error {
 			if err != nil {
 				return err
 			}
+		}
+		var err error
+		if upTo, err = s.hub.join(s, pos); err != nil || upTo == 0 {
+			return err
 		}
 	}
 }
