@@ -21,6 +21,7 @@ func (s suite) notice(t *testing.T) {
 		testCase{"OfWhatIsRolledBackThereIsNone", noticeRolledBack},
 		testCase{"SlowReaderHoldsNobodyUpAndIsTold", noticeSlow},
 		testCase{"AnswerComesAfterTheNotice", noticeAnswered},
+		testCase{"WhatIsBeingReadIsNotReadYet", noticeReading},
 		testCase{"ClosedReaderHearsNothing", noticeClosed},
 	)
 	s.steps(t, store.Options{}, testCase{"WritesThatShareACommitHaveOne", noticeShared})
@@ -236,6 +237,29 @@ func noticeAnswered(t *testing.T, h *harness) {
 		})
 	}
 	wg.Wait()
+}
+
+// noticeReading: while somebody reads, others know that they have to wait for that.
+func noticeReading(t *testing.T, h *harness) {
+	l := h.Listen(store.AboutRevoked)
+	h.write(revoke("x"))
+	reading, goOn, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		l.Read(func(store.Notice) {
+			close(reading)
+			<-goOn
+		})
+	}()
+	<-reading
+	if !l.Behind() {
+		t.Error("a notice counts as read while it is being read")
+	}
+	close(goOn)
+	<-done
+	if l.Behind() {
+		t.Error("a notice that was read counts as unread")
+	}
 }
 
 func noticeClosed(t *testing.T, h *harness) {

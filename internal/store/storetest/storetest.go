@@ -35,6 +35,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("notice", s.notice)
 	t.Run("seq", s.seq)
 	t.Run("changes", s.changes)
+	t.Run("feed", s.feed)
 	t.Run("trim", s.trim)
 	t.Run("expire", s.expire)
 	t.Run("catalog", s.catalog)
