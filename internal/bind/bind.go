@@ -16,6 +16,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/internal/spell"
 	"github.com/kalamdb/kalam-go/wire"
 )
@@ -76,9 +77,7 @@ func (b *Binder) name(prefix string) string {
 
 // fail makes an error that points at pos.
 func (b *Binder) fail(code wire.Code, pos dialect.Pos, parts ...string) error {
-	e := wire.NewError(code, parts...)
-	e.Line, e.Column = dialect.Place(b.Source, pos)
-	return e
+	return fault.At(b.Source, pos, wire.NewError(code, parts...))
 }
 
 // Unsupported is the answer to a statement or clause that is not offered.
@@ -92,9 +91,7 @@ func (b *Binder) placed(err error) error {
 	if !errors.As(err, &at) {
 		return err
 	}
-	e := *at.Err
-	e.Line, e.Column = dialect.Place(b.Source, at.Pos)
-	return &e
+	return fault.At(b.Source, at.Pos, at.Err)
 }
 
 // bind types one expression over names; want says what the place allows.
@@ -216,14 +213,7 @@ func (b *Binder) condition(x dialect.Expr, names *level, clause string, want exp
 
 // placedAt is placed for errors that carry no place of their own.
 func (b *Binder) placedAt(err error, pos dialect.Pos) error {
-	err = b.placed(err)
-	var e *wire.Error
-	if errors.As(err, &e) && e.Line == 0 {
-		at := *e
-		at.Line, at.Column = dialect.Place(b.Source, pos)
-		return &at
-	}
-	return err
+	return fault.At(b.Source, pos, b.placed(err))
 }
 
 // table finds the table that a name stands for, and checks the right to it.

@@ -6,6 +6,7 @@ import (
 	"github.com/kalamdb/kalam-go/internal/catalog"
 	"github.com/kalamdb/kalam-go/internal/dialect"
 	"github.com/kalamdb/kalam-go/internal/expr"
+	"github.com/kalamdb/kalam-go/internal/fault"
 	"github.com/kalamdb/kalam-go/wire"
 )
 
@@ -146,9 +147,7 @@ func (b *Binder) Checks(t *catalog.Table) (func(env *expr.Env) error, error) {
 // forColumn adds the column's name to a type error.
 func (b *Binder) forColumn(err error, t *catalog.Table, i int) error {
 	if e, ok := err.(*wire.Error); ok && e.Code == wire.CodeTypeMismatch {
-		named := *e
-		named.Message = "column " + t.Columns[i].Name + ": " + e.Message
-		return &named
+		return fault.In("column "+t.Columns[i].Name, err)
 	}
 	return err
 }
