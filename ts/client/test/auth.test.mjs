@@ -160,6 +160,7 @@ describe('a bad network', () => {
   test('an answer that is lost, and then no network for longer than the grace', async () => {
     const strict = await startServer({ env: { KALAMDB_AUTH_REFRESH_GRACE_SECS: '1' } });
     const lossy = await startLossy(strict.url);
+    made.push(lossy, strict);
     const auth = newAuth({ url: lossy.url });
     await auth.signIn('alice', password);
     const states = [];
@@ -171,8 +172,6 @@ describe('a bad network', () => {
     assert.ok(lossy.lost >= 2, `${lossy.lost} answers were lost`);
     assert.deepEqual(states, ['signed-in', 'offline', 'signed-in']);
     assert.equal(await me(newClient(auth, { url: lossy.url })), 'alice');
-    await lossy.close();
-    await strict.close();
   });
 
   test('a page of a captive portal is no refusal', async () => {
