@@ -8,6 +8,10 @@ func (p *parser) explain() Statement {
 	p.expect("explain")
 	s.Analyze = p.accept("analyze") || p.accept("analyse")
 	s.Verbose = p.accept("verbose")
+	if p.accept("as", "user") {
+		user := p.textOrParam("a user in single quotes after AS USER")
+		s.User = &user
+	}
 	if p.is("(") && p.peek(1).kind == tokWord && !p.parenQuery() {
 		p.unsupported(p.pos(), "EXPLAIN with options in parentheses is not supported")
 	}

@@ -33,6 +33,11 @@ func (p *printer) command(s Statement) {
 		p.put("EXPLAIN ")
 		p.when(s.Analyze, "ANALYZE ")
 		p.when(s.Verbose, "VERBOSE ")
+		if s.User != nil {
+			p.put("AS USER ")
+			p.text(*s.User)
+			p.put(" ")
+		}
 		p.node(s.Inner)
 	case *Describe:
 		p.put("DESCRIBE ")

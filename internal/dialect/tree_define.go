@@ -240,6 +240,7 @@ type (
 		at
 		Analyze bool
 		Verbose bool
+		User    *Text // of AS USER 'u'; nil: the caller
 		Inner   Statement
 	}
 	// Describe is DESCRIBE [TABLE] t [HISTORY]. Table says that the word TABLE is

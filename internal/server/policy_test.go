@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/kalamdb/kalam-go/internal/servertest"
@@ -109,4 +111,38 @@ func TestDownloadNeedsAVisibleRow(t *testing.T) {
 	if status(bob) != 404 {
 		t.Error("a file can be downloaded after its row has been hidden")
 	}
+}
+
+// TestExplainAsUserNamesPolicyAndIndex asks which policies apply to a user, and
+// what serves them.
+func TestExplainAsUserNamesPolicyAndIndex(t *testing.T) {
+	s := start(t)
+	admin := mint(t, "admin")
+	run(t, s, admin, sharedNotes+"; CREATE INDEX notes_owner ON share.notes (owner); DROP POLICY readable ON share.notes")
+	a := run(t, s, admin, "EXPLAIN AS USER 'bob' SELECT id FROM share.notes")
+	for _, part := range []string{"own (owner = current_user)", "notes_owner"} {
+		if !strings.Contains(a.body, part) {
+			t.Errorf("%q is not in %s", part, a.body)
+		}
+	}
+	if a := run(t, s, admin, "EXPLAIN AS USER 'admin' SELECT id FROM share.notes"); !strings.Contains(a.body, "role dba sees all rows") {
+		t.Error(a.body)
+	}
+	wantError(t, query(t, s, admin, "EXPLAIN AS USER 'nobody' SELECT id FROM share.notes"), 400, "USER_NOT_FOUND", "nobody")
+	wantError(t, query(t, s, admin, "EXPLAIN ANALYZE AS USER 'bob' SELECT id FROM share.notes"), 400, "UNSUPPORTED_STATEMENT", "EXECUTE AS USER")
+	wantError(t, query(t, s, mint(t, "alice"), "EXPLAIN AS USER 'bob' SELECT id FROM share.notes"), 403, "PERMISSION_DENIED", "")
+}
+
+// TestATableHasAHundredPolicies makes one more, which changes nothing.
+func TestATableHasAHundredPolicies(t *testing.T) {
+	s := start(t)
+	admin := mint(t, "admin")
+	run(t, s, admin, sharedNotes)
+	for i := range 98 {
+		run(t, s, admin, "CREATE POLICY p"+strconv.Itoa(i)+" ON share.notes FOR SELECT USING (id = "+strconv.Itoa(1000+i)+")")
+	}
+	wantError(t, query(t, s, admin, "CREATE POLICY more ON share.notes USING (TRUE)"), 400, "QUOTA_EXCEEDED", "100 policies")
+	run(t, s, admin, "INSERT INTO share.notes VALUES (1, 'alice', 'a', FALSE), (1005, 'alice', 'b', FALSE)")
+	wantRows(t, s, mint(t, "bob"), "SELECT id FROM share.notes", "[[1005]]")
+	wantRows(t, s, mint(t, "bob"), "SELECT id FROM share.notes WHERE lower(body) = 'b' AND 1 / (id - 1) >= 0", "[[1005]]")
 }
