@@ -3,10 +3,13 @@ package server_test
 import (
 	"fmt"
 	"io"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/kalamdb/kalam-go/internal/config"
+	"github.com/kalamdb/kalam-go/internal/fault"
+	"github.com/kalamdb/kalam-go/internal/server"
 )
 
 func TestUnknownRoutesAndMethods(t *testing.T) {
@@ -108,5 +111,20 @@ func TestPreflights(t *testing.T) {
 				t.Errorf("%d %v", a.status, a.header)
 			}
 		})
+	}
+}
+
+func TestPanicIsAnsweredInTheFamilyOfTheRoute(t *testing.T) {
+	for family, want := range map[fault.Family]string{
+		fault.SQL:   `"code":"INTERNAL_ERROR"`,
+		fault.File:  `"code":"INTERNAL_ERROR"`,
+		fault.Topic: `"code":"INTERNAL_ERROR"`,
+		fault.Auth:  `"error":"internal_error"`,
+	} {
+		w := httptest.NewRecorder()
+		server.Panicking(family)(w, httptest.NewRequest("POST", "/", nil))
+		if body := w.Body.String(); w.Code != 500 || !strings.Contains(body, want) || strings.Contains(body, "a bug") {
+			t.Errorf("family %d: %d %s", family, w.Code, body)
+		}
 	}
 }
