@@ -44,6 +44,10 @@ type Binder struct {
 	// depends without a right to them.
 	Under []*catalog.Table
 
+	// Mute is a table whose policies the statement evaluates and which may fail on a
+	// row, so that errors are to be Muted; nil for none.
+	Mute *catalog.Table
+
 	// Files are the files that the statement asks for with FILE("name").
 	Files []Upload
 

@@ -88,6 +88,9 @@ func (b *Binder) policy(r *relation, p *catalog.Policy, text string) (expr.Node,
 	n, err := own.membershipsAndRest(r, x)
 	b.sources = own.sources
 	b.Under = append(b.Under, own.Tables...)
+	if n != nil && (!expr.Leakproof(n) || own.fence != nil && own.fence.up) {
+		b.Mute = r.table
+	}
 	if e, ok := err.(*wire.Error); ok {
 		return nil, wire.NewError(e.Code, "policy ", p.Name, " of ", r.table.FullName(), " cannot be applied: ", e.Message)
 	}
@@ -179,6 +182,21 @@ func (g *Guard) Refused() error {
 func (g *Guard) Failed(err error) error {
 	if e, ok := err.(*wire.Error); ok && e.Code != wire.CodeStatementTimeout && e.Code != wire.CodeResultTooLarge {
 		return wire.NewError(e.Code, "a policy of ", g.table.FullName(), " fails on a row (", g.command, ")")
+	}
+	return err
+}
+
+// Muted words an error of a statement that evaluates policies of t which may fail
+// on a row: nobody knows whether it was one that the caller sees, so the error says
+// nothing of it. Errors that are of no value in a row stay.
+func Muted(t *catalog.Table, err error) error {
+	e, ok := err.(*wire.Error)
+	if !ok {
+		return err
+	}
+	switch e.Code {
+	case wire.CodeSQLExecution, wire.CodeTypeMismatch, wire.CodeNumericOutOfRange, wire.CodeDivisionByZero, wire.CodeInvalidText, wire.CodeInvalidInput, wire.CodeInvalidParameter:
+		return wire.NewError(e.Code, "the statement, or a policy of ", t.FullName(), ", fails on a row")
 	}
 	return err
 }

@@ -291,7 +291,8 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 		}
 	}
 	if q, ok := p.statement.(*selection); ok {
-		return q.alone(ctx, r, p, params)
+		res, err := q.alone(ctx, r, p, params)
+		return res, p.muted(err)
 	}
 	var res wire.Result
 	err := r.share().Read(ctx, func(tx *store.Tx) (err error) {
@@ -299,7 +300,7 @@ func (r *run) single(ctx context.Context, p *plan, params []wire.Value) (wire.Re
 		res, err = p.run(r, tx, p, params)
 		return err
 	})
-	return res, err
+	return res, p.muted(err)
 }
 
 // singleWrite runs a statement that changes something.

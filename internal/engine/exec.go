@@ -30,7 +30,8 @@ func (r *run) exec(tx *store.Tx, p *plan, params []wire.Value) (wire.Result, err
 		}
 		r.e.users.Impersonated(r.trail, r.who, user, r.addr, dialect.Redact(p.source))
 	}
-	return p.run(r, tx, p, params)
+	res, err := p.run(r, tx, p, params)
+	return res, p.muted(err)
 }
 
 // rowEnv is what the expressions of a statement on rows are evaluated in, with

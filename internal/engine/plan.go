@@ -43,6 +43,7 @@ type plan struct {
 	table   *catalog.Table     // that is written, nil for none
 	tables  []*catalog.Table   // that are read or written
 	under   []*catalog.Table   // that policies of these read
+	mute    *catalog.Table     // whose policies may fail on a row that nobody sees, else nil
 	files   []bind.Upload      // that it asks for
 	bytes   int                // of the bound expressions, roughly
 	once    bool               // it was bound for one caller and one request
@@ -56,6 +57,14 @@ func (p *plan) subject(params []wire.Value) string {
 	}
 	name, _ := ddl.TextOf(p.source, p.as.User, params)
 	return name
+}
+
+// muted words an error of running the statement.
+func (p *plan) muted(err error) error {
+	if err == nil || p.mute == nil {
+		return err
+	}
+	return bind.Muted(p.mute, err)
 }
 
 // audited reports whether the plan, which writes, may leave a trail in the audit
@@ -117,7 +126,7 @@ func (r *run) bind(ctx context.Context, p *plan, params []wire.Value) error {
 	if p.params != nil {
 		return nil // those of the statement that it stands for, with its tables
 	}
-	p.tables, p.under, p.files, p.bytes = b.Tables, b.Under, b.Files, b.Bytes
+	p.tables, p.under, p.mute, p.files, p.bytes = b.Tables, b.Under, b.Mute, b.Files, b.Bytes
 	if types.Used < len(params) {
 		return wire.NewError(wire.CodeParameterCount, "the statement has ", itoa(types.Used), " parameters, but ", itoa(len(params)), " values were sent")
 	}

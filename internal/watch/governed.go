@@ -103,7 +103,7 @@ func (g *governed) load(tx *store.Tx) (sets []*expr.MemberSet, at store.Seq, err
 		err := g.queries[i].Run(tx, &env, func(row []wire.Value) error {
 			if len(rows) == g.s.options.MaxMembership {
 				return wire.NewError(wire.CodeResultTooLarge, "a membership in the policies of ", g.table().FullName(), " has more than ", strconv.Itoa(g.s.options.MaxMembership),
-					" values for you, which is the limit for live queries (live.max_membership)")
+					" values for you, which is the limit for live queries")
 			}
 			rows = append(rows, slices.Clone(row))
 			return env.Budget.Charge(engine.SizeOf(row))
