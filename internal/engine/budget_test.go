@@ -133,7 +133,7 @@ func TestLiveQueryThatTakesTooManySteps(t *testing.T) {
 // Values that a statement makes in Go, and those that constants would stand for,
 // are counted before they are made.
 func TestValuesBeyondTheMemoryOfAStatement(t *testing.T) {
-	e := open(t)
+	e, _ := startWith(t, engine.Options{}, store.Options{WriteTimeout: time.Hour, ReadTimeout: time.Hour}) // a slow machine is no reason to refuse them
 	do(t, e, root, "CREATE NAMESPACE app; CREATE USER TABLE app.t (id INT PRIMARY KEY, v TEXT)")
 	series := " FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) SELECT i FROM n) s"
 	list := func(n int, format string) string {
