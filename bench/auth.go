@@ -76,16 +76,17 @@ func compareLogins(addr string, req target, n, perSecond int) error {
 	return nil
 }
 
-// signIn begins so many logins a second and gives how long those took that
-// succeeded.
+// signIn starts perSecond logins each second until ctx ends and returns the
+// latencies of those that succeeded.
 func signIn(ctx context.Context, addr string, perSecond int) []time.Duration {
 	return arrivals(ctx, perSecond, func(int) int {
 		return post(addr, "login", `{"user":"alice","password":"`+password+`"}`)
 	})[http.StatusOK]
 }
 
-// arrivals begins so many requests a second, each whether or not those before it
-// have been answered, and gives by status how long they took; 0 is no answer.
+// arrivals starts perSecond requests each second until ctx ends, without waiting
+// for earlier ones, and returns their latencies by HTTP status. Status 0 means that
+// no response came.
 func arrivals(ctx context.Context, perSecond int, ask func(i int) (status int)) map[int][]time.Duration {
 	tick := time.NewTicker(time.Second / time.Duration(perSecond))
 	defer tick.Stop()
@@ -109,7 +110,8 @@ func arrivals(ctx context.Context, perSecond int, ask func(i int) (status int)) 
 	}
 }
 
-// post posts to a route of auth and gives the status, 0 for no answer.
+// post sends body to an auth route and returns the HTTP status, or 0 if no response
+// came.
 func post(addr, route, body string) int {
 	resp, err := http.Post("http://"+addr+"/v1/api/auth/"+route, "application/json", strings.NewReader(body))
 	if err != nil {

@@ -232,9 +232,10 @@ func measureBeside(h hostile) error {
 	return nil
 }
 
-// startHostile starts a class of load in a process of its own, with the lowest
-// priority: mallory is at another machine and takes nothing of this one but what
-// the server gives.
+// startHostile runs a class of load in a process of its own at the lowest priority.
+// In production mallory's client runs on another machine, so the only CPU time she
+// may cost alice is the server's. The process ends when stop is called, or when this
+// one does.
 func startHostile(h hostile, addr, token string) (stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -243,28 +244,37 @@ func startHostile(h hostile, addr, token string) (stop func(), err error) {
 	load := exec.Command("nice", "-n", "39", self, "-load", h.name)
 	load.Env = append(os.Environ(), "BENCH_ADDR="+addr, "BENCH_TOKEN="+token)
 	load.Stderr = os.Stderr
+	open, err := load.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
 	if err := load.Start(); err != nil {
 		return nil, err
 	}
 	return func() {
-		load.Process.Kill()
+		open.Close()
 		load.Wait()
 	}, nil
 }
 
-// runHostile is that process. It ends when it is killed.
+// runHostile is that process. It ends when its standard input does.
 func runHostile(name string) error {
 	at := slices.IndexFunc(hostiles, func(h hostile) bool { return h.name == name })
 	if at < 0 {
 		return fmt.Errorf("there is no load %q", name)
 	}
 	h := hostiles[at]
-	m := &mallory{ctx: context.Background(), addr: os.Getenv("BENCH_ADDR"), token: os.Getenv("BENCH_TOKEN")}
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	m := &mallory{ctx: ctx, addr: os.Getenv("BENCH_ADDR"), token: os.Getenv("BENCH_TOKEN")}
 	m.n.Store(time.Now().UnixMilli() % 1_000_000_000 * 100)
 	var load sync.WaitGroup
 	for i := range h.workers {
 		load.Go(func() {
-			for {
+			for ctx.Err() == nil {
 				h.do(m, i)
 			}
 		})

@@ -135,9 +135,10 @@ func (a Accounts) change(ctx context.Context, method, path string, body []byte) 
 	return a.c.user(answer)
 }
 
-// begin does a request that may begin a session, and takes the session up. With
-// asUser it does it as who is signed in, if somebody is. It returns the answer as
-// it is and as what it says, nil when a code was sent.
+// begin sends a request that may start a session, and adopts the session if it does.
+// With asUser the request carries the token of the signed-in user, if there is one.
+// begin returns the response body and the login decoded from it, which is nil if the
+// server sent a code instead.
 func (a Accounts) begin(ctx context.Context, path string, body []byte, asUser bool) (answer []byte, l *wire.LoginResponse, err error) {
 	post := func(ctx context.Context, token string) error {
 		answer, err = a.c.authRoute(ctx, &request{Method: "POST", Token: token, Body: body}, path)

@@ -107,8 +107,8 @@ func (b *binding) send(ctx context.Context, args []js.Value) (any, error) {
 	return string(answer), err
 }
 
-// auth(call, method, path, body, asUser, abortable) does a request of an auth route
-// and gives the answer's text, "" for none.
+// auth(call, method, path, body, asUser, abortable) sends a request to an auth route
+// and returns the text of the response, which may be empty.
 func (b *binding) auth(ctx context.Context, args []js.Value) (any, error) {
 	answer, err := b.c.SendAuth(abortable(ctx, args, 5), text(args, 1), text(args, 2), []byte(text(args, 3)), args[4].Truthy())
 	return string(answer), err

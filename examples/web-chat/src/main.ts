@@ -1,7 +1,7 @@
-// The chat of whoever is signed in. The session is in a cookie that no script
-// can read, so a reload and a new tab are signed in. The rows are those of the
-// user: what the user wrote, and the copies of other people's that the relay
-// wrote, which have a sender.
+// A chat for the signed-in user. The session lives in a cookie that scripts cannot
+// read, so it survives a reload and is shared by all tabs. Each user has private
+// rows: their own messages, and the relay's copies of other people's messages, which
+// carry a sender.
 import { createClient, KalamError, type BoundFileRef, type RowData, type Unsubscribe } from '@kalamdb/client';
 import { kalamAuth } from '@kalamdb/client/auth';
 
